@@ -1,0 +1,80 @@
+"""What can go wrong, with its data; how it is worded for people is decided where it is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+
+class ExitCode(IntEnum):
+    """The program's exit status, the same for every command."""
+
+    DONE = 0
+    NOT_DONE = 1
+    USAGE = 2
+    REFUSED = 3
+    LOCKED = 4
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class ConfcleanupError(Exception):
+    """Anything this program can explain. Its text is one sentence for a person, without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in the configuration: the dotted path of the key, and what is wrong with it."""
+
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.message}" if self.key else self.message
+
+
+class ConfigError(ConfcleanupError):
+    """The configuration cannot be used; nothing was contacted. Carries every problem found."""
+
+    def __init__(self, problems: Sequence[Problem], source: str = "") -> None:
+        self.problems = tuple(problems)
+        self.source = source
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class Locked(ConfcleanupError):
+    """Another run holds the lock of this state folder."""
+
+
+class Stopped(ConfcleanupError):
+    """The run was told to stop, or its time is up; what was not begun is left for the next run."""
+
+
+class ProviderError(ConfcleanupError):
+    """A vendor's answer cannot be used, or a request could not be made; the account is left alone."""
+
+
+class Unsendable(ProviderError):
+    """An id or a name that would change the path it is put in; it is never sent."""
+
+
+class HttpError(ProviderError):
+    """The vendor answered with a status that the request did not ask for.
+
+    ``body`` is the decoded JSON object of the answer, or an empty mapping.
+    """
+
+    def __init__(self, what: str, status: int | None = None, body: Mapping[str, Any] | None = None) -> None:
+        self.status = status
+        self.body: Mapping[str, Any] = body or {}
+        super().__init__(what)
+
+
+class AccessRefused(HttpError):
+    """The vendor refuses this account as a whole: credentials, rights or the state of the account."""
+
+
+class Ambiguous(HttpError):
+    """A request that changes something was sent, and what became of it is not known."""

@@ -1,0 +1,569 @@
+"""One HTTP session for an account: the only place where requests are made and statuses become errors.
+
+- A method that changes something needs a ``Permit``, which only the deleter has; a dry run has none.
+- TLS is always verified, time-outs are always set, an answer's size and total time are bounded.
+- The address that is sent is the address that was meant, or nothing is sent.
+- Reading is retried, with a limit; changing is not: whoever asked looks before asking again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from . import __version__
+from .errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped, Unsendable
+from .redact import harmless, redact
+from .settings import AccountSettings, Pace, is_loopback
+
+log = logging.getLogger(__name__)
+
+TRIES = 4
+MAX_ANSWER = 64 * 1024 * 1024
+MAX_PAUSE = 60.0
+RETRIED = frozenset({None, 429, 500, 502, 503, 504})
+"""Answers to a GET that may be better a moment later; None is no answer at all."""
+
+
+class Permit:
+    """The right to change something at a vendor. Made by the deleter alone, handed down by it."""
+
+
+class Auth(Protocol):
+    """How an account signs in."""
+
+    def sign_in(self, http: Http) -> Mapping[str, str]:
+        """The headers to send with every request. Raises AccessRefused."""
+
+    def expired(self, error: HttpError) -> bool:
+        """Whether this refusal means that the sign-in has run out, so that a new one may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A vendor's answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises ProviderError if it is anything else."""
+        body = self.any_json()
+        if not isinstance(body, dict):
+            kind = "a list" if isinstance(body, list) else "not a JSON object"
+            raise ProviderError(f"the answer (status {self.status}) is {kind}; expected a JSON object")
+        return body
+
+    def any_json(self) -> Any:
+        """The body as whatever JSON it is; None if it is none."""
+        try:
+            return json.loads(self.content)
+        except (ValueError, RecursionError):
+            return None
+
+
+@dataclass
+class Stop:
+    """What ends a run early: a signal, or its time being up. Waiting anywhere ends with it.
+
+    ``deadline`` is on the monotonic clock, in seconds.
+    """
+
+    deadline: float = float("inf")
+    asked: threading.Event = field(default_factory=threading.Event)
+    _shield: threading.local = field(default_factory=threading.local)
+
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """Within it, this thread's requests go out in spite of a stop: what was begun is brought to its end."""
+        self._shield.on = True
+        try:
+            yield
+        finally:
+            self._shield.on = False
+
+    def check(self, ahead: float = 0.0) -> None:
+        """Raises Stopped if the run was told to stop, or if its time will be up ``ahead`` seconds from now."""
+        if getattr(self._shield, "on", False):
+            return
+        if self.asked.is_set():
+            raise Stopped("the run was interrupted")
+        if time.monotonic() + ahead > self.deadline:
+            raise Stopped("the time allowed by max_runtime is up")
+
+    def wait(self, seconds: float) -> None:
+        """Waits, unless that would outlast the run. Raises Stopped."""
+        self.check(seconds)
+        self.asked.wait(seconds)
+        self.check()
+
+
+class Limiter:
+    """Lets at most ``pace.count`` requests begin in any ``pace.seconds``; shared by an account's threads.
+
+    ``pause`` holds all of them back at once.
+    """
+
+    def __init__(self, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._window = pace.seconds * 1.005
+        self._granted: deque[float] = deque(maxlen=pace.count or 1)
+        self._limited = pace.count > 0
+        self._not_before = 0.0
+        self._lock = threading.Lock()
+        self.seconds = pace.seconds if self._limited else 1.0
+
+    def reserve(self) -> float:
+        """Takes the next place; the seconds to wait until it may be used."""
+        with self._lock:
+            now = self._clock()
+            start = max(now, self._not_before)
+            if self._limited:
+                if len(self._granted) == self._granted.maxlen:
+                    start = max(start, self._granted[0] + self._window)
+                self._granted.append(start)
+            return start - now
+
+    def pause(self, seconds: float) -> None:
+        """Nothing begins for this long."""
+        with self._lock:
+            self._not_before = max(self._not_before, self._clock() + seconds)
+
+
+def path(*segments: str, slash: bool = False) -> str:
+    """A path made of segments, each encoded whole. Raises Unsendable for one that would change the path."""
+    return "/".join(map(segment, segments)) + ("/" if slash else "")
+
+
+def segment(text: str) -> str:
+    """One path segment, percent-encoded with nothing left out.
+
+    Raises Unsendable for what a server could read as another path: an empty or dotted part, also
+    after trimming or decoding, control characters, and text that is not Unicode.
+    """
+    for reading in (text, unquote(text)):
+        parts = re.split(r"[/\\]", reading)
+        if any(part.strip() in ("", ".", "..") for part in parts) or any(ord(c) < 32 or ord(c) == 127 for c in reading):
+            raise Unsendable(f"{text!r} cannot be sent as an id or a name: it could address something else")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        raise Unsendable(f"{harmless(text)!r} cannot be sent as an id or a name: it is not valid Unicode") from None
+
+
+class Http:
+    """The requests of one account, at its pace, signed in when first needed."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        auth: Auth,
+        rate: Pace,
+        timeout: timedelta = timedelta(seconds=30),
+        concurrency: int = 8,
+        ca_file: str | None = None,
+        stop: Stop | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        retry_after: Callable[[HttpError], float | None] = lambda _: None,
+    ) -> None:
+        self.base = url.rstrip("/")
+        self.clock = clock
+        self.stop = stop or Stop()
+        self.limiter = Limiter(rate)
+        self.skew: timedelta | None = None
+        self._timeout = timeout.total_seconds()
+        self._auth = auth
+        self._retry_after = retry_after
+        self._headers: Mapping[str, str] | None = None
+        self._signed = 0
+        self._sign_in_lock = threading.Lock()
+        self._refused: AccessRefused | None = None
+        self._session = _session(concurrency)
+        self._verify: str | bool = ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or True
+
+    @classmethod
+    def for_account(
+        cls,
+        settings: AccountSettings,
+        auth: Auth,
+        stop: Stop,
+        clock: Callable[[], datetime],
+        retry_after: Callable[[HttpError], float | None] = lambda _: None,
+    ) -> Http:
+        """The session that an account's settings describe."""
+        return cls(
+            settings.url,
+            auth=auth,
+            rate=settings.rate,
+            timeout=settings.timeout,
+            concurrency=settings.concurrency,
+            ca_file=settings.ca_file and str(Path(settings.ca_file).expanduser()),
+            stop=stop,
+            clock=clock,
+            retry_after=retry_after,
+        )
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._session.close()
+
+    # What a provider calls -------------------------------------------------------------------
+
+    def get(self, where: str, params: Iterable[tuple[str, str]] = (), *, base: str | None = None) -> Answer:
+        """Reads ``where`` (made by ``path``) under the account's base address. Raises HttpError for all but 2xx."""
+        target = self._address(where, params, base)
+        return self._signed_in(lambda headers: self._read(target, headers))
+
+    def sign_in_post(
+        self,
+        where: str,
+        *,
+        base: str | None = None,
+        json_body: Mapping[str, Any] | None = None,
+        form: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """The one POST that needs no permit. A refusal is never repeated, because accounts get locked.
+
+        Raises AccessRefused.
+        """
+        target = self._address(where, (), base) if where else self._checked(base or self.base)
+        for attempt in range(TRIES):
+            try:
+                return self._once("POST", target, headers or {}, json_body=json_body, form=form)
+            except HttpError as error:
+                final = error.status is not None and error.status < 500
+                if final or attempt + 1 == TRIES:
+                    raise AccessRefused(f"the sign-in failed: {error}", error.status, error.body) from None
+                self.stop.wait(_backoff(attempt))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def change(
+        self,
+        method: str,
+        where: str,
+        permit: Permit,
+        *,
+        ok: Iterable[int],
+        params: Iterable[tuple[str, str]] = (),
+        json_body: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """A request that changes something; ``ok`` are the statuses that mean it was done.
+
+        Raises Ambiguous where it was sent and its outcome is not known: silence, 5xx, or a 2xx that
+        the vendor does not promise. Anything else that is not ``ok`` was refused: HttpError.
+        """
+        if not isinstance(permit, Permit):
+            raise ProviderError(f"a {method} needs the deleter's permit; this is a fault in the program")
+        target = self._address(where, params, None)
+        accepted = frozenset(ok)
+
+        def send(headers: Mapping[str, str]) -> Answer:
+            for _ in range(TRIES):
+                try:
+                    answer = self._once(method, target, headers, json_body=json_body)
+                    break
+                except HttpError as error:
+                    if error.status != 429:
+                        raise
+                    refused = error
+                    self._hold(error)
+            else:
+                raise refused
+            if answer.status not in accepted:
+                raise Ambiguous(f"{method} was answered with an unexpected status {answer.status}", answer.status)
+            return answer
+
+        return self._signed_in(send)
+
+    def delete(
+        self, where: str, permit: Permit, *, ok: Iterable[int], params: Iterable[tuple[str, str]] = ()
+    ) -> Answer:
+        """``change`` with DELETE."""
+        return self.change("DELETE", where, permit, ok=ok, params=params)
+
+    def sign_in(self) -> None:
+        """Signs in now, if that has not been done."""
+        self._current_headers()
+
+    # Addresses --------------------------------------------------------------------------------
+
+    def _address(self, where: str, params: Iterable[tuple[str, str]], base: str | None) -> str:
+        query = urlencode(list(params), quote_via=quote, safe="")
+        return self._checked((base or self.base).rstrip("/") + "/" + where + ("?" + query if query else ""))
+
+    @staticmethod
+    def _checked(target: str) -> str:
+        """The address, if the library would send exactly this one."""
+        try:
+            prepared = requests.Request("GET", target).prepare().url or ""
+            sent = urllib3.util.parse_url(prepared)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError):
+            raise Unsendable("the address cannot be sent") from None
+        meant = urlsplit(target)
+        if (sent.path or "/", sent.query or "") != (meant.path or "/", meant.query):
+            raise Unsendable("the id or name would change the address it is sent to")
+        return target
+
+    # Sign-in ----------------------------------------------------------------------------------
+
+    def _signed_in(self, send: Callable[[Mapping[str, str]], Answer]) -> Answer:
+        """Sends with the current sign-in; if it has run out, signs in anew and repeats once."""
+        headers, number = self._current_headers()
+        try:
+            return send(headers)
+        except HttpError as error:
+            if isinstance(error, Ambiguous) or not self._auth.expired(error):
+                raise
+        log.info("the sign-in has run out; signing in again")
+        headers, _ = self._current_headers(older_than=number)
+        return send(headers)
+
+    def _current_headers(self, older_than: int = -1) -> tuple[Mapping[str, str], int]:
+        with self._sign_in_lock:
+            if self._refused:
+                raise self._refused
+            if self._headers is None or self._signed == older_than:
+                try:
+                    self._headers = self._auth.sign_in(self)
+                except AccessRefused as error:
+                    self._refused = error
+                    raise
+                self._signed += 1
+            return self._headers, self._signed
+
+    # Requests ---------------------------------------------------------------------------------
+
+    def _read(self, target: str, headers: Mapping[str, str]) -> Answer:
+        """A GET, repeated a few times where that can help, following redirects within the same origin."""
+        hops = attempt = 0
+        while True:
+            try:
+                answer = self._once("GET", target, headers)
+            except HttpError as error:
+                if attempt + 1 >= TRIES or error.status not in RETRIED:
+                    raise
+                log.info("GET will be tried again: %s", error)
+                self._before_again(error, attempt)
+                attempt += 1
+                continue
+            if answer.status < 300:
+                return answer
+            hops += 1
+            target = self._redirected(target, answer, hops)
+
+    def _before_again(self, error: HttpError, attempt: int) -> None:
+        if error.status == 429:
+            self._hold(error)
+        else:
+            self.stop.wait(self._asked_pause(error) or _backoff(attempt))
+
+    def _redirected(self, target: str, answer: Answer, hops: int) -> str:
+        location = urljoin(target, answer.headers.get("Location", ""))
+        if hops > 3 or urlsplit(location)[:2] != urlsplit(target)[:2] or location == target:
+            raise HttpError("the server redirects elsewhere; check the account's url", answer.status)
+        return location
+
+    def _hold(self, error: HttpError) -> None:
+        """Obeys a 429: every thread of the account waits as long as the vendor asks, or for the next window."""
+        asked = self._asked_pause(error)
+        pause = min(MAX_PAUSE, self.limiter.seconds) if asked is None else asked
+        log.info("the vendor asks for fewer requests; waiting %.0f s", pause)
+        self.stop.check(pause)
+        self.limiter.pause(pause)
+
+    def _asked_pause(self, error: HttpError) -> float | None:
+        header = getattr(error, "retry_after", None)
+        if header is None:
+            return self._retry_after(error)
+        if header.strip().isdigit():
+            return float(header)
+        try:
+            return max(0.0, (_aware(parsedate_to_datetime(header)) - self.clock()).total_seconds())
+        except (ValueError, TypeError):
+            return None
+
+    def _once(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        *,
+        json_body: Mapping[str, Any] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One request on the wire. 2xx and redirects come back; everything else is raised."""
+        wait = self.limiter.reserve()
+        if wait > 0:
+            self.stop.wait(wait)
+        self.stop.check()
+        request = requests.Request(method, target, headers=dict(headers), json=json_body, data=form)
+        prepared = self._session.prepare_request(request)
+        began = time.monotonic()
+        try:
+            with self._session.send(
+                prepared,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+                verify=self._verify,
+                proxies=self._session.proxies if is_loopback(urlsplit(target).hostname or "") else _proxies(target),
+            ) as response:
+                content = self._body(response, began)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._silence(method, error) from None
+        answer = Answer(response.status_code, response.headers, content)
+        self._note_clock(answer)
+        log.debug("%s %s -> %d in %.3f s", method, urlsplit(target).path, answer.status, time.monotonic() - began)
+        if 200 <= answer.status < 300 or (method == "GET" and answer.status in (301, 302, 303, 307, 308)):
+            return answer
+        raise _refusal(method, answer)
+
+    def _body(self, response: requests.Response, began: float) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := response.raw.read1(65536, decode_content=True):
+            size += len(chunk)
+            if size > MAX_ANSWER:
+                raise ProviderError(f"the answer is larger than {MAX_ANSWER // 1024 // 1024} MiB")
+            if time.monotonic() - began > 4 * self._timeout:
+                raise requests.Timeout("the answer takes too long")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _silence(self, method: str, error: Exception) -> HttpError:
+        """No usable answer came: what that means depends on whether the request may have arrived."""
+        if isinstance(error, (requests.exceptions.SSLError,)):
+            return AccessRefused(f"the server's certificate was not accepted: {_cause(error)}; see ca_file")
+        if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
+            return HttpError(f"the server cannot be reached: {_cause(error)}")
+        text = f"no complete answer came to {method}: {_cause(error)}"
+        return HttpError(text) if method == "GET" else Ambiguous(text)
+
+    def _note_clock(self, answer: Answer) -> None:
+        """The vendor's clock minus this machine's, the smallest difference seen."""
+        try:
+            theirs = _aware(parsedate_to_datetime(answer.headers.get("Date", "")))
+        except (ValueError, TypeError):
+            return
+        skew = theirs - self.clock()
+        if self.skew is None or abs(skew) < abs(self.skew):
+            self.skew = skew
+
+
+def _backoff(attempt: int) -> float:
+    return float(2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
+
+
+def _session(concurrency: int) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # no .netrc, which would replace our Authorization header
+    session.headers["User-Agent"] = f"confcleanup/{__version__}"
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=concurrency, max_retries=0, pool_block=True)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
+
+
+def _proxies(target: str) -> dict[str, str]:
+    return dict(requests.utils.get_environ_proxies(target))
+
+
+def _aware(when: datetime) -> datetime:
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and the errors it wraps, as requests and urllib3 wrap them."""
+    inner: Any = error
+    while isinstance(inner, BaseException):
+        yield inner
+        inner = getattr(inner, "reason", None) or next((a for a in inner.args if isinstance(a, BaseException)), None)
+
+
+def _never_connected(error: Exception) -> bool:
+    """Whether the request was certainly not sent."""
+    kinds = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
+    return any(isinstance(inner, kinds) for inner in _chain(error))
+
+
+def _cause(error: Exception) -> str:
+    """The innermost reason of a network error, in one line."""
+    if isinstance(error, requests.exceptions.Timeout):
+        return "it took too long"
+    innermost = list(_chain(error))[-1]
+    text = str(innermost.args[-1] if innermost.args else "") or type(innermost).__name__
+    return redact(harmless(text))[:200]
+
+
+def _refusal(method: str, answer: Answer) -> HttpError:
+    body = answer.any_json()
+    body = body if isinstance(body, dict) else {}
+    text = f"{method} was answered with {answer.status}"
+    if detail := vendor_message(body):
+        text += f" ({detail})"
+    kind: type[HttpError] = HttpError
+    if answer.status in (401, 402, 403):
+        kind = AccessRefused
+    elif method != "GET" and (answer.status >= 500 or answer.status == 408):
+        kind = Ambiguous
+    error = kind(text, answer.status, body)
+    error.retry_after = answer.headers.get("Retry-After")  # type: ignore[attr-defined]  # read by _asked_pause only
+    return error
+
+
+_TELLING = (
+    *("reason", "error_code", "errorCode", "code", "error", "error_msg", "errorMsg", "message"),
+    *("error_description", "description", "msg", "errors", "fault"),
+)
+
+
+def vendor_message(body: Mapping[str, Any]) -> str:
+    """What a vendor's error object says, in one short harmless line: reason, code or message, wherever they are."""
+    said: list[str] = []
+    queue: list[Any] = [body]
+    while queue and len(said) < 3:
+        thing = queue.pop(0)
+        if isinstance(thing, Mapping):
+            for name in (
+                "reason",
+                "error_code",
+                "code",
+                "error",
+                "error_msg",
+                "message",
+                "error_description",
+                "msg",
+                "errors",
+                "fault",
+            ):
+                value = thing.get(name)
+                if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value) not in said:
+                    said.append(str(value))
+                elif isinstance(value, (Mapping, Sequence)) and not isinstance(value, str):
+                    queue.append(value)
+        elif isinstance(thing, Sequence) and not isinstance(thing, str):
+            queue.extend(thing[:2])
+    return redact(harmless(", ".join(said)))[:200]

@@ -1,0 +1,104 @@
+"""The vocabulary: an item that a vendor lists, and what became of it. Pure; no input or output.
+
+All times are aware UTC datetimes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class Kind(StrEnum):
+    """What sort of thing an item is."""
+
+    ONE_TIME = "one-time"
+    RECURRING = "recurring"
+    ROOM = "room"
+    LIVE = "live"
+    RECORDING = "recording"
+    MEETING = "meeting"
+    UNKNOWN = "unknown"
+
+
+class State(StrEnum):
+    """Whether an item is over. Anything but OVER is kept."""
+
+    OVER = "over"
+    RUNNING = "running"
+    UNFINISHED = "unfinished"
+    UNKNOWN = "unknown"
+
+
+class Outcome(StrEnum):
+    """What became of a selected item.
+
+    GONE: it was already gone. CHANGED: it no longer matched when looked at again, and was kept.
+    UNKNOWN: its deletion was asked for and nobody knows what came of it. DEFERRED: not tried.
+    """
+
+    DELETED = "deleted"
+    GONE = "gone"
+    CHANGED = "changed"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    DEFERRED = "deferred"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """How long a live room and the member who joined last have been there, when it was looked at.
+
+    ``members`` and ``youngest`` are None where the vendor gave no usable details.
+    """
+
+    run_time: timedelta | None = None
+    members: int | None = None
+    youngest: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that a vendor keeps: a conference, a recording, a live room.
+
+    ``id`` is the vendor's own identifier as text; ``what`` is the source it was listed from.
+    ``address`` is whatever else the provider needs to reach it (a user id, for example).
+    ``tags`` is None where the vendor's listing has none. ``doubt`` says why something about the item
+    could not be read. ``undeletable`` says why no request can delete it, if that is so.
+    ``unsendable`` marks a name that no request may carry, so that a person has to deal with the item.
+    ``raw`` is the vendor's object as it came.
+    """
+
+    what: str
+    id: str
+    kind: Kind
+    state: State
+    title: str | None = None
+    owner: str | None = None
+    tags: tuple[str, ...] | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    created_at: datetime | None = None
+    size_bytes: int | None = None
+    live: Live | None = None
+    doubt: str | None = None
+    undeletable: str | None = None
+    unsendable: bool = False
+    address: tuple[str, ...] = ()
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False, hash=False)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells two items of one account apart."""
+        return (self.what, *self.address, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a request to delete one item came to, and the reason if it failed."""
+
+    outcome: Outcome
+    error: str | None = None

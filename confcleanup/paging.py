@@ -1,0 +1,100 @@
+"""Walking through a vendor's pages to a proven end: never ending early, never looping.
+
+A list is complete, or it failed. Rows are told apart by ``key``; a row seen before is left out.
+A row that stands twice on one page counts twice towards the vendor's total, because vendors count so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import ProviderError
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page: its rows, the vendor's count of all rows, and whether the vendor calls it the last.
+
+    ``total`` is None only where the vendor gives no count.
+    """
+
+    rows: Sequence[Row]
+    total: int | None
+    last: bool = False
+
+
+class Walk:
+    """The state of one walk: what was seen, and how many rows count towards the total."""
+
+    def __init__(self, key: Callable[[Row], Hashable]) -> None:
+        self._key = key
+        self._seen: set[Hashable] = set()
+        self.counted = 0
+        self.total: int | None = None
+
+    def take(self, page: Page) -> list[Row]:
+        """The rows of a page that are new."""
+        fresh: dict[Hashable, Row] = {}
+        for row in page.rows:
+            key = self._key(row)
+            if key in fresh:
+                self.counted += 1
+            elif key not in self._seen:
+                fresh[key] = row
+        self._seen.update(fresh)
+        self.counted += len(fresh)
+        self.total = page.total
+        return list(fresh.values())
+
+    @property
+    def complete(self) -> bool:
+        """Whether as many rows were seen as the vendor counts."""
+        return self.total is not None and self.counted >= self.total
+
+    def require_complete(self) -> None:
+        """Raises ProviderError if the vendor counts more rows than it has shown."""
+        if self.total is not None and not self.complete:
+            raise ProviderError(
+                f"the list is not complete: the vendor counts {self.total}, its pages showed {self.counted}"
+            )
+
+
+def by_offset(fetch: Callable[[int], Page], key: Callable[[Row], Hashable]) -> Iterator[Row]:
+    """Rows of a list asked for by record offset. Raises ProviderError unless it ends complete."""
+    yield from _walk(fetch, Walk(key), 0, lambda offset, page: offset + len(page.rows))
+
+
+def by_page(fetch: Callable[[int], Page], key: Callable[[Row], Hashable], first: int = 1) -> Iterator[Row]:
+    """Rows of a list asked for by page number. Raises ProviderError unless it ends complete."""
+    yield from _walk(fetch, Walk(key), first, lambda number, _: number + 1)
+
+
+def by_page_from_0_or_1(fetch: Callable[[int], Page], key: Callable[[Row], Hashable]) -> Iterator[Row]:
+    """As ``by_page``, for a vendor whose first page may be 0 or 1: page 0 is asked for if rows are missing."""
+    walk = Walk(key)
+    yield from _rows(fetch, walk, 1, lambda number, _: number + 1)
+    if walk.total is not None and not walk.complete:
+        yield from walk.take(fetch(0))
+    walk.require_complete()
+
+
+def _walk(fetch: Callable[[int], Page], walk: Walk, start: int, advance: Callable[[int, Page], int]) -> Iterator[Row]:
+    yield from _rows(fetch, walk, start, advance)
+    walk.require_complete()
+
+
+def _rows(fetch: Callable[[int], Page], walk: Walk, start: int, advance: Callable[[int, Page], int]) -> Iterator[Row]:
+    position = start
+    while True:
+        page = fetch(position)
+        fresh = walk.take(page)
+        yield from fresh
+        if not page.rows or page.last or walk.complete:
+            return
+        if not fresh:
+            raise ProviderError("the vendor repeats a page; its list cannot be trusted")
+        position = advance(position, page)

@@ -1,0 +1,255 @@
+"""Which items go: a pure function of an item, a rule and the time. No clock, no input, no output.
+
+The first line of the design's table that holds decides, and says why in a sentence.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from .cutoff import spoken
+from .items import Item, Kind, Live, State
+
+SAME_ROOM = timedelta(seconds=60)
+
+
+class Why(StrEnum):
+    """The line of the table that decided; what kept items are counted by. In the order of the table."""
+
+    KEEP_ID = "named in keep_ids"
+    KEEP_TAG = "has a keep tag"
+    FILTER = "outside the rule's filters"
+    UNDELETABLE = "cannot be deleted"
+    RUNNING = "still running or unfinished"
+    STATE_UNKNOWN = "state not known"
+    RECURS = "recurring"
+    ROOM = "room without a schedule"
+    END_UNKNOWN = "end not known"
+    TOO_YOUNG = "too young"
+    DUE = "due"
+
+
+STEP = {why: step for step, why in enumerate(Why)}
+UNDECIDED = frozenset({Why.STATE_UNKNOWN, Why.END_UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRule:
+    """When a live room should have ended. ``scheduled`` maps room names to the end the operator set, or None."""
+
+    max_duration: timedelta | None = None
+    abandoned_after: timedelta | None = None
+    max_members: int = 0
+    scheduled: Mapping[str, datetime | None] = field(default_factory=dict)
+    end_without_details: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, with its cutoff already computed (aware UTC). Globs are matched without case.
+
+    ``age`` is the retention in the operator's words, for reasons. Empty filters match everything.
+    """
+
+    name: str
+    what: str
+    cutoff: datetime
+    age: str = ""
+    keep_ids: frozenset[str] = frozenset()
+    keep_tags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    title: str | None = None
+    owner: str | None = None
+    names: tuple[str, ...] = ()
+    rooms: bool = False
+    live: LiveRule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a rule makes of an item: whether it goes, which line decided, and the reason in words.
+
+    ``ended_at`` is the end that was compared with the cutoff, if there was one.
+    ``overdue`` marks something kept although it should have ended: a person has to look.
+    """
+
+    delete: bool
+    why: Why
+    reason: str
+    rule: str
+    ended_at: datetime | None = None
+    overdue: bool = False
+
+
+def decide(item: Item, rule: Rule, now: datetime) -> Decision:
+    """Applies one rule to one item at the time ``now`` (aware UTC)."""
+
+    def keep(why: Why, reason: str, **more: object) -> Decision:
+        return Decision(False, why, reason, rule.name, **more)  # type: ignore[arg-type]  # ended_at and overdue only
+
+    if held := _held(item, rule):
+        return keep(*held)
+    if mismatch := _mismatch(item, rule):
+        return keep(Why.FILTER, mismatch)
+    if item.undeletable:
+        return keep(Why.UNDELETABLE, item.undeletable, ended_at=item.ended_at)
+    if item.kind is Kind.LIVE:
+        return _decide_live(item, rule, rule.live or LiveRule(), now)
+    if item.state is State.UNKNOWN:
+        return keep(Why.STATE_UNKNOWN, item.doubt or "its state is not known")
+    if item.state is not State.OVER:
+        return keep(Why.RUNNING, item.doubt or "still running")
+    if item.kind is Kind.RECURRING:
+        return keep(Why.RECURS, "it recurs")
+    if item.kind is Kind.UNKNOWN:
+        return keep(Why.END_UNKNOWN, item.doubt or "it is of an unknown type")
+    end = item.ended_at
+    if item.kind is Kind.ROOM:
+        if not (rule.rooms and rule.tags):
+            return keep(Why.ROOM, "a room without a schedule has no end")
+        end = item.created_at
+    if end is None:
+        return keep(Why.END_UNKNOWN, item.doubt or "its end is not known")
+    return _by_age(rule, end, now, "created" if item.kind is Kind.ROOM else "ended")
+
+
+def _by_age(rule: Rule, end: datetime, now: datetime, verb: str) -> Decision:
+    if end > now:
+        return Decision(False, Why.TOO_YOUNG, f"not over yet, ends in {spoken(end - now)}", rule.name, end)
+    reason = f"{verb} {spoken(now - end)} ago, kept for {rule.age or spoken(now - rule.cutoff)}"
+    due = end < rule.cutoff
+    return Decision(due, Why.DUE if due else Why.TOO_YOUNG, reason, rule.name, end)
+
+
+def _held(item: Item, rule: Rule) -> tuple[Why, str] | None:
+    if item.id in rule.keep_ids:
+        return Why.KEEP_ID, "named in keep_ids"
+    kept = {tag.casefold() for tag in rule.keep_tags}
+    for tag in item.tags or ():
+        if tag.casefold() in kept:
+            return Why.KEEP_TAG, f"has the keep tag {tag!r}"
+    return None
+
+
+def _mismatch(item: Item, rule: Rule) -> str | None:
+    if rule.title is not None and not matches(item.title, rule.title):
+        return f"its title does not match {rule.title!r}"
+    if rule.owner is not None and not same_owner(item.owner, rule.owner):
+        return f"its owner is not {rule.owner!r}"
+    if rule.tags and not set(rule.tags) & set(item.tags or ()):
+        return "it has none of the rule's tags"
+    if rule.names and not any(matches(item.id, name) for name in rule.names):
+        return "its name matches none of the rule's names"
+    return None
+
+
+def matches(text: str | None, glob: str) -> bool:
+    """Whether a text matches a glob, without regard to case or to how accents are encoded."""
+    return text is not None and fnmatchcase(_plain(text), _plain(glob))
+
+
+def same_owner(owner: str | None, wanted: str) -> bool:
+    """Whether an owner is the one wanted (a glob); ``anna`` and ``anna@vc.example.org`` are the same."""
+    if not owner:
+        return False
+    if ("@" in owner) == ("@" in wanted):
+        return matches(owner, wanted)
+    return matches(owner.partition("@")[0], wanted.partition("@")[0])
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def _decide_live(item: Item, rule: Rule, live_rule: LiveRule, now: datetime) -> Decision:
+    """A live room: its end is what the rule says, and it is compared with the rule's cutoff (else now)."""
+    live = item.live or Live()
+    scheduled = live_rule.scheduled.get(item.id)
+    if live.run_time is None:
+        return _decide_blind(item, rule, scheduled, live_rule.end_without_details)
+    if scheduled is not None:
+        return _live_by(rule, scheduled, "its scheduled end", now)
+    began = item.started_at or now - live.run_time
+    ends = []
+    if live_rule.max_duration is not None:
+        ends.append((began + live_rule.max_duration, f"the most it may last ({spoken(live_rule.max_duration)})"))
+    if (alone := _alone_since(live, began, live_rule.max_members)) and live_rule.abandoned_after is not None:
+        left = alone + live_rule.abandoned_after
+        ends.append((left, f"being abandoned for {spoken(live_rule.abandoned_after)}"))
+    if not ends:
+        return Decision(False, Why.TOO_YOUNG, "no line of the rule ends this room", rule.name)
+    return _live_by(rule, *min(ends), now)
+
+
+def _alone_since(live: Live, began: datetime, max_members: int) -> datetime | None:
+    """Since when a room has had no more than ``max_members`` members; None if it has more, or nobody can tell."""
+    if live.members is None or live.run_time is None or live.members > max_members:
+        return None
+    if live.members and live.youngest is None:
+        return None
+    return began + max(timedelta(0), live.run_time - (live.youngest or live.run_time))
+
+
+def _decide_blind(item: Item, rule: Rule, scheduled: datetime | None, allowed: bool) -> Decision:
+    doubt = item.doubt or "the vendor gives no details of it"
+    overdue = scheduled is not None and scheduled < rule.cutoff
+    if overdue and allowed:
+        reason = "its scheduled end has passed, and the rule ends rooms without details"
+        return Decision(True, Why.DUE, reason, rule.name, scheduled)
+    if overdue:
+        doubt = f"its scheduled end has passed, but {doubt}"
+    return Decision(False, Why.STATE_UNKNOWN, doubt, rule.name, scheduled, overdue or item.unsendable)
+
+
+def _live_by(rule: Rule, end: datetime, what: str, now: datetime) -> Decision:
+    if end < rule.cutoff:
+        return Decision(True, Why.DUE, f"{spoken(now - end)} past {what}", rule.name, end)
+    if end < now:
+        return Decision(False, Why.TOO_YOUNG, f"{spoken(now - end)} past {what}, kept for {rule.age}", rule.name, end)
+    return Decision(False, Why.TOO_YOUNG, f"{spoken(end - now)} before {what}", rule.name, end)
+
+
+def choose(item: Item, rules: Sequence[Rule], now: datetime) -> Decision:
+    """Applies all rules of an account that speak of this item's source; at least one must.
+
+    The item goes if one rule selects it and no rule of the account holds it by id or tag. If it
+    stays, the reason is that of the rule which came closest to selecting it.
+    """
+    for rule in rules:
+        if held := _held(item, rule):
+            return Decision(False, *held, rule.name)
+    decisions = [decide(item, rule, now) for rule in rules if rule.what == item.what]
+    return max(decisions, key=lambda decision: (decision.delete, decision.overdue, STEP[decision.why]))
+
+
+def difference(listed: Item, fresh: Item) -> str | None:
+    """What has changed in an item since it was listed, in words; None if it is the same thing unchanged."""
+    if listed.live and fresh.live:
+        return _other_room(listed, fresh)
+    for name, before, after in (
+        ("its schedule", (listed.started_at, listed.ended_at), (fresh.started_at, fresh.ended_at)),
+        ("its tags", *_tag_sets(listed.tags, fresh.tags)),
+        ("its kind", listed.kind, fresh.kind),
+    ):
+        if before != after:
+            return f"{name} changed since it was listed"
+    return None
+
+
+def _tag_sets(before: Iterable[str] | None, after: Iterable[str] | None) -> tuple[object, object]:
+    """Tags to compare; where the listing knew none, there is nothing to compare."""
+    return (None, None) if before is None else (set(before), set(after or ()))
+
+
+def _other_room(listed: Item, fresh: Item) -> str | None:
+    before = listed.live.run_time if listed.live else None
+    after = fresh.live.run_time if fresh.live else None
+    if before is None or after is None:
+        return None
+    later = fresh.started_at and listed.started_at and fresh.started_at > listed.started_at + SAME_ROOM
+    return "it is another room of the same name, begun since" if after < before or later else None
