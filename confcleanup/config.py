@@ -1,0 +1,306 @@
+"""From the TOML file to checked settings: every mistake at once, each with the key it is in."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+from . import providers
+from .cutoff import Period, cutoff
+from .errors import ConfigError, Problem
+from .guards import Limits
+from .providers.base import Provider
+from .selection import Rule
+from .settings import AccountSettings, Age, LimitSettings, RuleSettings, Table, build, require, unknown
+
+APP = "confcleanup"
+VARIABLE = "CONFCLEANUP_CONFIG"
+T = TypeVar("T", bound=Table)
+
+
+class StateSettings(Table, frozen=True, kw_only=True):
+    """Where the program keeps what must survive a run."""
+
+    directory: str | None = None
+
+
+class General(Table, frozen=True, kw_only=True):
+    """The keys at the top of the file."""
+
+    timezone: str = "UTC"
+    older_than: Annotated[Period | None, Age] = None
+
+
+TABLES: Mapping[str, type[Table]] = {"limits": LimitSettings, "state": StateSettings}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account as the file describes it, with its brakes and the class that serves it."""
+
+    name: str
+    provider: type[Provider]
+    settings: AccountSettings
+    rules: tuple[RuleSettings, ...]
+    limits: Limits
+
+    def require_ready(self) -> None:
+        """Reads secrets and finds files, so that what is missing is known before anything is contacted.
+
+        Raises ConfigError that names everything that is missing.
+        """
+        tables = [("", self.settings), *((f"rules[{number}].", rule) for number, rule in enumerate(self.rules, 1))]
+        found = [(prefix + key, message) for prefix, table in tables for key, message in table.missing()]
+        require([Problem(f"accounts.{self.name}.{key}", message) for key, message in found], "")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole config file. ``zone`` is for calendar arithmetic and for times without an offset."""
+
+    path: Path
+    zone: tzinfo
+    older_than: Period | None
+    accounts: Mapping[str, Account]
+    state: StateSettings
+    warnings: Sequence[str] = field(default_factory=tuple)
+
+    def rules(self, account: Account, now: datetime, older_than: Period | None, before: datetime | None) -> list[Rule]:
+        """The account's rules with their cutoffs at ``now``; an age or an instant given here replaces their own."""
+        return [self._rule(account, rule, now, older_than, before) for rule in account.rules]
+
+    def _rule(
+        self, account: Account, rule: RuleSettings, now: datetime, older_than: Period | None, before: datetime | None
+    ) -> Rule:
+        live = rule.live(self.zone)
+        default = None if live or not account.provider.sources[rule.what].deletes else self.older_than
+        age = older_than or rule.older_than or default
+        return Rule(
+            name=rule.name,
+            what=rule.what,
+            cutoff=before or (cutoff(now, age, self.zone) if age else now),
+            age="" if before or not age else str(age),
+            keep_ids=rule.ids(),
+            keep_tags=getattr(rule, "keep_tags", ()),
+            tags=getattr(rule, "tags", ()),
+            title=rule.title,
+            owner=getattr(rule, "owner", None) or account.settings.default_owner(),
+            names=getattr(rule, "names", ()),
+            rooms=getattr(rule, "rooms", False) is True,
+            live=live,
+        )
+
+
+def find(given: str | None) -> Path:
+    """The config file: the one given, else the environment's, else the user's, else the system's.
+
+    Raises ConfigError if there is none.
+    """
+    if named := given or os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    places = [user_path(), system_path()]
+    for place in places:
+        if place.is_file():
+            return place
+    looked = " and ".join(map(str, places))
+    raise ConfigError([Problem("", f"no config file: looked for {looked}. Write one with: confcleanup init")])
+
+
+def user_path() -> Path:
+    """Where the user's own config file belongs on this platform."""
+    import platformdirs
+
+    return platformdirs.user_config_path(APP, appauthor=False) / "config.toml"
+
+
+def system_path() -> Path:
+    """Where the machine's config file belongs on this platform."""
+    import platformdirs
+
+    return platformdirs.site_config_path(APP, appauthor=False) / "config.toml"
+
+
+def load(path: Path) -> Config:
+    """Reads and checks a config file. Raises ConfigError with every mistake found."""
+    document = _document(path)
+    problems: list[Problem] = []
+    known = {"timezone", "older_than", *TABLES, "accounts"}
+    problems += [Problem(name, unknown(name, dict.fromkeys(known))) for name in document if name not in known]
+    top = {name: document[name] for name in ("timezone", "older_than") if name in document}
+    general = build(General, top, "", problems) or General()
+    limits = _table(LimitSettings, document, "limits", problems)
+    state = _table(StateSettings, document, "state", problems)
+    zone = _zone(general.timezone, problems)
+    tables = document.get("accounts", {})
+    if not isinstance(tables, dict) or not tables:
+        problems.append(Problem("accounts", "there is no account; an account is a table [accounts.NAME]"))
+        tables = {}
+    accounts = [_account(name, table, general, limits, problems) for name, table in tables.items()]
+    require(problems, str(path))
+    found = {account.name: account for account in accounts if account}
+    config = Config(path, zone, general.older_than, found, state, _permissions(path, found.values()))
+    _check_cutoffs(config)
+    return config
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        why = f"there is no file {path}. Write one with: {APP} -c {path} init"
+    except OSError as error:
+        why = f"{path} cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        why = f"{path} is not UTF-8 text (byte {error.start})"
+    except tomllib.TOMLDecodeError as error:
+        why = f"{path} is not valid TOML: {error}"
+    raise ConfigError([Problem("", why)], str(path))
+
+
+def _table(cls: type[T], document: Mapping[str, Any], name: str, problems: list[Problem]) -> T:
+    return build(cls, document.get(name, {}), name, problems) or cls()
+
+
+def _zone(name: str, problems: list[Problem]) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        known = dict.fromkeys(available_timezones())
+        hint = unknown(name, known) if known else "unknown; install the tzdata package"
+        problems.append(Problem("timezone", hint if len(hint) < 200 else 'unknown; write for example "Europe/Berlin"'))
+        return ZoneInfo("UTC") if "UTC" in known else _utc()
+
+
+def _utc() -> tzinfo:
+    from datetime import UTC
+
+    return UTC
+
+
+def _account(name: str, table: Any, general: General, limits: LimitSettings, problems: list[Problem]) -> Account | None:
+    key = f"accounts.{name}"
+    if not isinstance(table, dict):
+        problems.append(Problem(key, "expected a table [accounts.NAME]"))
+        return None
+    table = _with_limits(dict(table), key, problems)
+    kind = table.get("provider")
+    try:
+        provider = providers.provider(str(kind))
+    except KeyError:
+        known = dict.fromkeys(providers.names())
+        message = "is missing; it is one of: " + ", ".join(known) if kind is None else unknown(str(kind), known)
+        problems.append(Problem(f"{key}.provider", message))
+        return None
+    entries = table.pop("rules", None)
+    settings = build(provider.settings_type, table, key, problems)
+    rules = _rules(provider, entries, general, key, problems)
+    if settings is None or problems:
+        return None
+    return Account(name, provider, settings, rules, _limits(limits, settings))
+
+
+def _with_limits(table: dict[str, Any], key: str, problems: list[Problem]) -> dict[str, Any]:
+    """Limits may stand among the account's keys, or in a table of their own."""
+    own = table.pop("limits", {})
+    if not isinstance(own, dict):
+        problems.append(Problem(f"{key}.limits", "expected a table"))
+        return table
+    known = LimitSettings.__struct_fields__
+    for name in own:
+        if name not in known:
+            problems.append(Problem(f"{key}.limits.{name}", unknown(name, dict.fromkeys(known))))
+        elif name in table:
+            problems.append(Problem(f"{key}.limits.{name}", f"is also given as {key}.{name}"))
+    return table | {name: value for name, value in own.items() if name in known}
+
+
+def _rules(
+    provider: type[Provider], entries: Any, general: General, key: str, problems: list[Problem]
+) -> tuple[RuleSettings, ...]:
+    if not isinstance(entries, list) or not entries:
+        problems.append(Problem(f"{key}.rules", f"there is no rule; a rule is a table [[{key}.rules]]"))
+        return ()
+    rules: list[RuleSettings] = []
+    for number, entry in enumerate(entries, 1):
+        rule = _rule(provider, entry, general, f"{key}.rules[{number}]", problems)
+        if rule:
+            rule = _named(rule, {other.name for other in rules}, f"{key}.rules[{number}]", problems)
+            rules.append(rule)
+    return tuple(rules)
+
+
+def _rule(
+    provider: type[Provider], entry: Any, general: General, key: str, problems: list[Problem]
+) -> RuleSettings | None:
+    what = entry.get("what") if isinstance(entry, dict) else None
+    if what is None and isinstance(entry, dict) and len(provider.sources) == 1:
+        what = next(iter(provider.sources))
+        entry = entry | {"what": what}
+    source = provider.sources.get(what) if isinstance(what, str) else None
+    if source is None:
+        known = dict.fromkeys(provider.sources)
+        message = "is missing; it is one of: " + ", ".join(known) if what is None else unknown(str(what), known)
+        problems.append(Problem(f"{key}.what", message))
+        return None
+    rule = build(source.rule, entry, key, problems)
+    if rule and source.deletes and not (rule.older_than or general.older_than or rule.live(_utc())):
+        problems.append(Problem(f"{key}.older_than", "is missing, and the file gives no older_than for all rules"))
+    return rule
+
+
+def _named(rule: RuleSettings, taken: set[str], key: str, problems: list[Problem]) -> RuleSettings:
+    """The rule with a name: its own, else made from what it selects."""
+    import msgspec
+
+    if rule.name in taken:
+        problems.append(Problem(f"{key}.name", f"{rule.name!r} is the name of another rule of this account"))
+    if rule.name:
+        return rule
+    names = [rule.what, *(f"{rule.what} {number}" for number in range(2, len(taken) + 3))]
+    return msgspec.structs.replace(rule, name=next(name for name in names if name not in taken))
+
+
+def _limits(general: LimitSettings, account: LimitSettings) -> Limits:
+    given = {
+        entry.name: value
+        for entry in fields(Limits)
+        for value in [getattr(account, entry.name, None)]
+        if value is not None
+    }
+    shared = {entry.name: getattr(general, entry.name, None) for entry in fields(Limits)}
+    return replace(Limits(), **{name: value for name, value in shared.items() if value is not None} | given)
+
+
+def _permissions(path: Path, accounts: Any) -> tuple[str, ...]:
+    """Refuses a file that others could have written or could read secrets from; warns of the group's pen."""
+    if os.name != "posix":
+        return ()
+    mode = path.stat().st_mode
+    literal = [f"accounts.{a.name}.{key}" for a in accounts for key, secret in a.settings.secrets() if secret.literal]
+    if mode & stat.S_IWOTH:
+        raise ConfigError([Problem("", f"{path} can be written by everybody: chmod o-w {path}")], str(path))
+    if mode & stat.S_IROTH and literal:
+        why = f"{path} holds secrets ({', '.join(literal)}) and can be read by everybody: chmod o-r {path}"
+        raise ConfigError([Problem("", why)], str(path))
+    return (
+        (f"{path} can be written by its group; is that meant? Else: chmod g-w {path}",) if mode & stat.S_IWGRP else ()
+    )
+
+
+def _check_cutoffs(config: Config) -> None:
+    """Finds retentions that reach back before the calendar begins. Raises ConfigError."""
+    now = datetime.now(_utc())
+    problems = []
+    for account in config.accounts.values():
+        try:
+            config.rules(account, now, None, None)
+        except ValueError as error:
+            problems.append(Problem(f"accounts.{account.name}.rules", str(error)))
+    require(problems, str(config.path))

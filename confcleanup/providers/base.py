@@ -1,0 +1,147 @@
+"""The contract between the program and a vendor's module.
+
+A provider translates. It knows its vendor's paths, fields and habits, and turns them into ``Item``
+and ``Result``. It does not filter, decide, count, archive, record or sleep, and it does not know that
+a dry run exists.
+
+- ``items`` yields every item of a source once, or raises ProviderError: a list is complete or failed.
+- ``look`` fetches one item again: the item as it is now, or None if the vendor says it is gone.
+- ``delete`` deletes exactly the items given to it, and names the statuses that mean deleted and gone.
+- Odd data never stops a listing: the item is yielded with what could be read, and ``doubt`` says why
+  the rest could not. An answer of the wrong shape does: nobody knows what it hides.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from typing import Any, ClassVar
+
+from ..errors import ProviderError
+from ..http import Http, Permit, Stop
+from ..items import Item, Result
+from ..selection import Rule
+from ..settings import AccountSettings, RuleSettings
+
+EARLIEST, LATEST = 946_684_800, 253_402_300_799
+"""Unix seconds of the years 2000 and 9999; outside of them a number is not believed to be a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One kind of thing that a provider lists.
+
+    ``recheck``: it can change after it was listed, so it is looked at again just before its deletion.
+    ``batch``: how many items one request deletes. ``deletes`` is False where no API deletes it.
+    """
+
+    text: str
+    rule: type[RuleSettings]
+    recheck: bool = False
+    batch: int = 1
+    deletes: bool = True
+
+
+class Provider(ABC):
+    """One account at one vendor, from sign-in to closing."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    settings_type: ClassVar[type[AccountSettings]]
+    sources: ClassVar[Mapping[str, Source]]
+
+    http: Http
+
+    def __init__(self, settings: Any, stop: Stop, clock: Callable[[], datetime]) -> None:
+        """``settings`` is an instance of ``settings_type``; ``clock`` gives aware UTC datetimes."""
+        self.settings = settings
+        self.stop = stop
+        self.clock = clock
+        self.warnings: list[str] = []
+
+    def __enter__(self) -> Provider:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+    def check(self, what: Sequence[str]) -> None:
+        """Shows that the account can sign in and may list the sources named. Raises ProviderError."""
+        self.http.sign_in()
+        for source in what:
+            next(iter(self.items(source, ())), None)
+
+    @abstractmethod
+    def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+        """Every item of a source. The rules are a hint for what the vendor can leave out by itself."""
+
+    @abstractmethod
+    def look(self, item: Item) -> Item | None:
+        """The item as it is now; None if it is gone. Raises ProviderError if that cannot be told."""
+
+    @abstractmethod
+    def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
+        """Deletes these items, one result for each in the same order. Raises HttpError, Ambiguous, Unsendable."""
+
+
+def rows_of(body: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
+    """The list of objects under one of these names. Raises ProviderError for any other shape."""
+    for name in names:
+        rows = body.get(name)
+        if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+            return rows
+        if name in body:
+            raise ProviderError(f"the answer's {name!r} is not a list of objects")
+    raise ProviderError(f"the answer has no {names[0]!r}")
+
+
+def count_of(body: Mapping[str, Any], name: str) -> int:
+    """A count of rows, as a number or as digits. Raises ProviderError for anything else."""
+    value = whole(body.get(name))
+    if value is None or value < 0:
+        raise ProviderError(f"the answer has no usable {name!r}")
+    return value
+
+
+def whole(value: object) -> int | None:
+    """A whole number, also written as digits; None for anything else (true is no number)."""
+    if isinstance(value, str) and value.strip().lstrip("-").isascii() and value.strip().lstrip("-").isdigit():
+        return int(value) if len(value) < 20 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def text(value: object) -> str | None:
+    """Text, or a number as text; None for anything else and for empty text."""
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        return str(value) or None
+    return None
+
+
+def instant(value: object, zone: tzinfo | None = None) -> datetime | None:
+    """A moment as vendors write it: Unix seconds (number or digits) or ISO 8601. In UTC.
+
+    Text without an offset is read in ``zone``, or not at all. None for what cannot be read.
+    """
+    seconds = whole(value)
+    if seconds is not None:
+        return datetime.fromtimestamp(seconds, UTC) if EARLIEST <= seconds <= LATEST else None
+    if not isinstance(value, str):
+        return None
+    try:
+        when = datetime.fromisoformat(value.strip())
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=zone) if zone else when
+        return when.astimezone(UTC) if when.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def milliseconds(value: object) -> datetime | None:
+    """Unix milliseconds, as a number or as text with decimals. In UTC; None for what cannot be read."""
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
+    except ValueError:
+        return None
+    return datetime.fromtimestamp(number / 1000, UTC) if EARLIEST <= number / 1000 <= LATEST else None

@@ -1,0 +1,311 @@
+"""TrueConf Server: conferences, through API v3.x or v4, or listed by a Room's ``getScheduler``.
+
+Sources: https://developers.trueconf.com/api/server, https://docs.trueconf.com/videosdk/en/ and
+https://trueconf.com/blog/knowledge-base/how-to-delete-past-meetings-automatically.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+
+from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
+from ..http import Http, Permit, Stop, path
+from ..items import Item, Kind, Outcome, Result, State
+from ..paging import Page, by_page, by_page_from_0_or_1
+from ..redact import redact
+from ..selection import Rule
+from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
+from .base import EARLIEST, Provider, Source, count_of, instant, rows_of, text, whole
+
+PAGE_V3, PAGE_V4 = 100, 1000
+LONGEST = 10 * 366 * 86400
+BEFORE_ALL = datetime.fromtimestamp(EARLIEST, UTC)
+WEBSOCKET = ("ws://", "wss://")
+_SCHEDULE = {
+    "-1": Kind.ROOM,
+    "none": Kind.ROOM,
+    "0": Kind.RECURRING,
+    "week": Kind.RECURRING,
+    "1": Kind.ONE_TIME,
+    "once": Kind.ONE_TIME,
+}
+_CALL_STRING = re.compile(r"\\c\\(?P<id>[^@]+)(?:@(?P<host>.*))?", re.IGNORECASE)
+
+
+class ConferenceRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule for conferences."""
+
+    owner: str | None = None
+    tags: tuple[str, ...] = ()
+    keep_tags: tuple[str, ...] = ()
+    rooms: bool = False
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.rooms and not self.tags:
+            yield "rooms", "rooms = true needs tags: a room without a schedule goes only if it carries one of them"
+        for ident in self.keep_ids:
+            if isinstance(ident, int):
+                yield "keep_ids", f"write {ident} in quotes; ids are text, and their leading zeros matter"
+            elif (call := _CALL_STRING.fullmatch(ident)) and call["host"]:
+                yield "keep_ids", f"{ident!r} names a server; write {call['id']!r} if it is this account's own server"
+
+    def ids(self) -> frozenset[str]:
+        """Ids to keep, also given as call strings such as ``\\c\\0073310045``."""
+        calls = ((_CALL_STRING.fullmatch(str(ident)), str(ident)) for ident in self.keep_ids)
+        return frozenset(call["id"] if call else ident for call, ident in calls)
+
+
+class TrueConfSettings(AccountSettings, frozen=True, kw_only=True):
+    """A TrueConf account. ``room_url`` lists through a Room or VideoSDK; deletion is always the server's."""
+
+    api: Annotated[str, msgspec.Meta(pattern=r"^v(3(\.[0-9]{1,2})?|4(\.[0-9]{1,2})?)$")] = "v3.11"
+    client_id: str | None = None
+    client_secret: Annotated[Secret | None, Secret] = None
+    username: str | None = None
+    password: Annotated[Secret | None, Secret] = None
+    access_token: Annotated[Secret | None, Secret] = None
+    room_url: str | None = None
+    room_pin: Annotated[Secret | None, Secret] = None
+    rate: Annotated[Pace, Rate] = Pace(20, 1)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        yield from super().problems()
+        user = self.username is not None or self.password is not None
+        ways = [self.access_token is not None, self.client_secret is not None, user]
+        if sum(ways) != 1:
+            yield (
+                "",
+                "give one way to sign in: access_token, client_id + client_secret, or client_id + username + password",
+            )
+        elif user and None in (self.client_id, self.username, self.password):
+            yield "", "signing in as a user needs client_id, username and password"
+        elif self.client_secret and self.client_id is None:
+            yield "client_id", "is missing beside client_secret"
+        if self.room_url and not self.room_url.startswith(WEBSOCKET):
+            yield "room_url", f"{self.room_url!r} is not a WebSocket address; write ws://ROOM-ADDRESS:8765"
+        if self.room_pin and not self.room_url:
+            yield "room_pin", "goes with room_url"
+
+    def urls(self) -> Iterator[tuple[str, str]]:
+        yield from super().urls()
+        if self.room_url and self.room_url.startswith(WEBSOCKET):
+            yield "room_url", self.room_url
+
+    def default_owner(self) -> str | None:
+        """A user's token lists other people's conferences too; without an owner in the rule, only the user's own go."""
+        return self.username
+
+
+class _Auth:
+    """OAuth 2 by client credentials, by password, or a token that was given. The token goes in the header only."""
+
+    def __init__(self, settings: TrueConfSettings) -> None:
+        self._settings = settings
+        self.scope: str | None = None
+
+    def sign_in(self, http: Http) -> Mapping[str, str]:
+        given = self._settings.access_token
+        return {"Authorization": f"Bearer {given.reveal() if given else self._fetch(http)}"}
+
+    def _fetch(self, http: Http) -> str:
+        v4 = self._settings.api.startswith("v4")
+        where = path("api", self._settings.api, "oauth2", "token") if v4 else path("oauth2", "v1", "token")
+        answer = http.sign_in_post(where, json_body=self._grant()).json()
+        token = answer.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise AccessRefused("the sign-in failed: the answer holds no access token")
+        redact.add(token)
+        self.scope = text(answer.get("scope"))
+        return token
+
+    def _grant(self) -> dict[str, Any]:
+        settings = self._settings
+        if settings.client_secret:
+            secret = settings.client_secret.reveal()
+            return {"grant_type": "client_credentials", "client_id": settings.client_id, "client_secret": secret}
+        password = settings.password.reveal() if settings.password else ""
+        return {
+            "grant_type": "password",
+            "client_id": settings.client_id,
+            "username": settings.username,
+            "password": password,
+        }
+
+    def expired(self, error: HttpError) -> bool:
+        if self._settings.access_token:
+            return False
+        return error.status == 401 or (error.status == 403 and reason(error) == "accessTokenInvalid")
+
+
+class TrueConf(Provider):
+    """One TrueConf Server."""
+
+    name = "trueconf"
+    title = "TrueConf Server (API v3.x and v4), also listed through a Room or VideoSDK"
+    settings_type = TrueConfSettings
+    sources = {
+        "conferences": Source(
+            "ended one-time conferences; tagged rooms if the rule says so", ConferenceRule, recheck=True
+        )
+    }
+
+    def __init__(self, settings: TrueConfSettings, stop: Stop, clock: Callable[[], datetime]) -> None:
+        super().__init__(settings, stop, clock)
+        self._auth = _Auth(settings)
+        self._v4 = settings.api.startswith("v4")
+        self.http = Http.for_account(settings, self._auth, stop, clock)
+
+    def check(self, what: Sequence[str]) -> None:
+        super().check(what)
+        scope = set((self._auth.scope or "").split())
+        if scope and not scope & {"conferences", "conferences:write"}:
+            raise ProviderError(
+                "the application may not delete conferences: give it the right conferences:write in the control panel"
+            )
+
+    def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+        if self.settings.room_url:
+            yield from self._list_room(rules)
+            return
+        tag = _only_tag(rules)
+        walk = by_page_from_0_or_1 if self._v4 else by_page
+        for row in walk(lambda number: self._page(number, tag), lambda row: repr(row.get("id"))):
+            yield conference(row)
+
+    def _page(self, number: int, tag: str | None) -> Page:
+        if self._v4:
+            params = [("page", str(number)), ("page_size", str(PAGE_V4))]
+        else:
+            params = [("page_id", str(number)), ("page_size", str(PAGE_V3))]
+            params += [("tag", tag)] if tag else []
+        body = self.http.get(path("api", self.settings.api, "conferences"), params).json()
+        following = whole(body.get("next_page_id"))
+        total = count_of(body, "results" if self._v4 else "cnt")
+        return Page(rows_of(body, "conferences"), total, last=following is not None and following <= 0)
+
+    def _list_room(self, rules: Sequence[Rule]) -> Iterator[Item]:
+        from .trueconf_room import schedule
+
+        pin = self.settings.room_pin.reveal() if self.settings.room_pin else None
+        rows = schedule(self.settings.room_url, pin, self.settings.timeout.total_seconds())
+        tagged = any(rule.tags or rule.keep_tags for rule in rules)
+        for row in {repr(row.get("id")): row for row in rows}.values():
+            item = conference(row)
+            # A Room knows no tags: an empty list of them is not the server's word.
+            item = replace(item, tags=item.tags or None)
+            yield self._with_tags(item) if tagged and not item.undeletable else item
+
+    def _with_tags(self, item: Item) -> Item:
+        """The item as the server knows it; as it was listed, if the server has none or cannot be asked for it."""
+        try:
+            return self.look(item) or item
+        except Unsendable:
+            return item
+
+    def look(self, item: Item) -> Item | None:
+        try:
+            body = self.http.get(path("api", self.settings.api, "conferences", item.id)).json()
+        except HttpError as error:
+            _gone_or_raise(error)
+            return None
+        row = body.get("conference")
+        if not isinstance(row, dict) or text(row.get("id")) != item.id:
+            raise ProviderError(f"the server answered with something else than conference {item.id}")
+        return conference(row)
+
+    def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
+        return [self._delete(item, permit) for item in items]
+
+    def _delete(self, item: Item, permit: Permit) -> Result:
+        try:
+            where = path("api", self.settings.api, "conferences", item.id)
+            self.http.delete(where, permit, ok=range(200, 300))
+        except HttpError as error:
+            _gone_or_raise(error)
+            return Result(Outcome.GONE)
+        return Result(Outcome.DELETED)
+
+
+def _gone_or_raise(error: HttpError) -> None:
+    """Returns for the vendor's own "conference not found"; any other refusal is raised."""
+    if error.status != 404:
+        raise error
+    if reason(error) != "conferenceNotFound":
+        raise AccessRefused("the server does not know this address; check the account's url and api", 404, error.body)
+
+
+def reason(error: HttpError) -> str | None:
+    """The ``reason`` of TrueConf's error object, in whichever of its shapes it came."""
+    inner = error.body.get("error")
+    if isinstance(inner, dict) and isinstance(entries := inner.get("errors"), list):
+        return next((text(entry.get("reason")) for entry in entries if isinstance(entry, dict)), None)
+    return text(error.body.get("reason"))
+
+
+def _only_tag(rules: Sequence[Rule]) -> str | None:
+    """The one tag that every rule asks for, if there is one; the vendor's filter takes a single value."""
+    wanted = {tag for rule in rules for tag in rule.tags or ("",)}
+    return wanted.pop() or None if len(wanted) == 1 else None
+
+
+def conference(row: Mapping[str, Any]) -> Item:
+    """A conference of API v3 or v4, or of a Room's schedule, as an ``Item``. What cannot be read is in doubt."""
+    ident = row.get("id")
+    kind, start, end, doubt = _schedule(row)
+    state = {"stopped": State.OVER, "running": State.RUNNING}.get(str(row.get("state")), State.UNKNOWN)
+    if state is State.UNKNOWN:
+        doubt = f"its state is {row.get('state')!r}"
+    tags = row.get("tags")
+    if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
+        tags, kind, doubt = [], Kind.UNKNOWN, "its tags cannot be read"
+    return Item(
+        what="conferences",
+        id=ident if isinstance(ident, str) else "",
+        kind=kind,
+        state=state,
+        title=text(row.get("topic")),
+        owner=text(row.get("owner")),
+        tags=tuple(tags) if tags is not None else None,
+        started_at=start,
+        ended_at=end,
+        created_at=_moment(row.get("created_at")),
+        doubt=doubt,
+        undeletable=None if isinstance(ident, str) and ident else f"its id is not text ({ident!r})",
+        raw=row,
+    )
+
+
+def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime | None, str | None]:
+    """Kind, start, end, and what is in doubt. Only one-time conferences have an end that counts."""
+    schedule = row.get("schedule")
+    fields: Mapping[str, Any] = schedule if isinstance(schedule, dict) else {}
+    named = row.get("schedule_type", fields.get("type"))
+    spelling = str(named) if isinstance(named, (int, str)) and not isinstance(named, bool) else ""
+    kind = _SCHEDULE.get(spelling, Kind.UNKNOWN)
+    if kind is Kind.UNKNOWN:
+        return kind, None, None, f"its schedule has the unknown type {named!r}"
+    if kind is Kind.ROOM:
+        return kind, None, None, None
+    start, duration = _moment(fields.get("start_time")), whole(fields.get("duration"))
+    if start is None or duration is None or not 0 < duration <= LONGEST:
+        missing = "start_time" if start is None else "duration"
+        return kind, start, None, f"its {missing} cannot be read ({fields.get(missing)!r})"
+    if kind is Kind.RECURRING:
+        return kind, start, None, None
+    try:
+        end = start + timedelta(seconds=duration)
+    except OverflowError:
+        return kind, start, None, "its end lies beyond the calendar"
+    return kind, start, max(end, _moment(fields.get("end_time")) or end), None
+
+
+def _moment(value: object) -> datetime | None:
+    """A moment, unless it is so early that it must be a placeholder, such as ``1970-01-01T00:00:00Z``."""
+    when = instant(value)
+    return when if when and when >= BEFORE_ALL else None

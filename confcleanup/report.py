@@ -1,0 +1,136 @@
+"""A run as data: the stable formats json, jsonl and csv. All times are RFC 3339 in UTC."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import IO, Any
+
+from .cleanup import Entry, Plan, Watcher
+from .items import Outcome
+from .redact import redact
+from .runs import Run
+
+VERSION = 1
+ITEM = (
+    *("rule", "what", "id", "title", "owner", "kind", "tags", "started_at", "ended_at"),
+    *("size_bytes", "decision", "reason", "outcome", "error"),
+)
+
+
+def timestamp(when: datetime | None) -> str | None:
+    """An instant as RFC 3339 in UTC, to the second."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
+
+
+def item(entry: Entry) -> dict[str, Any]:
+    """An item as the contract's JSON object."""
+    thing, decision = entry.item, entry.decision
+    return {
+        "rule": decision.rule,
+        "what": thing.what,
+        "id": thing.id,
+        "title": _told(thing.title),
+        "owner": thing.owner,
+        "kind": str(thing.kind),
+        "tags": list(thing.tags or ()),
+        "started_at": timestamp(thing.started_at),
+        "ended_at": timestamp(thing.ended_at or decision.ended_at),
+        "size_bytes": thing.size_bytes,
+        "decision": "delete" if decision.delete else "keep",
+        "reason": _told(decision.reason),
+        "outcome": entry.outcome and str(entry.outcome),
+        "error": _told(entry.error),
+    }
+
+
+def account(plan: Plan) -> dict[str, Any]:
+    """An account's counts as the contract's JSON object, without its items."""
+    return {
+        "account": plan.account,
+        "provider": plan.provider,
+        "status": plan.status,
+        "error": _told("; ".join([*filter(None, [plan.error]), *plan.refusals]) or None),
+        "warnings": [redact(warning) for warning in plan.warnings],
+        "listed": plan.listed,
+        "selected": len(plan.selected),
+        **{str(outcome): plan.count(outcome) for outcome in Outcome},
+        "undecided": plan.undecided,
+        "kept": {str(why): count for why, count in sorted(plan.kept.items())},
+    }
+
+
+def _told(text: str | None) -> str | None:
+    return redact(text) if text else text
+
+
+class Collector(Watcher):
+    """Gathers kept items for a format that lists them, and writes the run when it is over.
+
+    ``jsonl`` and ``csv`` write each kept item when it is seen, so that memory does not grow with them.
+    """
+
+    def __init__(self, style: str, out: IO[str], *, selected_only: bool) -> None:
+        self._style = style
+        self._out = out
+        self._selected_only = selected_only
+        self._kept: dict[str, list[Entry]] = {}
+        self._lock = threading.Lock()
+        if style == "csv":
+            csv.writer(out, lineterminator="\n").writerow(["account", *ITEM])
+
+    def kept(self, account: str, entry: Entry) -> None:
+        if self._selected_only:
+            return
+        with self._lock:
+            if self._style == "json":
+                self._kept.setdefault(account, []).append(entry)
+            else:
+                self._write(account, [entry])
+
+    def finish(self, run: Run) -> None:
+        """Writes what is still to be written: selected items with their outcomes, and the counts."""
+        if self._style == "json":
+            json.dump(self._document(run), self._out, indent=1)
+            self._out.write("\n")
+            return
+        for plan in run.plans:
+            self._write(plan.account, plan.selected)
+            if self._style == "jsonl":
+                head = {"version": VERSION, "run": run.id, "mode": run.mode, "now": timestamp(run.now)}
+                self._out.write(json.dumps({**account(plan), **head, "exit_code": int(run.exit_code)}) + "\n")
+
+    def _document(self, run: Run) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "run": run.id,
+            "mode": run.mode,
+            "now": timestamp(run.now),
+            "exit_code": int(run.exit_code),
+            "accounts": [
+                {
+                    **account(plan),
+                    "items": [item(entry) for entry in [*plan.selected, *self._kept.get(plan.account, [])]],
+                }
+                for plan in run.plans
+            ],
+        }
+
+    def _write(self, name: str, entries: Iterable[Entry]) -> None:
+        if self._style == "jsonl":
+            self._out.writelines(json.dumps({"account": name, **item(entry)}) + "\n" for entry in entries)
+        else:
+            rows = ([name, *map(cell, item(entry).values())] for entry in entries)
+            csv.writer(self._out, lineterminator="\n").writerows(rows)
+
+
+def cell(value: object) -> object:
+    """A value for a CSV cell; text that a spreadsheet would take for a formula is quoted with an apostrophe."""
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value
+    return value

@@ -1,0 +1,315 @@
+"""One account from listing to outcome, against a provider in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from confcleanup.cleanup import Plan, Watcher, carry_out, make_plan
+from confcleanup.errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped, Unsendable
+from confcleanup.guards import Limits
+from confcleanup.http import Stop
+from confcleanup.items import Item, Kind, Live, Outcome, State
+from confcleanup.selection import LiveRule, Rule
+
+from .fake import NOW, Fake, rule, thing
+
+
+def planned(provider: Fake, *rules: Rule, limits: Limits | None = None) -> Plan:
+    return make_plan("hq", provider, rules or (rule(),), limits or Limits(), NOW, Watcher())
+
+
+def cleaned(provider: Fake, *rules: Rule, concurrency: int = 1, stop: Stop | None = None) -> Plan:
+    rules = rules or (rule(),)
+    plan = planned(provider, *rules)
+    assert not plan.failed
+    carry_out(plan, provider, rules, NOW, Watcher(), concurrency=concurrency, stop=stop or provider.stop)
+    return plan
+
+
+def outcomes(plan: Plan) -> dict[str, Outcome | None]:
+    return {entry.item.id: entry.outcome for entry in plan.selected}
+
+
+def raising(error: Exception, *, once: bool = False) -> Callable[..., None]:
+    errors = iter([error] if once else [])
+
+    def hook(*_: object) -> None:
+        found = next(errors, None) if once else error
+        if found:
+            raise found
+
+    return hook
+
+
+def add_up(plan: Plan) -> bool:
+    return len(plan.selected) == sum(plan.count(outcome) for outcome in Outcome)
+
+
+def test_what_is_due_is_deleted_and_everything_else_stays() -> None:
+    provider = Fake(thing("old"), thing("young", days=3), thing("weekly", kind=Kind.RECURRING))
+    plan = cleaned(provider)
+    assert outcomes(plan) == {"old": Outcome.DELETED}
+    assert set(provider.held) == {"young", "weekly"}
+
+
+def test_planning_deletes_nothing() -> None:
+    provider = Fake(thing("old"))
+    plan = planned(provider)
+    assert [entry.item.id for entry in plan.selected] == ["old"]
+    assert provider.calls == []
+
+
+def test_a_listing_that_fails_at_its_end_selects_nothing() -> None:
+    provider = Fake(thing("old"))
+    provider.before_list = raising(ProviderError("the second page is missing"))
+    plan = planned(provider)
+    assert (plan.status, plan.selected, plan.error) == ("failed", [], "the second page is missing")
+    assert plan.undone
+
+
+def test_a_listing_whose_data_cannot_be_read_fails_without_a_traceback() -> None:
+    provider = Fake(thing("old"))
+    provider.before_list = raising(KeyError("surprise"))
+    assert planned(provider).status == "failed"
+
+
+def test_a_listing_cut_off_by_the_end_of_its_time_fails() -> None:
+    provider = Fake(thing("old"))
+    provider.before_list = raising(Stopped("the time is up"))
+    assert planned(provider).status == "failed"
+
+
+def test_an_item_listed_twice_is_deleted_once() -> None:
+    provider = Fake(thing("old"))
+    provider.listing *= 2
+    plan = cleaned(provider)
+    assert outcomes(plan) == {"old": Outcome.DELETED}
+    assert provider.sent("old") == 1
+
+
+def test_a_guard_refuses_before_anything_is_deleted() -> None:
+    plan = planned(Fake(thing("a"), thing("b")), limits=Limits(max_deletions=1))
+    assert plan.status == "refused"
+    assert "max_deletions allows 1" in plan.refusals[0]
+
+
+def test_an_item_that_vanished_since_it_was_listed_is_gone_and_no_delete_is_sent() -> None:
+    provider = Fake(thing("old"))
+    provider.held.clear()
+    assert outcomes(cleaned(provider)) == {"old": Outcome.GONE}
+    assert provider.sent("old") == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"state": State.RUNNING},
+        {"kind": Kind.RECURRING},
+        {"tags": ("keep",)},
+        {"ended_at": NOW - timedelta(days=39)},
+        {"ended_at": None},
+    ],
+)
+def test_an_item_that_changed_since_it_was_listed_is_kept(change: dict[str, Any]) -> None:
+    provider = Fake(thing("old"))
+    provider.held["old"] = replace(provider.held["old"], **change)
+    plan = cleaned(provider)
+    assert outcomes(plan) == {"old": Outcome.CHANGED}
+    assert plan.selected[0].error
+    assert "old" in provider.held
+
+
+def test_a_source_that_does_not_change_is_deleted_without_another_look() -> None:
+    provider = Fake(thing("old", what="files"))
+    cleaned(provider, rule("files"))
+    assert provider.calls == [("delete", "old")]
+
+
+def test_an_unanswered_delete_that_worked_is_found_out_by_looking_and_not_repeated() -> None:
+    provider = Fake(thing("old", what="files"))
+    provider.after_delete = raising(Ambiguous("no answer"))
+    assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.DELETED}
+    assert provider.calls == [("delete", "old"), ("look", "old")]
+
+
+def test_an_unanswered_delete_that_did_not_work_is_repeated_once_after_looking() -> None:
+    provider = Fake(thing("old", what="files"))
+    provider.before_delete = raising(Ambiguous("502"), once=True)
+    assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.DELETED}
+    assert provider.calls == [("delete", "old"), ("look", "old"), ("delete", "old")]
+
+
+def test_a_delete_that_never_works_is_failed_after_two_tries() -> None:
+    provider = Fake(thing("old", what="files"))
+    provider.before_delete = raising(Ambiguous("502"))
+    plan = cleaned(provider, rule("files"))
+    assert outcomes(plan) == {"old": Outcome.FAILED}
+    assert "still there" in (plan.selected[0].error or "")
+    assert provider.sent("old") == 2
+
+
+def test_an_unanswered_delete_is_unknown_if_looking_fails_too() -> None:
+    provider = Fake(thing("old", what="files"))
+    provider.after_delete = raising(Ambiguous("no answer"))
+    provider.before_look = raising(HttpError("no answer either"))
+    plan = cleaned(provider, rule("files"))
+    assert outcomes(plan) == {"old": Outcome.UNKNOWN}
+    assert plan.undone
+
+
+def test_an_unanswered_delete_is_not_repeated_if_the_item_changed_meanwhile() -> None:
+    provider = Fake(thing("old", what="files"))
+
+    def lost(item: Item) -> None:
+        provider.held["old"] = replace(item, ended_at=NOW)
+        raise Ambiguous("502")
+
+    provider.before_delete = lost
+    assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.CHANGED}
+    assert provider.sent("old") == 1
+
+
+def test_an_unanswered_hangup_is_not_repeated_if_the_room_cannot_be_told_from_a_new_one() -> None:
+    room = thing("Room", kind=Kind.LIVE, live=Live(timedelta(hours=9)), started_at=NOW - timedelta(hours=9))
+    provider = Fake(room)
+
+    def lost(item: Item) -> None:
+        provider.held["Room"] = replace(room, live=Live())
+        raise Ambiguous("no answer")
+
+    provider.before_delete = lost
+    plan = cleaned(provider, rule(cutoff=NOW, live=LiveRule(max_duration=timedelta(hours=8))))
+    assert outcomes(plan) == {"Room": Outcome.UNKNOWN}
+    assert provider.sent("Room") == 1
+
+
+def test_a_refused_delete_is_failed_and_the_others_go_on() -> None:
+    provider = Fake(thing("a"), thing("b"))
+
+    def refuse_a(item: Item) -> None:
+        if item.id == "a":
+            raise HttpError("DELETE was answered with 409", 409)
+
+    provider.before_delete = refuse_a
+    plan = cleaned(provider)
+    assert outcomes(plan) == {"a": Outcome.FAILED, "b": Outcome.DELETED}
+    assert plan.status == "partial"
+    assert add_up(plan)
+
+
+def test_refused_access_stops_the_account_and_defers_the_rest() -> None:
+    provider = Fake(*(thing(f"{number}") for number in range(5)))
+    provider.before_delete = raising(AccessRefused("forbidden", 403))
+    plan = cleaned(provider)
+    assert [entry.outcome for entry in plan.selected] == [Outcome.FAILED] + [Outcome.DEFERRED] * 4
+    assert plan.error == "forbidden"
+    assert plan.undone
+    assert add_up(plan)
+
+
+def test_an_id_that_cannot_be_sent_is_failed() -> None:
+    provider = Fake(thing(".."))
+    provider.before_look = raising(Unsendable("'..' cannot be sent"))
+    plan = cleaned(provider)
+    assert outcomes(plan) == {"..": Outcome.FAILED}
+    assert provider.sent("..") == 0
+
+
+def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown() -> None:
+    provider = Fake(thing("old", what="files"))
+    provider.after_delete = raising(TypeError("surprise"))
+    assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.UNKNOWN}
+
+
+def test_a_stop_before_an_item_was_begun_defers_it() -> None:
+    provider = Fake(*(thing(f"{number}") for number in range(3)))
+    provider.after_delete = lambda item: provider.stop.asked.set()
+    plan = cleaned(provider)
+    assert [entry.outcome for entry in plan.selected] == [Outcome.DELETED, Outcome.DEFERRED, Outcome.DEFERRED]
+    assert not plan.undone
+    assert add_up(plan)
+
+
+def test_a_stop_between_the_look_and_the_delete_defers_the_item() -> None:
+    provider = Fake(thing("old"))
+    provider.before_look = lambda item: provider.stop.asked.set()
+    assert outcomes(cleaned(provider)) == {"old": Outcome.DEFERRED}
+    assert provider.sent("old") == 0
+
+
+def test_a_stop_while_a_delete_is_unanswered_still_finds_out_what_became_of_it() -> None:
+    provider = Fake(thing("old", what="files"))
+
+    def lost(item: Item) -> None:
+        provider.stop.asked.set()
+        raise Ambiguous("no answer")
+
+    provider.after_delete = lost
+    assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.DELETED}
+
+
+def test_a_stop_after_an_unanswered_delete_of_something_still_there_is_a_failure_not_silence() -> None:
+    provider = Fake(thing("old", what="files"))
+
+    def lost(item: Item) -> None:
+        provider.stop.asked.set()
+        raise Ambiguous("502")
+
+    provider.before_delete = lost
+    plan = cleaned(provider, rule("files"))
+    assert outcomes(plan) == {"old": Outcome.FAILED}
+    assert provider.sent("old") == 1
+
+
+def test_batches_are_no_larger_than_the_source_allows_and_never_mix_sources() -> None:
+    provider = Fake(
+        *(thing(f"h{n}", what="heaps") for n in range(7)), *(thing(f"f{n}", what="files") for n in range(2))
+    )
+    sizes: list[list[str]] = []
+    plain = provider.delete
+
+    def noted(items: Any, permit: Any) -> Any:
+        sizes.append([item.id for item in items])
+        return plain(items, permit)
+
+    provider.delete = noted  # type: ignore[method-assign]  # only to see the groups
+    plan = cleaned(provider, rule("heaps"), rule("files", name="files"))
+    assert [len(group) for group in sizes] == [3, 3, 1, 1, 1]
+    assert plan.count(Outcome.DELETED) == 9
+
+
+def test_many_threads_delete_every_item_exactly_once() -> None:
+    provider = Fake(*(thing(f"{number}") for number in range(200)))
+    plan = cleaned(provider, concurrency=16)
+    assert plan.count(Outcome.DELETED) == 200
+    assert {provider.sent(f"{number}") for number in range(200)} == {1}
+
+
+def test_threads_are_no_more_than_there_is_to_do() -> None:
+    provider = Fake(thing("a"), thing("b"))
+    seen: set[str] = set()
+    provider.before_delete = lambda item: seen.add(threading.current_thread().name)
+    cleaned(provider, concurrency=64)
+    assert len(seen) <= 2
+
+
+def test_kept_items_are_counted_by_reason_and_undecided_ones_told_apart() -> None:
+    provider = Fake(thing("a", days=1), thing("b", state=State.UNKNOWN), thing("c", ended_at=None))
+    plan = planned(provider)
+    assert plan.listed == 3
+    assert plan.kept.total() == 3
+    assert plan.undecided == 2
+
+
+def test_a_room_past_its_end_that_cannot_be_judged_makes_the_run_undone() -> None:
+    provider = Fake(thing("Room", kind=Kind.LIVE, live=Live()))
+    rules = rule(cutoff=NOW, live=LiveRule(scheduled={"Room": NOW - timedelta(hours=1)}))
+    plan = planned(provider, rules)
+    assert not plan.selected
+    assert plan.undone

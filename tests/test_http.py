@@ -1,0 +1,506 @@
+"""The HTTP session, over real sockets: what is sent, what is retried, what is refused before it is sent."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+
+from confcleanup.errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped, Unsendable
+from confcleanup.http import Http, Limiter, Permit, Stop, path, segment
+from confcleanup.sandbox.server import Emulator, Request, Response, Server
+from confcleanup.settings import Pace
+
+from .providers.waiting import NoWaiting
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+UNLIMITED = Pace(0, 1)
+
+
+class Script(Emulator):
+    """Answers from a list, then with an empty object."""
+
+    def __init__(self, *answers: Response) -> None:
+        super().__init__(lambda: NOW)
+        self.answers = list(answers)
+
+    def handle(self, request: Request) -> Response:
+        return self.answers.pop(0) if self.answers else Response(200, {})
+
+
+class Token:
+    """A sign-in that numbers its tokens."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def sign_in(self, http: Http) -> Mapping[str, str]:
+        self.count += 1
+        return {"Authorization": f"Bearer token-{self.count}"}
+
+    def expired(self, error: HttpError) -> bool:
+        return error.status == 401
+
+
+@contextmanager
+def session(
+    *answers: Response, stop: Stop | None = None, base: str = "", auth: Token | None = None, **more: Any
+) -> Iterator[tuple[Http, Script]]:
+    script = Script(*answers)
+    with Server(script) as server:
+        http = Http(
+            server.url + base, auth=auth or Token(), rate=UNLIMITED, stop=stop or NoWaiting(), clock=lambda: NOW, **more
+        )
+        try:
+            yield http, script
+        finally:
+            http.close()
+
+
+def test_the_token_goes_in_the_header_and_never_in_the_address() -> None:
+    with session() as (http, script):
+        http.get(path("things"), [("page", "1")])
+    (request,) = script.requests("GET")
+    assert request.headers["Authorization"] == "Bearer token-1"
+    assert request.query == (("page", "1"),)
+
+
+def test_a_get_is_tried_again_after_a_server_error() -> None:
+    with session(Response(502, b"<html>"), Response(200, {"ok": 1})) as (http, script):
+        assert http.get("things").json() == {"ok": 1}
+    assert len(script.seen) == 2
+
+
+def test_a_get_is_given_up_after_four_tries() -> None:
+    with session(*[Response(500)] * 9) as (http, script), pytest.raises(HttpError):
+        http.get("things")
+    assert len(script.seen) == 4
+
+
+def test_a_cut_connection_is_tried_again_for_a_get() -> None:
+    with session(Response(close=True), Response(200, {"ok": 1})) as (http, _):
+        assert http.get("things").json() == {"ok": 1}
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 422])
+def test_a_refused_get_is_not_tried_again(status: int) -> None:
+    with session(Response(status, {"error": "no"})) as (http, script), pytest.raises(HttpError) as caught:
+        http.get("things")
+    assert caught.value.status == status
+    assert len(script.seen) == 1
+
+
+@pytest.mark.parametrize("answer", [Response(500), Response(502, b"<html>"), Response(408), Response(close=True)])
+def test_a_delete_without_a_clear_answer_is_ambiguous_and_sent_once(answer: Response) -> None:
+    with session(answer) as (http, script), pytest.raises(Ambiguous):
+        http.delete("things/1", Permit(), ok=(204,))
+    assert len(script.requests("DELETE")) == 1
+
+
+def test_a_delete_answered_by_a_promised_status_is_done() -> None:
+    with session(Response(204)) as (http, _):
+        assert http.delete("things/1", Permit(), ok=(204,)).status == 204
+
+
+def test_a_delete_answered_by_an_unpromised_success_is_ambiguous() -> None:
+    with session(Response(202, {})) as (http, _), pytest.raises(Ambiguous):
+        http.delete("things/1", Permit(), ok=(204,))
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirected_delete_is_not_followed_and_not_done(status: int) -> None:
+    with (
+        session(Response(status, None, {"Location": "/elsewhere"})) as (http, script),
+        pytest.raises(HttpError) as caught,
+    ):
+        http.delete("things/1", Permit(), ok=range(200, 300))
+    assert not isinstance(caught.value, Ambiguous)
+    assert [seen.request.path for seen in script.seen] == ["/things/1"]
+
+
+def test_a_redirected_get_is_followed_within_the_same_origin() -> None:
+    with session(Response(302, None, {"Location": "/new"}), Response(200, {"ok": 1})) as (http, script):
+        assert http.get("old").json() == {"ok": 1}
+    assert [seen.request.path for seen in script.seen] == ["/old", "/new"]
+
+
+@pytest.mark.parametrize(
+    "target", ["http://127.0.0.2:1/x", "https://example.com/", "//example.com/x", "ftp://127.0.0.1/"]
+)
+def test_a_redirect_to_another_origin_is_an_error(target: str) -> None:
+    with session(Response(302, None, {"Location": target})) as (http, script), pytest.raises(HttpError):
+        http.get("old")
+    assert len(script.seen) == 1
+
+
+def test_redirects_without_end_are_an_error() -> None:
+    loop = [Response(302, None, {"Location": f"/{number}"}) for number in range(20)]
+    with session(*loop) as (http, _), pytest.raises(HttpError):
+        http.get("old")
+
+
+def test_nothing_is_deleted_without_a_permit() -> None:
+    with session() as (http, script), pytest.raises(ProviderError):
+        http.delete("things/1", None, ok=(204,))  # type: ignore[arg-type]  # the mistake under test
+    assert script.seen == []
+
+
+def test_an_expired_token_is_renewed_once_and_the_request_repeated_once() -> None:
+    token = Token()
+    with session(Response(401), Response(200, {"ok": 1}), auth=token) as (http, script):
+        assert http.get("things").json() == {"ok": 1}
+    assert token.count == 2
+    assert [seen.request.headers["Authorization"] for seen in script.seen] == ["Bearer token-1", "Bearer token-2"]
+
+
+def test_a_token_refused_again_after_renewal_ends_the_matter() -> None:
+    token = Token()
+    with session(Response(401), Response(401), auth=token) as (http, script), pytest.raises(AccessRefused):
+        http.get("things")
+    assert (token.count, len(script.seen)) == (2, 2)
+
+
+def test_threads_that_meet_an_expired_token_together_sign_in_once() -> None:
+    token = Token()
+    with session(auth=token) as (http, script):
+        script.interfere.append(
+            lambda request: Response(401) if request.headers["Authorization"] == "Bearer token-1" else None
+        )
+        threads = [threading.Thread(target=http.get, args=("things",)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert token.count == 2
+
+
+def test_a_refused_sign_in_is_not_repeated_by_anybody() -> None:
+    class Refused(Token):
+        def sign_in(self, http: Http) -> Mapping[str, str]:
+            self.count += 1
+            http.sign_in_post("token", form={"password": "x"})
+            raise AssertionError("unreachable")
+
+    token = Refused()
+    with session(Response(400, {"error": "invalid_grant"}), auth=token) as (http, script):
+        for _ in range(3):
+            with pytest.raises(AccessRefused, match="invalid_grant"):
+                http.get("things")
+    assert (token.count, len(script.seen)) == (1, 1)
+
+
+def test_a_429_with_seconds_is_obeyed_and_repeated_also_for_a_delete() -> None:
+    stop = NoWaiting()
+    with session(Response(429, None, {"Retry-After": "7"}), Response(204), stop=stop) as (http, script):
+        http.delete("things/1", Permit(), ok=(204,))
+    assert len(script.seen) == 2
+    assert sum(stop.waited) == pytest.approx(7, abs=0.5)
+
+
+def test_a_429_with_a_date_is_obeyed() -> None:
+    stop = NoWaiting()
+    when = format_datetime(NOW + timedelta(seconds=12), usegmt=True)
+    with session(Response(429, None, {"Retry-After": when}), Response(200, {}), stop=stop) as (http, _):
+        http.get("things")
+    assert sum(stop.waited) == pytest.approx(12, abs=0.5)
+
+
+def test_a_429_that_asks_for_longer_than_the_run_may_last_ends_the_waiting() -> None:
+    stop = Stop(deadline=0.0)
+    stop.deadline = __import__("time").monotonic() + 60
+    with session(Response(429, None, {"Retry-After": "21600"}), stop=stop) as (http, script), pytest.raises(Stopped):
+        http.get("things")
+    assert len(script.seen) == 1
+
+
+def test_a_429_without_a_hint_waits_for_the_next_window_of_the_rate() -> None:
+    stop = NoWaiting()
+    script = Script(Response(429), Response(200, {}))
+    with Server(script) as server:
+        http = Http(server.url, auth=Token(), rate=Pace(10, 60), stop=stop, clock=lambda: NOW)
+        http.get("things")
+        http.close()
+    assert sum(stop.waited) == pytest.approx(60, abs=1)
+
+
+def test_a_stopped_run_sends_nothing_more() -> None:
+    stop = Stop()
+    stop.asked.set()
+    with session(stop=stop) as (http, script), pytest.raises(Stopped):
+        http.get("things")
+    assert script.seen == []
+
+
+def test_what_was_begun_is_finished_in_spite_of_a_stop() -> None:
+    stop = Stop()
+    stop.asked.set()
+    with session(stop=stop) as (http, script), stop.finishing():
+        http.get("things")
+    assert len(script.seen) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"null", b"3", b'"text"', b"{", b"[" * 100_000])
+def test_an_answer_that_is_not_a_json_object_is_an_error(body: bytes) -> None:
+    with session(Response(200, body)) as (http, _), pytest.raises(ProviderError):
+        http.get("things").json()
+
+
+def test_an_answer_too_large_is_an_error_and_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confcleanup.http.MAX_ANSWER", 1000)
+    with session(Response(200, b"x" * 2000)) as (http, script), pytest.raises(ProviderError, match="larger"):
+        http.get("things")
+    assert len(script.seen) == 1
+
+
+def test_a_small_answer_that_unpacks_to_a_huge_one_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confcleanup.http.MAX_ANSWER", 1_000_000)
+    bomb = gzip.compress(b"0" * 50_000_000)
+    with (
+        session(Response(200, bomb, {"Content-Encoding": "gzip"})) as (http, _),
+        pytest.raises(ProviderError, match="larger"),
+    ):
+        http.get("things")
+
+
+def test_a_truncated_answer_is_no_answer() -> None:
+    with (
+        session(
+            *[
+                Response(
+                    200,
+                    b"{}",
+                    {"Content-Length": "500"},
+                )
+                for _ in range(4)
+            ],
+            timeout=timedelta(seconds=0.2),
+        ) as (http, _),
+        pytest.raises(HttpError),
+    ):
+        http.get("things")
+
+
+def test_a_server_that_cannot_be_reached_is_not_an_unknown_outcome() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    http = Http(f"http://127.0.0.1:{port}", auth=Token(), rate=UNLIMITED, stop=NoWaiting())
+    with pytest.raises(HttpError) as caught:
+        http.delete("things/1", Permit(), ok=(204,))
+    assert not isinstance(caught.value, Ambiguous)
+
+
+def test_a_certificate_nobody_vouches_for_is_refused_and_the_ca_file_helps(tmp_path: Any) -> None:
+    authority = trustme.CA()
+    script = Script()
+    with Server(script) as server:
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        server._server.socket = context.wrap_socket(server._server.socket, server_side=True)
+        url = f"https://127.0.0.1:{server.port}"
+        with pytest.raises(HttpError, match="certificate"):
+            Http(url, auth=Token(), rate=UNLIMITED, stop=NoWaiting()).get("things")
+        ca_file = tmp_path / "ca.pem"
+        authority.cert_pem.write_to_path(ca_file)
+        trusting = Http(url, auth=Token(), rate=UNLIMITED, stop=NoWaiting(), ca_file=str(ca_file))
+        assert trusting.get("things").status == 200
+        trusting.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        " . ",
+        "\t",
+        "a/..",
+        "../x",
+        "a//b",
+        "/",
+        "a/",
+        "%2e%2e",
+        "%2E",
+        "a%2F..",
+        "x\x00",
+        "a\nb",
+        "\\..\\",
+    ],
+)
+def test_a_name_that_could_address_something_else_is_refused(name: str) -> None:
+    with pytest.raises(Unsendable):
+        segment(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("0073310045", "0073310045"),
+        ("0000001c@host#vcs", "0000001c%40host%23vcs"),
+        ("a b", "a%20b"),
+        ("a/b", "a%2Fb"),
+        ("50%", "50%25"),
+        ("a?b&c=d", "a%3Fb%26c%3Dd"),
+        ("Ünï", "%C3%9Cn%C3%AF"),
+        ("...", "..."),
+        ("~", "~"),
+    ],
+)
+def test_a_name_arrives_as_one_segment_exactly_as_it_is(name: str, sent: str) -> None:
+    with session(base="/base") as (http, script):
+        http.delete(path("things", name, slash=True), Permit(), ok=(200,))
+    (request,) = script.requests("DELETE")
+    assert request.path == f"/base/things/{sent}/"
+    assert request.segments == ("base", "things", name, "")
+
+
+@given(st.text(max_size=40))
+def test_any_name_is_refused_or_stays_one_segment(name: str) -> None:
+    try:
+        where = path("api", "Conference", name, slash=True)
+    except Unsendable:
+        return
+    target = Http._checked(f"http://127.0.0.1/{where}")
+    assert target.count("/") == 6
+    assert Request("DELETE", target.removeprefix("http://127.0.0.1"), (), {}).segments == (
+        "api",
+        "Conference",
+        name,
+        "",
+    )
+
+
+def test_a_query_is_encoded_exactly_once() -> None:
+    with session() as (http, script):
+        http.get("things", [("start:lte", "2026-01-01T00:00:00+0000"), ("tag", "a&state=running#ü")])
+    (request,) = script.requests("GET")
+    assert dict(request.query) == {"start:lte": "2026-01-01T00:00:00+0000", "tag": "a&state=running#ü"}
+
+
+@pytest.mark.parametrize("base", ["", "/", "/deep/base", "/deep/base/"])
+def test_a_trailing_slash_of_the_account_url_is_no_matter(base: str) -> None:
+    with session(base=base) as (http, script):
+        http.get("things")
+    assert script.seen[0].request.path == base.rstrip("/") + "/things"
+
+
+def test_a_cookie_is_never_sent_back() -> None:
+    with session(Response(200, {}, {"Set-Cookie": "session=1"})) as (http, script):
+        http.get("things")
+        http.get("things")
+    assert "Cookie" not in script.seen[1].request.headers
+
+
+def test_connections_are_kept() -> None:
+    ports: set[int] = set()
+    with session() as (http, script):
+        script.interfere.append(lambda request: None)
+        for _ in range(5):
+            http.get("things")
+        ports.update(pool.num_connections for pool in _pools(http))
+    assert ports == {1}
+
+
+def _pools(http: Http) -> list[Any]:
+    manager = http._session.get_adapter("http://").poolmanager  # type: ignore[attr-defined]  # HTTPAdapter has it
+    return [manager.pools[key] for key in manager.pools.keys()]  # noqa: SIM118  # not a mapping
+
+
+def test_the_clocks_difference_is_read_from_the_date_header() -> None:
+    late = format_datetime(NOW + timedelta(hours=2), usegmt=True)
+    with session(Response(200, {}, {"Date": late})) as (http, _):
+        http.get("things")
+        assert http.skew == timedelta(hours=2)
+
+
+def test_a_date_header_that_cannot_be_read_is_no_difference() -> None:
+    with session(Response(200, {}, {"Date": "yesterday"})) as (http, _):
+        http.get("things")
+        assert http.skew is None
+
+
+def test_requests_are_logged_without_query_headers_or_bodies(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        caplog.at_level(logging.DEBUG, logger="confcleanup"),
+        session(Response(200, {"password": "hunter2"})) as (http, _),
+    ):
+        http.get("things", [("access_token", "tok-secret")])
+    text = caplog.text
+    assert "/things" in text
+    assert "hunter2" not in text
+    assert "tok-secret" not in text
+    assert "Bearer" not in text
+
+
+def test_the_vendors_message_is_part_of_the_error_and_harmless() -> None:
+    body = {"error": {"code": 409, "errors": [{"reason": "busy", "message": "in \x1b[31muse"}]}}
+    with session(Response(409, body)) as (http, _), pytest.raises(HttpError) as caught:
+        http.get("things")
+    assert "busy" in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+
+
+class Ticking:
+    """A clock that moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def grants(limiter: Limiter, clock: Ticking, count: int) -> list[float]:
+    granted = []
+    for _ in range(count):
+        clock.now += limiter.reserve()
+        granted.append(clock.now)
+    return granted
+
+
+@pytest.mark.parametrize("pace", [Pace(10, 60), Pace(300, 60), Pace(50, 1), Pace(1, 1), Pace(500, 3600)])
+def test_no_window_ever_holds_more_than_the_rate_and_almost_all_of_it_is_used(pace: Pace) -> None:
+    clock = Ticking()
+    times = grants(Limiter(pace, clock), clock, pace.count * 5)
+    for start in times:
+        assert sum(start <= at < start + pace.seconds for at in times) <= pace.count
+    assert len(times) / (times[-1] - times[0] + 0.001) >= 0.98 * pace.count / pace.seconds
+
+
+def test_unlimited_is_unlimited() -> None:
+    clock = Ticking()
+    assert set(grants(Limiter(UNLIMITED, clock), clock, 1000)) == {100.0}
+
+
+def test_a_pause_holds_back_everybody() -> None:
+    clock = Ticking()
+    limiter = Limiter(UNLIMITED, clock)
+    limiter.pause(30)
+    assert [limiter.reserve(), limiter.reserve()] == [30, 30]
+
+
+def test_a_request_is_not_begun_if_its_turn_comes_after_the_end_of_the_run() -> None:
+    import time
+
+    stop = Stop(deadline=time.monotonic() + 5)
+    script = Script()
+    with Server(script) as server:
+        http = Http(server.url, auth=Token(), rate=Pace(1, 3600), stop=stop)
+        http.get("things")
+        with pytest.raises(Stopped):
+            http.get("things")
+        http.close()
+    assert len(script.seen) == 1
