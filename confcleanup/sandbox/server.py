@@ -102,7 +102,8 @@ class Seen:
 class Emulator:
     """A vendor's server in memory. A subclass holds the state and implements ``handle``.
 
-    ``interfere`` holds hooks that tests install: each is asked before the emulator and may answer in
+    ``disasters`` names what a careless client brought about. ``doomed`` are the ids, by source, that the
+    account's sample rules must delete from a filled backlog. ``interfere`` holds hooks that tests install: each is asked before the emulator and may answer in
     its place. ``after`` hooks may replace the answer after the emulator has acted on the request,
     which is how a lost acknowledgement is made.
     """
@@ -111,6 +112,8 @@ class Emulator:
         self.clock = clock
         self.lock = threading.RLock()
         self.seen: list[Seen] = []
+        self.disasters: list[str] = []
+        self.doomed: dict[str, set[str]] = {}
         self.interfere: list[Callable[[Request], Response | None]] = []
         self.after: list[Callable[[Request, Response], Response | None]] = []
 
