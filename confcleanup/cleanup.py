@@ -9,16 +9,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Protocol
 
-from .errors import AccessRefused, Ambiguous, ProviderError, Stopped, Unsendable
-from .guards import Limits, objections
+from .archive import Archive
+from .errors import AccessRefused, Ambiguous, LedgerError, ProviderError, Stopped
+from .guards import Limits, Past, objections
 from .http import Permit, Stop
 from .items import Item, Outcome, Result
-from .providers.base import Provider
-from .selection import UNDECIDED, Decision, Rule, Why, choose, difference
+from .providers.base import Provider, Restored
+from .selection import UNDECIDED, Decision, Rule, Why, choose, difference, digest
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,20 @@ class Entry:
     decision: Decision
     outcome: Outcome | None = None
     error: str | None = None
+    intent: int | None = None
+
+
+class Record(Protocol):
+    """Where deletions are recorded. What cannot be recorded raises, and is not deleted."""
+
+    def intend(self, deletions: Sequence[tuple[Item, str]]) -> list[int]:
+        """Durably records that these items, each with its rule, are about to be deleted; a number for each."""
+
+    def finish(self, intent: int, result: Result) -> None:
+        """Records what became of an intent."""
+
+    def flush(self) -> None:
+        """Makes every outcome durable."""
 
 
 @dataclass(slots=True)
@@ -57,6 +74,11 @@ class Plan:
     def count(self, outcome: Outcome) -> int:
         """How many of the selected items ended this way."""
         return sum(entry.outcome is outcome for entry in self.selected)
+
+    @property
+    def due(self) -> list[Entry]:
+        """What is selected and has no outcome yet."""
+        return [entry for entry in self.selected if entry.outcome is None]
 
     @property
     def undecided(self) -> int:
@@ -83,6 +105,11 @@ class Plan:
         for entry in self.selected:
             entry.outcome = entry.outcome or Outcome.DEFERRED
 
+    @property
+    def left(self) -> int:
+        """How many of the listed items are still there."""
+        return self.listed - self.count(Outcome.DELETED) - self.count(Outcome.GONE)
+
 
 class Watcher:
     """Told as things happen, from several threads. What it is given it may show, not change."""
@@ -101,13 +128,26 @@ class Watcher:
 
 
 def make_plan(
-    name: str, provider: Provider, rules: Sequence[Rule], limits: Limits, now: datetime, watcher: Watcher
+    name: str,
+    provider: Provider,
+    rules: Sequence[Rule],
+    limits: Limits,
+    now: datetime,
+    watcher: Watcher,
+    past: Sequence[Past] = (),
+    reviewed: Review | None = None,
 ) -> Plan:
-    """Lists an account completely and decides about every item. A listing that fails selects nothing."""
+    """Lists an account completely and decides about every item. A listing that fails selects nothing.
+
+    With a ``reviewed`` plan nothing is selected that is not in it and unchanged.
+    """
     plan = Plan(name, provider.name)
     try:
         for what in dict.fromkeys(rule.what for rule in rules):
-            _take(plan, provider.items(what, [rule for rule in rules if rule.what == what]), rules, now, watcher)
+            items = provider.items(what, [rule for rule in rules if rule.what == what])
+            _take(plan, items, rules, now, watcher, reviewed)
+        if reviewed:
+            plan.selected += reviewed.never_seen(rules, now)
     except (ProviderError, Stopped) as error:
         _fail(plan, str(error))
     except MISREAD as error:
@@ -115,15 +155,57 @@ def make_plan(
         _fail(plan, f"an answer of the provider could not be read ({type(error).__name__}); please report this")
     plan.warnings += provider.warnings
     if not plan.failed:
-        plan.refusals += objections(plan.listed, len(plan.selected), provider.http.skew, limits)
+        plan.refusals += objections(plan.listed, len(plan.due), provider.http.skew, limits, past)
     return plan
 
 
-def _take(plan: Plan, items: Iterator[Item], rules: Sequence[Rule], now: datetime, watcher: Watcher) -> None:
+class Review:
+    """A reviewed plan of one account, held against what is listed now.
+
+    ``digests`` and ``items`` are by the items' keys: what each looked like, and enough of it to name it.
+    """
+
+    def __init__(self, digests: Mapping[tuple[str, ...], str], items: Mapping[tuple[str, ...], Item]) -> None:
+        self._digests = digests
+        self._unseen = dict(items)
+
+    def judge(self, entry: Entry) -> Entry:
+        """The entry as it stands after the review: as it was, kept, or selected as ``changed``."""
+        item, decision = entry.item, entry.decision
+        planned = self._digests.get(item.key)
+        self._unseen.pop(item.key, None)
+        if planned is None:
+            reason = "it is not in the reviewed plan"
+            return (
+                entry if not decision.delete else Entry(item, Decision(False, Why.NOT_REVIEWED, reason, decision.rule))
+            )
+        if not decision.delete:
+            changed = replace(decision, delete=True)
+            return Entry(item, changed, Outcome.CHANGED, f"no rule selects it any more: {decision.reason}")
+        if planned != digest(item):
+            return Entry(item, decision, Outcome.CHANGED, "it is not as it was when the plan was made")
+        return entry
+
+    def never_seen(self, rules: Sequence[Rule], now: datetime) -> list[Entry]:
+        """What the plan names and a complete listing does not: it is gone."""
+        decision = Decision(True, Why.DUE, "it is in the reviewed plan", rules[0].name)
+        return [Entry(item, decision, Outcome.GONE) for item in self._unseen.values()]
+
+
+def _take(
+    plan: Plan,
+    items: Iterator[Item],
+    rules: Sequence[Rule],
+    now: datetime,
+    watcher: Watcher,
+    reviewed: Review | None,
+) -> None:
     chosen = {entry.item.key for entry in plan.selected}
     for item in items:
-        decision = choose(item, rules, now)
-        entry = Entry(item, decision)
+        entry = Entry(item, choose(item, rules, now))
+        if reviewed:
+            entry = reviewed.judge(entry)
+        decision = entry.decision
         plan.listed += 1
         if not decision.delete:
             plan.kept[decision.why] += 1
@@ -149,24 +231,27 @@ def carry_out(
     rules: Sequence[Rule],
     now: datetime,
     watcher: Watcher,
+    record: Record,
     *,
     concurrency: int,
     stop: Stop,
+    archives: Mapping[str, Archive] = MappingProxyType({}),
 ) -> None:
-    """Deletes what the plan selected, and notes the outcome of each item in the plan.
+    """Deletes what the plan selected, and notes the outcome of each item in the plan and in the record.
 
-    Returns when every item has an outcome; what was not begun when the run was stopped is deferred.
+    ``archives`` are by the names of the rules that ask for them. Returns when every item has an outcome;
+    what was not begun when the run was stopped is deferred.
     """
-    watcher.planned(plan.account, len(plan.selected))
-    deleter = _Deleter(plan, provider, rules, now, watcher, stop)
+    watcher.planned(plan.account, len(plan.due))
+    deleter = _Deleter(plan, provider, rules, now, watcher, record, archives, stop)
     workers = [threading.Thread(target=deleter.work, name=f"{plan.account}-{n}") for n in range(concurrency - 1)]
-    for worker in workers[: max(0, len(plan.selected) - 1)]:
+    for worker in workers[: max(0, len(plan.due) - 1)]:
         worker.start()
     deleter.work()
     for worker in workers:
         if worker.ident:
             worker.join()
-    plan.defer()
+    deleter.close()
     plan.warnings[:] = dict.fromkeys(plan.warnings + provider.warnings)
 
 
@@ -174,16 +259,26 @@ class _Deleter:
     """The state that the threads of one account share while they delete."""
 
     def __init__(
-        self, plan: Plan, provider: Provider, rules: Sequence[Rule], now: datetime, watcher: Watcher, stop: Stop
+        self,
+        plan: Plan,
+        provider: Provider,
+        rules: Sequence[Rule],
+        now: datetime,
+        watcher: Watcher,
+        record: Record,
+        archives: Mapping[str, Archive],
+        stop: Stop,
     ) -> None:
         self._plan = plan
         self._provider = provider
         self._rules = rules
         self._now = now
         self._watcher = watcher
+        self._record = record
+        self._archives = archives
         self._stop = stop
         self._permit = Permit()
-        self._groups = _groups(plan.selected, provider)
+        self._groups = _groups(plan.due, provider)
         self._lock = threading.Lock()
         self._halted = False
 
@@ -193,11 +288,26 @@ class _Deleter:
             try:
                 self._stop.check()
                 results = self._group(group)
+                for entry, result in zip(group, results, strict=True):
+                    entry.outcome, entry.error = result.outcome, result.error
+                    self._watcher.done(self._plan.account, entry)
+                    if entry.intent is not None:
+                        self._record.finish(entry.intent, result)
             except Stopped:
                 return
-            for entry, result in zip(group, results, strict=True):
-                entry.outcome, entry.error = result.outcome, result.error
-                self._watcher.done(self._plan.account, entry)
+            except LedgerError as error:
+                self._halt(str(error))
+
+    def close(self) -> None:
+        """Gives everything that was not tried its outcome, and makes the record durable."""
+        try:
+            for entry in self._plan.selected:
+                if entry.outcome is None and entry.intent is not None:
+                    self._record.finish(entry.intent, Result(Outcome.DEFERRED))
+            self._record.flush()
+        except LedgerError as error:
+            self._halt(str(error))
+        self._plan.defer()
 
     def _next(self) -> list[Entry] | None:
         with self._lock:
@@ -209,50 +319,81 @@ class _Deleter:
             self._plan.error = self._plan.error or why
 
     def _group(self, group: list[Entry]) -> list[Result]:
-        """Deletes a group; whatever goes wrong becomes the result of its items. Raises Stopped if nothing was sent."""
+        """Prepares, records and deletes a group; whatever goes wrong becomes the result of its items.
+
+        Raises Stopped if nothing was sent, LedgerError if the group could not be recorded.
+        """
+        prepared = [self._caught(self._prepare, entry) for entry in group]
+        ready = [entry for entry, found in zip(group, prepared, strict=True) if found is None]
+        if not ready:
+            return [found for found in prepared if found]
+        numbers = self._record.intend([(entry.item, entry.decision.rule) for entry in ready])
+        for entry, number in zip(ready, numbers, strict=True):
+            entry.intent = number
+        sent = iter(self._send(ready))
+        return [found or next(sent) for found in prepared]
+
+    def _caught(self, step: Callable[[Entry], Result | None], entry: Entry) -> Result | None:
+        """A step with one item; what it raises becomes the item's result."""
         try:
-            if len(group) == 1:
-                return [self._one(group[0])]
-            return self._provider.delete([entry.item for entry in group], self._permit)
+            return step(entry)
         except AccessRefused as error:
             self._halt(str(error))
-            why = str(error)
-        except (ProviderError, Unsendable) as error:
-            why = str(error)
+            return Result(Outcome.FAILED, str(error))
+        except Ambiguous as error:
+            return Result(Outcome.UNKNOWN, str(error))
+        except ProviderError as error:
+            return Result(Outcome.FAILED, str(error))
         except MISREAD as error:
             log.debug("an answer could not be read", exc_info=True)
-            return [Result(Outcome.UNKNOWN, f"the answer could not be read ({type(error).__name__})")] * len(group)
-        return [Result(Outcome.FAILED, why)] * len(group)
+            known = Outcome.FAILED if entry.intent is None else Outcome.UNKNOWN
+            return Result(known, f"an answer could not be read ({type(error).__name__})")
 
-    def _one(self, entry: Entry) -> Result:
-        """Looks again where the source asks for it, deletes, and resolves an unknown outcome by looking."""
-        source = self._provider.sources[entry.item.what]
-        if source.recheck and (found := self._look(entry)):
-            return found
+    def _prepare(self, entry: Entry) -> Result | None:
+        """Looks again where the source asks for it, and archives. None means: ready to be deleted."""
+        item = entry.item
+        source = self._provider.sources[item.what]
+        if source.recheck:
+            fresh = self._provider.look(item)
+            if fresh is None:
+                return Result(Outcome.GONE)
+            if why := self._no_longer(entry, fresh):
+                return Result(Outcome.CHANGED, why)
+            item = fresh
+        if archive := self._archives.get(entry.decision.rule):
+            archive.keep(self._plan.account, item, self._provider.fetch(item) if source.media else ())
+        return None
+
+    def _no_longer(self, entry: Entry, fresh: Item) -> str | None:
+        """Why an item must not be deleted any more, now that it was looked at again; None if it still must."""
+        decision = choose(fresh, self._rules, self._now)
+        return difference(entry.item, fresh) or (None if decision.delete else decision.reason)
+
+    def _send(self, ready: list[Entry]) -> list[Result]:
+        """Asks for the deletion of recorded entries; a result for each."""
+        if self._provider.sources[ready[0].item.what].batch == 1:
+            found = [self._caught(self._delete, entry) for entry in ready]
+        else:
+            batch: list[Result] = []
+            failed = self._caught(lambda _: batch.extend(self._provider.delete(_items(ready), self._permit)), ready[0])
+            found = list(batch) if failed is None else [failed] * len(ready)
+        return [result or Result(Outcome.UNKNOWN, "the provider gave no result") for result in found]
+
+    def _delete(self, entry: Entry) -> Result:
+        """Deletes one item. An unanswered DELETE is resolved by looking, then repeated at most once."""
         try:
             return self._provider.delete([entry.item], self._permit)[0]
         except Ambiguous as error:
-            first = str(error)
-        if resolved := self._resolve(entry, first):
+            why = str(error)
+        if resolved := self._resolve(entry, why):
             return resolved
         try:
             return self._provider.delete([entry.item], self._permit)[0]
         except Ambiguous as error:
-            last = str(error)
+            why = str(error)
         except Stopped:
-            return Result(Outcome.FAILED, f"{first}; it was still there when looked at")
-        return self._resolve(entry, last) or Result(Outcome.FAILED, f"{last}; it was still there when looked at")
-
-    def _look(self, entry: Entry) -> Result | None:
-        """What makes a deletion needless or wrong, seen just before it; None if it is still right."""
-        fresh = self._provider.look(entry.item)
-        if fresh is None:
-            return Result(Outcome.GONE)
-        change = difference(entry.item, fresh)
-        decision = choose(fresh, self._rules, self._now)
-        if change or not decision.delete:
-            return Result(Outcome.CHANGED, change or decision.reason)
-        return None
+            return Result(Outcome.FAILED, f"{why}; it was still there when looked at")
+        return self._resolve(entry, why) or Result(Outcome.FAILED, f"{why}; it was still there when looked at")
 
     def _resolve(self, entry: Entry, why: str) -> Result | None:
         """After a DELETE without a clear answer: what is there now. None means: still there, unchanged."""
@@ -266,11 +407,13 @@ class _Deleter:
             return Result(Outcome.DELETED)
         if fresh.live and fresh.live.run_time is None:
             return Result(Outcome.UNKNOWN, f"{why}; the room cannot be told from a new one of its name")
-        change = difference(entry.item, fresh)
-        decision = choose(fresh, self._rules, self._now)
-        if change or not decision.delete:
-            return Result(Outcome.CHANGED, f"{why}; then: {change or decision.reason}")
+        if reason := self._no_longer(entry, fresh):
+            return Result(Outcome.CHANGED, f"{why}; then: {reason}")
         return None
+
+
+def _items(entries: Sequence[Entry]) -> list[Item]:
+    return [entry.item for entry in entries]
 
 
 def _groups(selected: Sequence[Entry], provider: Provider) -> Iterator[list[Entry]]:
@@ -284,3 +427,34 @@ def _groups(selected: Sequence[Entry], provider: Provider) -> Iterator[list[Entr
         group.append(entry)
     if group:
         yield group
+
+
+def restore(provider: Provider, saved: Mapping[str, Any]) -> Restored:
+    """Creates an archived item anew. Raises ProviderError."""
+    return provider.restore(saved, Permit())
+
+
+def settle(provider: Provider, left_open: Sequence[tuple[int, Item]], record: Record, stop: Stop) -> list[str]:
+    """Finds out what became of deletions that an earlier run began and did not finish. Only looks.
+
+    What cannot be found out now stays open for the next run; returns that, in words. Raises LedgerError.
+    """
+    trouble = []
+    for intent, item in left_open:
+        try:
+            stop.check()
+            fresh = provider.look(item)
+        except (ProviderError, Stopped, *MISREAD) as error:
+            trouble.append(f"what became of {item.what} {item.id}, begun by an earlier run, is not known: {error}")
+            continue
+        record.finish(intent, _settled(item, fresh))
+    record.flush()
+    return trouble
+
+
+def _settled(item: Item, fresh: Item | None) -> Result:
+    if fresh is None or (fresh.live and fresh.live.run_time is not None and difference(item, fresh)):
+        return Result(Outcome.DELETED, "found gone by the next run; the one that asked for it was cut off")
+    if fresh.live and fresh.live.run_time is None:
+        return Result(Outcome.UNKNOWN, "the run was cut off, and the room cannot be told from a new one of its name")
+    return Result(Outcome.FAILED, "the run was cut off; it was still there when the next run looked")

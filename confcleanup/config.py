@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import stat
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
-from . import providers
+from . import holds, providers
 from .cutoff import Period, cutoff
 from .errors import ConfigError, Problem
 from .guards import Limits
+from .holds import HoldSettings
 from .providers.base import Provider
 from .selection import Rule
 from .settings import AccountSettings, Age, LimitSettings, RuleSettings, Table, build, require, unknown
 
 APP = "confcleanup"
 VARIABLE = "CONFCLEANUP_CONFIG"
+MILLENNIUM = datetime(2000, 1, 1, tzinfo=UTC)
 T = TypeVar("T", bound=Table)
 
 
@@ -38,7 +42,7 @@ class General(Table, frozen=True, kw_only=True):
     older_than: Annotated[Period | None, Age] = None
 
 
-TABLES: Mapping[str, type[Table]] = {"limits": LimitSettings, "state": StateSettings}
+TABLES: Mapping[str, type[Table]] = {"limits": LimitSettings, "state": StateSettings, "holds": HoldSettings}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class Account:
     settings: AccountSettings
     rules: tuple[RuleSettings, ...]
     limits: Limits
+    fingerprint: str
 
     def require_ready(self) -> None:
         """Reads secrets and finds files, so that what is missing is known before anything is contacted.
@@ -70,11 +75,17 @@ class Config:
     older_than: Period | None
     accounts: Mapping[str, Account]
     state: StateSettings
+    holds: HoldSettings
     warnings: Sequence[str] = field(default_factory=tuple)
 
     def rules(self, account: Account, now: datetime, older_than: Period | None, before: datetime | None) -> list[Rule]:
-        """The account's rules with their cutoffs at ``now``; an age or an instant given here replaces their own."""
-        return [self._rule(account, rule, now, older_than, before) for rule in account.rules]
+        """The account's rules with their cutoffs at ``now``; an age or an instant given here replaces their own.
+
+        Raises ConfigError if a holds file cannot be read, ValueError if an age reaches too far back.
+        """
+        held = holds.active(self.holds, self.zone, now)
+        rules = [self._rule(account, rule, now, older_than, before) for rule in account.rules]
+        return [replace(rule, holds=held) for rule in rules]
 
     def _rule(
         self, account: Account, rule: RuleSettings, now: datetime, older_than: Period | None, before: datetime | None
@@ -82,6 +93,7 @@ class Config:
         live = rule.live(self.zone)
         default = None if live or not account.provider.sources[rule.what].deletes else self.older_than
         age = older_than or rule.older_than or default
+        owner = getattr(rule, "owner", None)
         return Rule(
             name=rule.name,
             what=rule.what,
@@ -91,7 +103,7 @@ class Config:
             keep_tags=getattr(rule, "keep_tags", ()),
             tags=getattr(rule, "tags", ()),
             title=rule.title,
-            owner=getattr(rule, "owner", None) or account.settings.default_owner(),
+            owner=account.settings.default_owner() if owner is None else owner,
             names=getattr(rule, "names", ()),
             rooms=getattr(rule, "rooms", False) is True,
             live=live,
@@ -134,9 +146,11 @@ def load(path: Path) -> Config:
     known = {"timezone", "older_than", *TABLES, "accounts"}
     problems += [Problem(name, unknown(name, dict.fromkeys(known))) for name in document if name not in known]
     top = {name: document[name] for name in ("timezone", "older_than") if name in document}
-    general = build(General, top, "", problems) or General()
+    unread = General(older_than=Period(days=1))  # whatever it says, it is not missing
+    general = build(General, top, "", problems) or unread
     limits = _table(LimitSettings, document, "limits", problems)
     state = _table(StateSettings, document, "state", problems)
+    held = _table(HoldSettings, document, "holds", problems)
     zone = _zone(general.timezone, problems)
     tables = document.get("accounts", {})
     if not isinstance(tables, dict) or not tables:
@@ -145,7 +159,7 @@ def load(path: Path) -> Config:
     accounts = [_account(name, table, general, limits, problems) for name, table in tables.items()]
     require(problems, str(path))
     found = {account.name: account for account in accounts if account}
-    config = Config(path, zone, general.older_than, found, state, _permissions(path, found.values()))
+    config = Config(path, zone, general.older_than, found, state, held, _permissions(path, found.values()))
     _check_cutoffs(config)
     return config
 
@@ -175,13 +189,7 @@ def _zone(name: str, problems: list[Problem]) -> tzinfo:
         known = dict.fromkeys(available_timezones())
         hint = unknown(name, known) if known else "unknown; install the tzdata package"
         problems.append(Problem("timezone", hint if len(hint) < 200 else 'unknown; write for example "Europe/Berlin"'))
-        return ZoneInfo("UTC") if "UTC" in known else _utc()
-
-
-def _utc() -> tzinfo:
-    from datetime import UTC
-
-    return UTC
+        return ZoneInfo("UTC") if "UTC" in known else UTC
 
 
 def _account(name: str, table: Any, general: General, limits: LimitSettings, problems: list[Problem]) -> Account | None:
@@ -203,7 +211,14 @@ def _account(name: str, table: Any, general: General, limits: LimitSettings, pro
     rules = _rules(provider, entries, general, key, problems)
     if settings is None or problems:
         return None
-    return Account(name, provider, settings, rules, _limits(limits, settings))
+    ignored = {*LimitSettings.__struct_fields__, *(key for key, _ in settings.secrets())}
+    seen = [{key: table[key] for key in table.keys() - ignored}, entries, general.timezone, str(general.older_than)]
+    return Account(name, provider, settings, rules, _limits(limits, settings), _fingerprint(seen))
+
+
+def _fingerprint(seen: object) -> str:
+    """A hash of all that decides what an account's rules select; brakes and secrets are not part of it."""
+    return hashlib.sha256(json.dumps(seen, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _with_limits(table: dict[str, Any], key: str, problems: list[Problem]) -> dict[str, Any]:
@@ -250,7 +265,9 @@ def _rule(
         problems.append(Problem(f"{key}.what", message))
         return None
     rule = build(source.rule, entry, key, problems)
-    if rule and source.deletes and not (rule.older_than or general.older_than or rule.live(_utc())):
+    if rule and rule.archive and not source.archivable:
+        problems.append(Problem(f"{key}.archive", f"the files of {what} cannot be fetched, so they cannot be archived"))
+    if rule and source.deletes and not (rule.older_than or general.older_than or rule.live(UTC)):
         problems.append(Problem(f"{key}.older_than", "is missing, and the file gives no older_than for all rules"))
     return rule
 
@@ -296,11 +313,11 @@ def _permissions(path: Path, accounts: Any) -> tuple[str, ...]:
 
 def _check_cutoffs(config: Config) -> None:
     """Finds retentions that reach back before the calendar begins. Raises ConfigError."""
-    now = datetime.now(_utc())
     problems = []
     for account in config.accounts.values():
-        try:
-            config.rules(account, now, None, None)
-        except ValueError as error:
-            problems.append(Problem(f"accounts.{account.name}.rules", str(error)))
+        for number, rule in enumerate(account.rules, 1):
+            try:
+                cutoff(MILLENNIUM, rule.older_than or config.older_than or Period(days=1), config.zone)
+            except ValueError as error:
+                problems.append(Problem(f"accounts.{account.name}.rules[{number}].older_than", str(error)))
     require(problems, str(config.path))

@@ -22,7 +22,7 @@ _UNITS = {
     "seconds": ("s", "sec", "secs", "second", "seconds"),
 }
 _UNIT_OF = {spelling: unit for unit, spellings in _UNITS.items() for spelling in spellings}
-_PART = re.compile(r"\s*([0-9]{1,18})\s*([a-z]+)\s*(?:,|and\b)?", re.IGNORECASE)
+_PART = re.compile(r"\s*([0-9]{1,18})\s*([a-z]+)\s*(,|and\b)?", re.IGNORECASE)
 _ISO = re.compile(
     r"P(?=.)(?:([0-9]{1,18})Y)?(?:([0-9]{1,18})M)?(?:([0-9]{1,18})W)?(?:([0-9]{1,18})D)?"
     r"(?:T(?=.)(?:([0-9]{1,18})H)?(?:([0-9]{1,18})M)?(?:([0-9]{1,18})S)?)?",
@@ -82,7 +82,7 @@ def _iso_parts(text: str) -> dict[str, int]:
 
 def _worded_parts(text: str) -> dict[str, int]:
     parts: dict[str, int] = {}
-    position = 0
+    position, dangling = 0, None
     while position < len(text.rstrip()):
         found = _PART.match(text, position)
         unit = _UNIT_OF.get(found[2].lower()) if found else None
@@ -90,7 +90,8 @@ def _worded_parts(text: str) -> dict[str, int]:
             raise ValueError(f"{text!r} is not a length of time; {_EXAMPLES}")
         parts[unit] = int(found[1])
         position = found.end()
-    if not parts:
+        dangling = found[3]
+    if not parts or dangling:
         raise ValueError(f"{text!r} is not a length of time; {_EXAMPLES}")
     return parts
 
@@ -98,13 +99,16 @@ def _worded_parts(text: str) -> dict[str, int]:
 def cutoff(now: datetime, period: Period, zone: tzinfo) -> datetime:
     """The instant ``period`` before ``now``, counted on the calendar of ``zone``; in UTC.
 
-    Where that time on the clock happened twice or never, the earlier instant is taken, because an
-    earlier cutoff keeps more. Raises ValueError if it lies before the calendar begins.
+    A period of hours, minutes and seconds is exact, whatever the clock of ``zone`` did. Where a time on
+    that clock happened twice or never, the earlier instant is taken, because an earlier cutoff keeps more.
+    Raises ValueError if it lies before the calendar begins.
     """
     try:
-        local = now.astimezone(zone).replace(tzinfo=None)
-        back = local - relativedelta(months=period.months, days=period.days)
-        return localise(back, zone) - timedelta(seconds=period.seconds)
+        back = now.astimezone(UTC)
+        if period.months or period.days:
+            local = now.astimezone(zone).replace(tzinfo=None)
+            back = localise(local - relativedelta(months=period.months, days=period.days), zone)
+        return back - timedelta(seconds=period.seconds)
     except (OverflowError, ValueError):
         raise ValueError(f"{period.text!r} is too long a time") from None
 
@@ -127,10 +131,9 @@ def parse_instant(text: str, zone: tzinfo) -> datetime:
 
 
 def spoken(length: timedelta) -> str:
-    """A length of time for people, in its two largest units at most: "41 days", "5 hours"."""
+    """A length of time for people, rounded down, in the largest unit of which it has two: "41 days", "36 hours"."""
     seconds = max(0, int(length.total_seconds()))
-    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
-        if seconds >= size * (2 if unit != "second" else 0):
-            amount = seconds // size
-            return f"{amount} {unit}{'' if amount == 1 else 's'}"
-    raise AssertionError("unreachable: seconds are always at least zero")
+    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} second{'' if seconds == 1 else 's'}"

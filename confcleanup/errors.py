@@ -44,8 +44,16 @@ class ConfigError(ConfcleanupError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+class Refused(ConfcleanupError):
+    """A guard refused before anything was contacted."""
+
+
 class Locked(ConfcleanupError):
     """Another run holds the lock of this state folder."""
+
+
+class LedgerError(ConfcleanupError):
+    """The ledger cannot be read or written; nothing may be deleted without it."""
 
 
 class Stopped(ConfcleanupError):
@@ -54,6 +62,10 @@ class Stopped(ConfcleanupError):
 
 class ProviderError(ConfcleanupError):
     """A vendor's answer cannot be used, or a request could not be made; the account is left alone."""
+
+
+class ArchiveError(ProviderError):
+    """An item could not be archived safely, so it is not deleted."""
 
 
 class Unsendable(ProviderError):

@@ -33,7 +33,7 @@ from requests.adapters import HTTPAdapter
 from . import __version__
 from .errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped, Unsendable
 from .redact import harmless, redact
-from .settings import AccountSettings, Pace, is_loopback
+from .settings import AccountSettings, Pace, is_loopback, url_mistake
 
 log = logging.getLogger(__name__)
 
@@ -159,11 +159,11 @@ def segment(text: str) -> str:
     """One path segment, percent-encoded with nothing left out.
 
     Raises Unsendable for what a server could read as another path: an empty or dotted part, also
-    after trimming or decoding, control characters, and text that is not Unicode.
+    after trimming or decoding, a NUL, where some servers end a name, and text that is not Unicode.
     """
     for reading in (text, unquote(text)):
         parts = re.split(r"[/\\]", reading)
-        if any(part.strip() in ("", ".", "..") for part in parts) or any(ord(c) < 32 or ord(c) == 127 for c in reading):
+        if any(part.strip() in ("", ".", "..") for part in parts) or "\0" in reading:
             raise Unsendable(f"{text!r} cannot be sent as an id or a name: it could address something else")
     try:
         return quote(text, safe="")
@@ -303,6 +303,51 @@ class Http:
         """``change`` with DELETE."""
         return self.change("DELETE", where, permit, ok=ok, params=params)
 
+    @contextmanager
+    def download(
+        self, url: str, headers: Mapping[str, str] | None = None, *, signed: bool = True
+    ) -> Iterator[Iterator[bytes]]:
+        """Streams a file, chunk by chunk. The account's sign-in goes along if ``signed``, and only to its own origin.
+
+        Redirects are not followed, and pages in place of a file are refused. Raises HttpError for these
+        and for a file that ends too early.
+        """
+        mistake = url_mistake(url.partition("?")[0], insecure=False)
+        if mistake or urlsplit(url).scheme not in ("https", "http"):
+            raise HttpError("the download's address cannot be used")
+        own = signed and urlsplit(url)[:2] == urlsplit(self.base)[:2]
+        given = {"Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
+        opened: list[requests.Response] = []
+
+        def begin(sign_in: Mapping[str, str]) -> Answer:
+            response = self._transmit("GET", url, {**sign_in, **given})
+            answer = Answer(response.status_code, response.headers, b"")
+            if answer.status == 200:
+                opened.append(response)
+                return answer
+            response.close()
+            raise _refusal("GET", answer)
+
+        self._signed_in(begin) if own else begin({})
+        with opened[0] as response:
+            kind = response.headers.get("Content-Type", "").lower()
+            if kind.startswith(("text/html", "application/json", "application/xml", "text/xml")):
+                raise HttpError(f"the download is no media file but {kind.partition(';')[0]}")
+            yield self._chunks(response)
+
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        size = 0
+        try:
+            while chunk := response.raw.read1(1024 * 1024):
+                self.stop.check()
+                size += len(chunk)
+                yield chunk
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._silence("GET", error) from None
+        promised = response.headers.get("Content-Length", "")
+        if promised.isdigit() and size != int(promised):
+            raise HttpError(f"the download ended after {size} of {promised} bytes")
+
     def sign_in(self) -> None:
         """Signs in now, if that has not been done."""
         self._current_headers()
@@ -414,23 +459,10 @@ class Http:
         form: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request on the wire. 2xx and redirects come back; everything else is raised."""
-        wait = self.limiter.reserve()
-        if wait > 0:
-            self.stop.wait(wait)
-        self.stop.check()
-        request = requests.Request(method, target, headers=dict(headers), json=json_body, data=form)
-        prepared = self._session.prepare_request(request)
         began = time.monotonic()
         try:
-            with self._session.send(
-                prepared,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-                verify=self._verify,
-                proxies=self._session.proxies if is_loopback(urlsplit(target).hostname or "") else _proxies(target),
-            ) as response:
-                content = self._body(response, began)
+            with self._transmit(method, target, headers, json_body, form) as response:
+                content = self._body(response, time.monotonic())
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None
         answer = Answer(response.status_code, response.headers, content)
@@ -439,6 +471,32 @@ class Http:
         if 200 <= answer.status < 300 or (method == "GET" and answer.status in (301, 302, 303, 307, 308)):
             return answer
         raise _refusal(method, answer)
+
+    def _transmit(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        json_body: Mapping[str, Any] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> requests.Response:
+        """Waits for its turn and sends; the answer's body is still to be read."""
+        wait = self.limiter.reserve()
+        if wait > 0:
+            self.stop.wait(wait)
+        self.stop.check()
+        request = requests.Request(method, target, headers=dict(headers), json=json_body, data=form)
+        try:
+            return self._session.send(
+                self._session.prepare_request(request),
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+                verify=self._verify,
+                proxies=self._session.proxies if is_loopback(urlsplit(target).hostname or "") else _proxies(target),
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._silence(method, error) from None
 
     def _body(self, response: requests.Response, began: float) -> bytes:
         chunks: list[bytes] = []

@@ -5,7 +5,8 @@ All times are aware UTC datetimes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -102,3 +103,16 @@ class Result:
 
     outcome: Outcome
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One file of an item. ``size`` (bytes) and ``sha256`` are what the vendor says, where it does.
+
+    ``open`` begins the download and gives its chunks.
+    """
+
+    name: str
+    open: AbstractContextManager[Iterator[bytes]]
+    size: int | None = None
+    sha256: str | None = None

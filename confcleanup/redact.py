@@ -8,6 +8,7 @@ people's text are made visible, so that a meeting's title cannot write to a term
 from __future__ import annotations
 
 import base64
+import json
 import re
 import threading
 import unicodedata
@@ -28,8 +29,9 @@ class Redactor:
 
     def add(self, secret: str) -> None:
         """Registers a secret with the other spellings in which it may travel."""
-        spellings = {secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1]}
-        spellings.add(base64.b64encode(secret.encode("utf-8", "surrogatepass")).decode())
+        coded = secret.encode("utf-8", "surrogatepass")
+        spellings = {secret, quote(coded, safe=""), quote_plus(coded), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
+        spellings.add(base64.b64encode(coded).decode())
         with self._lock:
             if secret.strip() and not spellings <= self._values:
                 self._values |= spellings

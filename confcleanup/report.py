@@ -23,7 +23,7 @@ ITEM = (
 
 def timestamp(when: datetime | None) -> str | None:
     """An instant as RFC 3339 in UTC, to the second."""
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
+    return f"{when.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='seconds')}Z" if when else None
 
 
 def item(entry: Entry) -> dict[str, Any]:

@@ -14,18 +14,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from .cleanup import Plan, Watcher, carry_out, make_plan
+from . import __version__
+from .archive import Archive
+from .cleanup import Plan, Review, Watcher, carry_out, make_plan, settle
 from .config import Account, Config
 from .cutoff import Period
-from .errors import ConfcleanupError, ExitCode, Locked
-from .guards import objections
+from .errors import ConfcleanupError, ExitCode, LedgerError, Locked
+from .guards import Past, objections
 from .http import Stop
 from .items import Outcome
+from .ledger import Journal, Ledger
 from .providers.base import Provider
 from .redact import redact
+from .reviewed import Reviewed
 from .selection import Rule
 
 SIDE_BY_SIDE = 32
+RUNS_COMPARED = 10
 NO_ANSWER = "nobody confirmed the deletion: give --yes where there is no terminal to ask on"
 
 
@@ -39,6 +44,8 @@ class Request:
     older_than: Period | None = None
     before: datetime | None = None
     delete: bool = False
+    accept_fewer: bool = False
+    reviewed: Reviewed | None = None
 
 
 @dataclass(slots=True)
@@ -78,16 +85,19 @@ def execute(
     watcher: Watcher,
     confirm: Callable[[Run], bool] | None,
     interrupted: threading.Event,
+    ledger: Ledger | None,
 ) -> Run:
-    """Plans every account and, if the request says so, deletes.
+    """Plans every account and, if the request says so, deletes; that needs a ledger.
 
     ``confirm`` is asked once, with all plans, before the first deletion; None means yes. Without a
     question to wait for, an account goes on by itself, whatever the others do.
     """
     now = clock()
-    run = Run(f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", "run" if request.delete else "plan", now)
+    run = Run(run_id(now), "run" if request.delete else "plan", now)
+    if request.delete and ledger is None:
+        raise LedgerError("there is no ledger; what cannot be recorded is not deleted")
     with ExitStack() as stack, ThreadPoolExecutor(min(SIDE_BY_SIDE, len(request.accounts) or 1)) as pool:
-        jobs = [_Job(request, account, now, clock, watcher, interrupted, stack) for account in request.accounts]
+        jobs = [_Job(request, account, run, clock, watcher, interrupted, ledger, stack) for account in request.accounts]
         if not request.delete or confirm is None:
             run.plans = list(pool.map(lambda job: job.plan(delete=request.delete), jobs))
             return run
@@ -97,6 +107,11 @@ def execute(
     return run
 
 
+def run_id(now: datetime) -> str:
+    """A name for a run: when it began, and something that tells it from another of the same second."""
+    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
 class _Job:
     """One account's part of a run."""
 
@@ -104,49 +119,98 @@ class _Job:
         self,
         request: Request,
         account: Account,
-        now: datetime,
+        run: Run,
         clock: Callable[[], datetime],
         watcher: Watcher,
         interrupted: threading.Event,
+        ledger: Ledger | None,
         stack: ExitStack,
     ) -> None:
+        self._request = request
         self._account = account
-        self._now = now
+        self._now = run.now
         self._watcher = watcher
+        self._ledger = ledger
+        self._journal = ledger and Journal(ledger, run.id, account.name, account.provider.name, clock)
         self._stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds(), interrupted)
-        self._rules = _chosen_rules(request, account, now)
+        self._rules = _chosen_rules(request, account, run.now)
         self._provider: Provider = stack.enter_context(account.provider(account.settings, self._stop, clock))
         self._plan = Plan(account.name, account.provider.name)
 
     @property
     def due(self) -> bool:
         """Whether something is to be deleted here."""
-        return bool(self._plan.selected) and not self._plan.refusals
+        return bool(self._plan.due) and not self._plan.refusals
 
     def plan(self, *, delete: bool) -> Plan:
+        open_ends = self._settle() if self._request.delete else []
         self._plan = make_plan(
-            self._account.name, self._provider, self._rules, self._account.limits, self._now, self._watcher
+            self._account.name,
+            self._provider,
+            self._rules,
+            self._account.limits,
+            self._now,
+            self._watcher,
+            self._past(),
+            self._review(),
         )
+        self._plan.warnings += open_ends
         if delete:
             self.delete(agreed=True)
         return self._plan
+
+    def _settle(self) -> list[str]:
+        """Finds out what an earlier run left open."""
+        if not self._journal or not (left_open := self._journal.left_open()):
+            return []
+        return settle(self._provider, left_open, self._journal, self._stop)
+
+    @property
+    def _scope(self) -> str:
+        """What is listed of the account; two listings are only compared if they asked for the same."""
+        return " ".join(sorted({f"{rule.what}:{','.join(sorted(rule.tags))}" for rule in self._rules}))
+
+    def _past(self) -> list[Past]:
+        found = self._ledger.listings(self._account.name, RUNS_COMPARED) if self._ledger else []
+        same = not self._request.accept_fewer
+        return [Past(one["selected"], one["left"] if same and one["scope"] == self._scope else None) for one in found]
+
+    def _review(self) -> Review | None:
+        reviewed, name = self._request.reviewed, self._account.name
+        return Review(reviewed.accounts[name], reviewed.items[name]) if reviewed else None
 
     def delete(self, *, agreed: bool) -> None:
         if self.due and not agreed:
             self._plan.refusals.append(NO_ANSWER)
         if self._plan.refusals:
             self._plan.defer()
-        elif self._plan.selected:
-            concurrency = self._account.settings.concurrency
+        elif self._plan.due and self._journal:
+            self._journal.note("rules", cutoffs=self._cutoffs(), config=self._account.fingerprint, program=__version__)
             carry_out(
                 self._plan,
                 self._provider,
                 self._rules,
                 self._now,
                 self._watcher,
-                concurrency=concurrency,
+                self._journal,
+                concurrency=self._account.settings.concurrency,
                 stop=self._stop,
+                archives=self._archives(),
             )
+        self._note()
+
+    def _archives(self) -> dict[str, Archive]:
+        return {rule.name: Archive(rule.archive) for rule in self._account.rules if rule.archive}
+
+    def _cutoffs(self) -> dict[str, str]:
+        return {rule.name: rule.cutoff.isoformat(timespec="seconds") for rule in self._rules}
+
+    def _note(self) -> None:
+        """Records what this run found here, for the guards of later runs."""
+        plan = self._plan
+        if self._journal and not plan.failed and not plan.refusals:
+            counts = {"listed": plan.listed, "selected": len(plan.selected), "left": plan.left}
+            self._journal.note("listing", scope=self._scope, **counts)
 
 
 def _chosen_rules(request: Request, account: Account, now: datetime) -> list[Rule]:

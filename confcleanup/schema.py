@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from . import providers
-from .config import General, StateSettings
+from .config import TABLES, General
 from .settings import LimitSettings, Table, reader_of, struct_of
 
 
@@ -16,8 +16,7 @@ def schema() -> dict[str, Any]:
     accounts = [_account(name) for name in providers.names()]
     top = _table(General)
     top["properties"] |= {
-        "limits": _table(LimitSettings),
-        "state": _table(StateSettings),
+        **{name: _table(table) for name, table in TABLES.items()},
         "accounts": {"type": "object", "minProperties": 1, "additionalProperties": {"oneOf": accounts}},
     }
     return {
@@ -35,6 +34,8 @@ def _account(name: str) -> dict[str, Any]:
     table["properties"]["provider"] = {"const": name}
     table["properties"]["limits"] = _table(LimitSettings)
     rules = [_rule(what, source.rule) for what, source in provider.sources.items()]
+    if len(rules) == 1:
+        rules[0]["required"].remove("what")
     table["properties"]["rules"] = {"type": "array", "minItems": 1, "items": {"oneOf": rules}}
     table["required"] = sorted({*table.get("required", []), "provider", "rules"})
     return table

@@ -5,6 +5,8 @@ The first line of the design's table that holds decides, and says why in a sente
 
 from __future__ import annotations
 
+import hashlib
+import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ SAME_ROOM = timedelta(seconds=60)
 class Why(StrEnum):
     """The line of the table that decided; what kept items are counted by. In the order of the table."""
 
+    HELD = "on legal hold"
     KEEP_ID = "named in keep_ids"
     KEEP_TAG = "has a keep tag"
     FILTER = "outside the rule's filters"
@@ -31,6 +34,7 @@ class Why(StrEnum):
     ROOM = "room without a schedule"
     END_UNKNOWN = "end not known"
     TOO_YOUNG = "too young"
+    NOT_REVIEWED = "not in the reviewed plan"
     DUE = "due"
 
 
@@ -47,6 +51,30 @@ class LiveRule:
     max_members: int = 0
     scheduled: Mapping[str, datetime | None] = field(default_factory=dict)
     end_without_details: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A legal hold: whatever one of its marks fits stays, under every rule. ``title`` and ``owner`` are globs.
+
+    ``until`` is None for a hold without an end. A hold whose end has passed is no longer handed to a rule.
+    """
+
+    reason: str
+    id: str | None = None
+    owner: str | None = None
+    title: str | None = None
+    tag: str | None = None
+    until: datetime | None = None
+
+    def fits(self, item: Item) -> bool:
+        """Whether any mark of the hold is the item's."""
+        return (
+            (self.id is not None and item.id == self.id)
+            or (self.owner is not None and same_owner(item.owner, self.owner))
+            or (self.title is not None and matches(item.title, self.title))
+            or (self.tag is not None and _plain(self.tag) in map(_plain, item.tags or ()))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +96,12 @@ class Rule:
     names: tuple[str, ...] = ()
     rooms: bool = False
     live: LiveRule | None = None
+    holds: tuple[Hold, ...] = ()
+
+    @property
+    def needs_tags(self) -> bool:
+        """Whether a decision depends on an item's tags."""
+        return bool(self.tags or self.keep_tags or any(hold.tag for hold in self.holds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +161,15 @@ def _by_age(rule: Rule, end: datetime, now: datetime, verb: str) -> Decision:
 
 
 def _held(item: Item, rule: Rule) -> tuple[Why, str] | None:
+    for hold in rule.holds:
+        if hold.fits(item):
+            end = f", until {hold.until:%Y-%m-%d}" if hold.until else ""
+            return Why.HELD, f"on legal hold: {hold.reason}{end}"
     if item.id in rule.keep_ids:
         return Why.KEEP_ID, "named in keep_ids"
-    kept = {tag.casefold() for tag in rule.keep_tags}
+    kept = set(map(_plain, rule.keep_tags))
     for tag in item.tags or ():
-        if tag.casefold() in kept:
+        if _plain(tag) in kept:
             return Why.KEEP_TAG, f"has the keep tag {tag!r}"
     return None
 
@@ -171,7 +209,7 @@ def _decide_live(item: Item, rule: Rule, live_rule: LiveRule, now: datetime) -> 
     live = item.live or Live()
     scheduled = live_rule.scheduled.get(item.id)
     if live.run_time is None:
-        return _decide_blind(item, rule, scheduled, live_rule.end_without_details)
+        return _decide_blind(item, rule, scheduled, live_rule.end_without_details, now)
     if scheduled is not None:
         return _live_by(rule, scheduled, "its scheduled end", now)
     began = item.started_at or now - live.run_time
@@ -192,12 +230,13 @@ def _alone_since(live: Live, began: datetime, max_members: int) -> datetime | No
         return None
     if live.members and live.youngest is None:
         return None
-    return began + max(timedelta(0), live.run_time - (live.youngest or live.run_time))
+    youngest = live.run_time if live.youngest is None else live.youngest
+    return began + max(timedelta(0), live.run_time - youngest)
 
 
-def _decide_blind(item: Item, rule: Rule, scheduled: datetime | None, allowed: bool) -> Decision:
+def _decide_blind(item: Item, rule: Rule, scheduled: datetime | None, allowed: bool, now: datetime) -> Decision:
     doubt = item.doubt or "the vendor gives no details of it"
-    overdue = scheduled is not None and scheduled < rule.cutoff
+    overdue = scheduled is not None and scheduled < min(rule.cutoff, now)
     if overdue and allowed:
         reason = "its scheduled end has passed, and the rule ends rooms without details"
         return Decision(True, Why.DUE, reason, rule.name, scheduled)
@@ -207,11 +246,12 @@ def _decide_blind(item: Item, rule: Rule, scheduled: datetime | None, allowed: b
 
 
 def _live_by(rule: Rule, end: datetime, what: str, now: datetime) -> Decision:
+    if end >= now:
+        return Decision(False, Why.TOO_YOUNG, f"{spoken(end - now)} before {what}", rule.name, end)
     if end < rule.cutoff:
         return Decision(True, Why.DUE, f"{spoken(now - end)} past {what}", rule.name, end)
-    if end < now:
-        return Decision(False, Why.TOO_YOUNG, f"{spoken(now - end)} past {what}, kept for {rule.age}", rule.name, end)
-    return Decision(False, Why.TOO_YOUNG, f"{spoken(end - now)} before {what}", rule.name, end)
+    kept_for = rule.age or spoken(now - rule.cutoff)
+    return Decision(False, Why.TOO_YOUNG, f"{spoken(now - end)} past {what}, kept for {kept_for}", rule.name, end)
 
 
 def choose(item: Item, rules: Sequence[Rule], now: datetime) -> Decision:
@@ -225,6 +265,16 @@ def choose(item: Item, rules: Sequence[Rule], now: datetime) -> Decision:
             return Decision(False, *held, rule.name)
     decisions = [decide(item, rule, now) for rule in rules if rule.what == item.what]
     return max(decisions, key=lambda decision: (decision.delete, decision.overdue, STEP[decision.why]))
+
+
+def digest(item: Item) -> str:
+    """A fingerprint of what a person saw of an item; it changes when something that matters changes.
+
+    The times of a live room are left out: they are computed from how long it has been running.
+    """
+    times = () if item.live else (item.started_at, item.ended_at, item.created_at)
+    seen = [item.key, item.kind, item.title, item.owner, sorted(item.tags or ()), item.size_bytes, *map(str, times)]
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
 
 
 def difference(listed: Item, fresh: Item) -> str | None:

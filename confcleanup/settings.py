@@ -169,6 +169,10 @@ class Secret(Value):
             raise ValueError(
                 f"the environment variable {name} is not set (cron and services do not read your shell's profile)"
             )
+        try:
+            os.environ[name].encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"the environment variable {name} is not UTF-8 text") from None
         return os.environ[name]
 
     def _from_file(self, path: str) -> str:
@@ -226,6 +230,7 @@ class LimitSettings(Table, frozen=True, kw_only=True):
 
     max_deletions: Annotated[int, msgspec.Meta(ge=0)] | None = None
     max_share: Annotated[Fraction | None, Share] = None
+    max_growth: Annotated[float, msgspec.Meta(ge=0)] | None = None
     max_runtime: Annotated[timedelta | None, Span] = None
     max_clock_skew: Annotated[timedelta | None, Span] = None
 
@@ -278,6 +283,7 @@ class RuleSettings(Table, frozen=True, kw_only=True):
     older_than: Annotated[Period | None, Age] = None
     keep_ids: tuple[str | int, ...] = ()
     title: str | None = None
+    archive: str | None = None
 
     def ids(self) -> frozenset[str]:
         """The ids to keep, as the provider writes them."""
@@ -295,13 +301,13 @@ def url_mistake(url: str, insecure: bool) -> str | None:
         host = parts.hostname
         _ = parts.port
     except ValueError:
-        return f"{url!r} is not an address"
-    if parts.scheme not in ("https", "http", "wss", "ws") or not host:
-        return f"{url!r} is not an address; write for example https://conf.example.com"
-    if parts.username or parts.password:
+        return "this is not an address; write for example https://conf.example.com"
+    if "@" in parts.netloc:
         return "an address must not hold a user name or password"
-    if parts.query or parts.fragment:
-        return f"{url!r} must end with the path; remove everything from '?' or '#' on"
+    if parts.scheme not in ("https", "http", "wss", "ws") or not host or re.search(r"[\s\\]", url):
+        return "this is not an address; write for example https://conf.example.com"
+    if "?" in url or "#" in url:
+        return "an address must end with its path; remove everything from '?' or '#' on"
     if parts.scheme in ("http", "ws") and not insecure and not is_loopback(host):
         secure = f"{parts.scheme}s://"
         return f"{parts.scheme}:// would send secrets in clear text; use {secure}, or say allow_insecure_http = true"
@@ -331,7 +337,7 @@ def build(cls: type[S], table: Any, key: str, problems: list[Problem]) -> S | No
         return None
     built = cls(**values)
     if isinstance(built, Table):
-        problems.extend(Problem(_join(key, name), message) for name, message in built.problems())
+        problems.extend(Problem(_join(key, name) if name else key, message) for name, message in built.problems())
     return built
 
 
@@ -361,11 +367,14 @@ def struct_of(kind: Any) -> type[msgspec.Struct] | None:
 
 def _plain_words(message: str) -> str:
     """msgspec's message in the words of TOML, without its own path."""
-    words = {"`str`": "text", "`int`": "a whole number", "`float`": "a number", "`bool`": "true or false"}
-    words |= {"`object`": "a table", "`array`": "a list", "`null`": "nothing"}
+    words = {"str": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
+    words |= {"object": "a table", "array": "a list"}
+
+    def ours(theirs: re.Match[str]) -> str:
+        return " or ".join(words.get(kind, kind) for kind in theirs[1].split(" | ") if kind != "null")
+
     message = re.sub(r" - at `.*`$", "", message)
-    for theirs, ours in words.items():
-        message = message.replace(theirs, ours)
+    message = re.sub(r"`([a-z]+(?: \| [a-z]+)*)`", ours, message)
     return message[:1].lower() + message[1:]
 
 

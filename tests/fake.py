@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from confcleanup.errors import LedgerError
 from confcleanup.http import Permit, Stop
 from confcleanup.items import Item, Kind, Outcome, Result, State
 from confcleanup.providers.base import Provider, Source
@@ -75,6 +76,28 @@ class Fake(Provider):
     def sent(self, id: str) -> int:
         """How many times the deletion of an item was asked for."""
         return self.calls.count(("delete", id))
+
+
+class Memory:
+    """A record in memory: what was intended, in order, and how each ended."""
+
+    def __init__(self) -> None:
+        self.intended: list[tuple[str, str]] = []
+        self.finished: dict[int, Result] = {}
+        self.trouble: LedgerError | None = None
+
+    def intend(self, deletions: Sequence[tuple[Item, str]]) -> list[int]:
+        if self.trouble:
+            raise self.trouble
+        first = len(self.intended)
+        self.intended += [(item.id, rule) for item, rule in deletions]
+        return list(range(first, len(self.intended)))
+
+    def finish(self, intent: int, result: Result) -> None:
+        self.finished[intent] = result
+
+    def flush(self) -> None:
+        """Nothing waits."""
 
 
 def thing(id: str, *, days: float = 40, what: str = "things", **more: Any) -> Item:

@@ -17,7 +17,7 @@ from confcleanup.http import Stop
 from confcleanup.items import Item, Kind, Live, Outcome, State
 from confcleanup.selection import LiveRule, Rule
 
-from .fake import NOW, Fake, rule, thing
+from .fake import NOW, Fake, Memory, rule, thing
 
 
 def planned(provider: Fake, *rules: Rule, limits: Limits | None = None) -> Plan:
@@ -28,7 +28,7 @@ def cleaned(provider: Fake, *rules: Rule, concurrency: int = 1, stop: Stop | Non
     rules = rules or (rule(),)
     plan = planned(provider, *rules)
     assert not plan.failed
-    carry_out(plan, provider, rules, NOW, Watcher(), concurrency=concurrency, stop=stop or provider.stop)
+    carry_out(plan, provider, rules, NOW, Watcher(), Memory(), concurrency=concurrency, stop=stop or provider.stop)
     return plan
 
 

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 from ..errors import ProviderError
 from ..http import Http, Permit, Stop
-from ..items import Item, Result
+from ..items import Item, Media, Result
 from ..selection import Rule
 from ..settings import AccountSettings, RuleSettings
 
@@ -35,6 +35,8 @@ class Source:
 
     ``recheck``: it can change after it was listed, so it is looked at again just before its deletion.
     ``batch``: how many items one request deletes. ``deletes`` is False where no API deletes it.
+    ``media``: it has files, and ``fetch`` gets them; a source without files is archived as JSON alone.
+    ``archivable`` is False where it has files that nobody can get, or nothing worth keeping.
     """
 
     text: str
@@ -42,6 +44,16 @@ class Source:
     recheck: bool = False
     batch: int = 1
     deletes: bool = True
+    media: bool = False
+    archivable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What came of a restoration: the new item's id, and in words what did not come back."""
+
+    id: str
+    lost: tuple[str, ...] = ()
 
 
 class Provider(ABC):
@@ -84,6 +96,15 @@ class Provider(ABC):
     @abstractmethod
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
         """Deletes these items, one result for each in the same order. Raises HttpError, Ambiguous, Unsendable."""
+
+    def fetch(self, item: Item) -> Iterator[Media]:
+        """The item's files, for an archive. Raises ProviderError if they cannot all be had."""
+        raise ProviderError(f"the files of {item.what} cannot be fetched")
+
+
+    def restore(self, saved: Mapping[str, Any], permit: Permit) -> Restored:
+        """Creates an archived item anew from the vendor's object. Raises ProviderError where that cannot be."""
+        raise ProviderError("the vendor has no call that brings this back")
 
 
 def rows_of(body: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:

@@ -21,9 +21,14 @@ from ..paging import Page, by_page, by_page_from_0_or_1
 from ..redact import redact
 from ..selection import Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
-from .base import EARLIEST, Provider, Source, count_of, instant, rows_of, text, whole
+from .base import EARLIEST, Provider, Restored, Source, count_of, instant, rows_of, text, whole
 
 PAGE_V3, PAGE_V4 = 100, 1000
+RESTORED = (
+    *("id", "topic", "description", "owner", "type", "mode", "schedule", "tags", "invitations", "access"),
+    *("max_podiums", "max_participants", "allow_guests", "auto_invite", "rights", "recording"),
+)
+"""What of a saved conference is sent to create it anew; the rest the server makes by itself."""
 LONGEST = 10 * 366 * 86400
 BEFORE_ALL = datetime.fromtimestamp(EARLIEST, UTC)
 WEBSOCKET = ("ws://", "wss://")
@@ -194,7 +199,7 @@ class TrueConf(Provider):
 
         pin = self.settings.room_pin.reveal() if self.settings.room_pin else None
         rows = schedule(self.settings.room_url, pin, self.settings.timeout.total_seconds())
-        tagged = any(rule.tags or rule.keep_tags for rule in rules)
+        tagged = any(rule.needs_tags for rule in rules)
         for row in {repr(row.get("id")): row for row in rows}.values():
             item = conference(row)
             # A Room knows no tags: an empty list of them is not the server's word.
@@ -202,9 +207,9 @@ class TrueConf(Provider):
             yield self._with_tags(item) if tagged and not item.undeletable else item
 
     def _with_tags(self, item: Item) -> Item:
-        """The item as the server knows it; as it was listed, if the server has none or cannot be asked for it."""
+        """The item as the server knows it; as it was listed, if its id cannot be sent."""
         try:
-            return self.look(item) or item
+            return self.look(item) or replace(item, undeletable="the server does not have it (any more)")
         except Unsendable:
             return item
 
@@ -230,6 +235,28 @@ class TrueConf(Provider):
             _gone_or_raise(error)
             return Result(Outcome.GONE)
         return Result(Outcome.DELETED)
+
+    def restore(self, saved: Mapping[str, Any], permit: Permit) -> Restored:
+        """Creates a conference or room anew with ``POST /conferences``, under its old id if that is free."""
+        wanted = {key: saved[key] for key in RESTORED if saved.get(key) is not None}
+        try:
+            answer = self._create(wanted, permit)
+        except HttpError as error:
+            if error.status != 400 or reason(error) != "uniqueValueAlreadyInUse":
+                raise
+            answer = self._create({key: value for key, value in wanted.items() if key != "id"}, permit)
+        row = answer.get("conference", answer)
+        ident = text(row.get("id")) if isinstance(row, dict) else None
+        if ident is None:
+            raise ProviderError("the server did not say under which id it created the conference")
+        lost = ["recordings, chat and call logs"]
+        if ident != saved.get("id"):
+            lost.append(f"the id {saved.get('id')} (it is taken; links and dial-in numbers with it lead elsewhere)")
+        return Restored(ident, tuple(lost))
+
+    def _create(self, wanted: Mapping[str, Any], permit: Permit) -> dict[str, Any]:
+        where = path("api", self.settings.api, "conferences")
+        return self.http.change("POST", where, permit, ok=(200, 201), json_body=wanted).json()
 
 
 def _gone_or_raise(error: HttpError) -> None:

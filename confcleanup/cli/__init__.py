@@ -1,0 +1,98 @@
+"""Words to and from people. Each command is a module of its own, loaded when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import ConfcleanupError, ConfigError, ExitCode, Locked, Refused
+from .options import Globals, global_options
+
+log = logging.getLogger("confcleanup")
+
+COMMANDS = {
+    "demo": "Show the whole tool on emulated vendors; needs nothing.",
+    "init": "Write a commented config file.",
+    "check": "Check config, sign-in, rights and clock of every account.",
+    "plan": "Show what would be deleted, and why. The dry run.",
+    "run": "Delete what the rules select.",
+    "explain": "Say why an item goes or stays, step by step.",
+    "history": "Show what was deleted, when, by which rule, with what outcome.",
+    "restore": "Create a deleted conference anew from its archived copy.",
+    "providers": "Show the providers, what each can delete, and their settings.",
+    "schema": "Print the JSON Schema of the config file.",
+    "sandbox": "Serve the emulated vendors until stopped.",
+}
+
+
+class Commands(click.Group):
+    """The commands, loaded lazily; errors become one message and the right exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f".{cmd_name}", __name__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigError as error:
+            explain_config(error)
+            ctx.exit(ExitCode.USAGE)
+        except Refused as error:
+            log.error("%s", error)
+            ctx.exit(ExitCode.REFUSED)
+        except Locked as error:
+            log.error("%s", error)
+            ctx.exit(ExitCode.LOCKED)
+        except ConfcleanupError as error:
+            log.error("%s", error)
+            ctx.exit(ExitCode.NOT_DONE)
+        except KeyboardInterrupt:
+            log.error("interrupted")
+            ctx.exit(ExitCode.INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:  # the last place: no traceback may reach a user
+            log.debug("the fault in full", exc_info=True)
+            log.error("an unexpected fault in the program: %s: %s (-vv shows more)", type(error).__name__, error)
+            ctx.exit(ExitCode.NOT_DONE)
+
+
+def explain_config(error: ConfigError) -> None:
+    """Every mistake on a line of its own."""
+    where = f" in {error.source}" if error.source else ""
+    if len(error.problems) == 1 and not error.problems[0].key:
+        log.error("%s", error.problems[0])
+        return
+    count = len(error.problems)
+    lines = "\n".join(f"  {problem}" for problem in error.problems)
+    log.error("%d mistake%s%s; nothing was contacted:\n%s", count, "" if count == 1 else "s", where, lines)
+
+
+def _group(callback: Callable[..., None]) -> Commands:
+    decorated = global_options(callback)
+    made = click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})(decorated)
+    return click.version_option(__version__, prog_name="confcleanup", message="%(prog)s %(version)s")(made)
+
+
+@_group
+def cli(settings: Globals) -> None:
+    """Delete ended conferences and old recordings from TrueConf, Vobiz, Huawei Cloud Meeting and Vonage.
+
+    Begin with "confcleanup demo". Exit status: 0 done, 1 something is not done, 2 wrong usage or config,
+    3 a guard refused, 4 another run is at work, 130 interrupted.
+    """

@@ -1,0 +1,208 @@
+"""What ``plan`` and ``run`` share: their options, and the way from a config to an exit status."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..errors import ExitCode
+from .options import Globals, chosen, clock, require_ready
+
+if TYPE_CHECKING:
+    from ..config import Account, Config
+    from ..cutoff import Period
+    from ..reviewed import Reviewed
+    from ..runs import Request, Run
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def cleaning_options(function: F) -> F:
+    """Adds the options that ``plan`` and ``run`` have in common."""
+    for option in (
+        click.option("--selected-only", is_flag=True, help="Leave kept items out of json, jsonl and csv."),
+        click.option(
+            "--format",
+            "style",
+            type=click.Choice(["table", "json", "jsonl", "csv"]),
+            default="table",
+            help="table is for people; the others are stable and go to standard output.",
+        ),
+        click.option(
+            "--accept-fewer",
+            is_flag=True,
+            help="Accept that an account lists less than half of what the last run left.",
+        ),
+        click.option("--before", metavar="TIME", help="Select what ended before this date or time, instead."),
+        click.option("--older-than", metavar="TEXT", help='Replace the rules\' own age, for example "30 days".'),
+        click.option("--rule", "rule_names", metavar="NAME", multiple=True, help="Only rules of this name."),
+        click.option("--account", "account_names", metavar="NAME", multiple=True, help="Only this account."),
+    ):
+        function = option(function)
+    return function
+
+
+def clean(
+    settings: Globals,
+    *,
+    delete: bool,
+    yes: bool,
+    account_names: tuple[str, ...],
+    rule_names: tuple[str, ...],
+    older_than: str | None,
+    before: str | None,
+    accept_fewer: bool,
+    style: str,
+    selected_only: bool,
+    save_to: str | None = None,
+    plan_file: str | None = None,
+    plan_max_age: str = "7 days",
+) -> None:
+    """The whole of ``plan`` and ``run``; ends the program with the run's exit status."""
+    from ..ledger import Ledger
+    from ..runs import Request, execute, lock
+    from .show import Screen, screen_for
+
+    config = settings.load()
+    accounts = _with_rules(config, chosen(config, account_names), rule_names)
+    reviewed = _reviewed(accounts, plan_file, plan_max_age)
+    if reviewed:
+        older_than, before = older_than or reviewed.older_than, before or reviewed.before
+    age, instant = _age(config, older_than, before)
+    require_ready(accounts)
+    request = Request(config, accounts, rule_names, age, instant, delete, accept_fewer, reviewed)
+    _check_ages(request)
+    screen: Screen = screen_for(settings, style, selected_only=selected_only)
+    interrupted = threading.Event()
+    with contextlib.ExitStack() as stack:
+        folder = settings.state_folder(config)
+        if delete:
+            stack.enter_context(lock(folder))
+        ledger = stack.enter_context(Ledger(folder, writable=delete)) if delete or Ledger.exists(folder) else None
+        signals = stack.enter_context(_signals(interrupted))
+        with screen:
+            confirm = None if yes else lambda run: screen.confirm(run, on_terminal=_asking())
+            run: Run = execute(
+                request,
+                clock=clock,
+                watcher=screen.watcher,
+                confirm=confirm,
+                interrupted=interrupted,
+                ledger=ledger,
+            )
+        run.signal = signals[0] if signals else None
+        if save_to:
+            _save(run, accounts, Path(save_to), older_than, before)
+        screen.finish(run, _command_line(settings, account_names, rule_names, older_than, before))
+    sys.exit(int(run.exit_code))
+
+
+def _reviewed(accounts: list[Account], file: str | None, max_age: str) -> Reviewed | None:
+    if file is None:
+        return None
+    from .. import reviewed
+    from ..cutoff import Period
+
+    try:
+        longest = Period.parse(max_age).exact()
+    except ValueError as error:
+        raise click.UsageError(f"--plan-max-age: {error}") from None
+    return reviewed.load(Path(file), clock(), {a.name: a.fingerprint for a in accounts}, longest)
+
+
+def _save(run: Run, accounts: list[Account], file: Path, older_than: str | None, before: str | None) -> None:
+    """Writes the plan, readable by its owner alone: it holds other people's titles."""
+    import json
+
+    from .. import reviewed
+    from .files import replace_private
+
+    fingerprints = {account.name: account.fingerprint for account in accounts}
+    document = reviewed.document(run.plans, run.now, fingerprints, older_than, before)
+    replace_private(file, json.dumps(document, indent=1) + "\n")
+
+
+def _asking() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _with_rules(config: Config, accounts: list[Account], names: tuple[str, ...]) -> list[Account]:
+    """The accounts that have a rule of these names. Raises UsageError for a name that no account has."""
+    from ..settings import unknown
+
+    known = {rule.name: rule for account in config.accounts.values() for rule in account.rules}
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"--rule {name}: {unknown(name, known)}")
+    return [a for a in accounts if not names or any(rule.name in names for rule in a.rules)]
+
+
+def _age(config: Config, older_than: str | None, before: str | None) -> tuple[Period | None, datetime | None]:
+    from ..cutoff import Period, parse_instant
+
+    if older_than is not None and before is not None:
+        raise click.UsageError("--older-than and --before are two ways to say the same: give one of them")
+    try:
+        age = Period.parse(older_than) if older_than is not None else None
+    except ValueError as error:
+        raise click.UsageError(f"--older-than: {error}") from None
+    try:
+        instant = parse_instant(before, config.zone) if before is not None else None
+    except ValueError as error:
+        raise click.UsageError(f"--before: {error}") from None
+    if instant and instant > clock():
+        raise click.UsageError(f"--before: {before} lies in the future; what has not ended yet is never deleted")
+    return age, instant
+
+
+def _check_ages(request: Request) -> None:
+    try:
+        for account in request.accounts:
+            request.config.rules(account, clock(), request.older_than, request.before)
+    except ValueError as error:
+        raise click.UsageError(f"--older-than: {error}") from None
+
+
+@contextlib.contextmanager
+def _signals(interrupted: threading.Event) -> Iterator[list[int]]:
+    """Turns SIGINT and SIGTERM into a request to stop; a second one stops at once. Yields what arrived."""
+    arrived: list[int] = []
+
+    def handle(number: int, _: FrameType | None) -> None:
+        if arrived:
+            os._exit(ExitCode.TERMINATED if number == signal.SIGTERM else ExitCode.INTERRUPTED)
+        arrived.append(number)
+        interrupted.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield arrived
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _command_line(
+    settings: Globals, accounts: tuple[str, ...], rules: tuple[str, ...], older_than: str | None, before: str | None
+) -> str:
+    """The command that would carry out this dry run."""
+    import shlex
+
+    words = ["confcleanup", *(["-c", settings.config] if settings.config else [])]
+    words += ["--state", settings.state] if settings.state else []
+    words.append("run")
+    words += [word for name in accounts for word in ("--account", name)]
+    words += [word for name in rules for word in ("--rule", name)]
+    words += ["--older-than", older_than] if older_than else []
+    words += ["--before", before] if before else []
+    return shlex.join(words)

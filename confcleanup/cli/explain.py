@@ -1,0 +1,51 @@
+"""``confcleanup explain``: which rule keeps or deletes an item, step by step."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from ..errors import ExitCode
+from ..redact import harmless, redact
+from .options import Globals, chosen, clock, global_options, require_ready
+
+
+@click.command("explain")
+@click.argument("account_name", metavar="ACCOUNT")
+@click.argument("item_id", metavar="ID")
+@global_options
+def command(settings: Globals, account_name: str, item_id: str) -> None:
+    """Say, step by step, which rule keeps or deletes the item ID of an account, and when that would change.
+
+    Lists the account to find it; deletes nothing. Status 1 if there is no such item.
+    """
+    from ..explain import explain
+    from ..http import Stop
+    from ..selection import Rule
+
+    config = settings.load()
+    (account,) = chosen(config, (account_name,), "account")
+    require_ready([account])
+    now = clock()
+    rules = config.rules(account, now, None, None)
+    ages = [rule.older_than or config.older_than for rule in account.rules]
+    stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds())
+    found = False
+    with account.provider(account.settings, stop, clock) as provider:
+        for what in dict.fromkeys(rule.what for rule in rules):
+            everything = Rule("", what, now)  # so that the vendor is asked to leave nothing out
+            for item in provider.items(what, [*(rule for rule in rules if rule.what == what), everything]):
+                if item.id == item_id:
+                    found = True
+                    title = f" {item.title!r}" if item.title else ""
+                    print(redact(harmless(f"{what} {item.id}{title}, {item.kind}, owner {item.owner or 'not known'}")))
+                    for line in explain(item, rules, ages, config.zone, now):
+                        print(redact(harmless(line)))
+    if not found:
+        print(
+            f"{account_name} lists no item with the id {item_id!r}",
+            file=sys.stderr,
+        )
+        sys.exit(int(ExitCode.NOT_DONE))

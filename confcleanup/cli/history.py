@@ -1,0 +1,95 @@
+"""``confcleanup history``: what was deleted, when, by which rule, with what outcome."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import click
+
+from ..errors import ConfcleanupError
+from ..items import Outcome
+from .options import Globals, global_options
+
+COLUMNS = (
+    *("run", "account", "provider", "rule", "what", "id", "title", "ended_at"),
+    *("intended_at", "finished_at", "outcome", "error"),
+)
+
+
+@click.command("history")
+@click.option("--account", "accounts", metavar="NAME", multiple=True, help="Only this account.")
+@click.option("--rule", "rules", metavar="NAME", multiple=True, help="Only this rule.")
+@click.option("--id", "ids", metavar="ID", multiple=True, help="Only this item.")
+@click.option(
+    "--outcome", "outcomes", type=click.Choice([*map(str, Outcome)]), multiple=True, help="Only this outcome."
+)
+@click.option("--since", metavar="TIME", help="Only what was deleted at or after this date or time.")
+@click.option("--until", metavar="TIME", help="Only what was deleted before this date or time.")
+@click.option("--verify", is_flag=True, help="Prove that no entry was altered or taken out; shows nothing else.")
+@click.option("--format", "style", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table")
+@global_options
+def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> None:
+    """Show every deletion that was attempted, and what came of it.
+
+    Without filters it shows everything. It works without a config if --state names the folder.
+    """
+    from .. import report
+    from ..ledger import Ledger
+
+    folder = settings.state_folder_alone()
+    if not Ledger.exists(folder):
+        raise ConfcleanupError(f"there is no ledger in {folder}; nothing was ever deleted with this state folder")
+    with Ledger(folder, writable=False) as ledger:
+        if verify:
+            count, head = ledger.verify()
+            print(f"{count} entries, none altered and none missing. The last one's hash is {head}")
+            return
+        found = (entry for entry in ledger.deletions() if _wanted(entry, settings, filters))
+        if style == "json":
+            json.dump({"version": report.VERSION, "deletions": list(found)}, sys.stdout, indent=1)
+            print()
+        elif style == "jsonl":
+            for entry in found:
+                print(json.dumps(entry))
+        elif style == "csv":
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerow(COLUMNS)
+            writer.writerows([report.cell(entry[name]) for name in COLUMNS] for entry in found)
+        else:
+            _table(found)
+
+
+def _wanted(entry: dict[str, Any], settings: Globals, filters: dict[str, Any]) -> bool:
+    named = {"accounts": "account", "rules": "rule", "ids": "id", "outcomes": "outcome"}
+    if any(filters[option] and entry[name] not in filters[option] for option, name in named.items()):
+        return False
+    when = datetime.fromisoformat(entry["intended_at"])
+    since, until = (_time(filters[name], name, settings) for name in ("since", "until"))
+    return not (since and when < since) and not (until and when >= until)
+
+
+def _time(text: str | None, option: str, settings: Globals) -> datetime | None:
+    from ..cutoff import parse_instant
+
+    try:
+        return parse_instant(text, settings.zone()) if text else None
+    except ValueError as error:
+        raise click.UsageError(f"--{option}: {error}") from None
+
+
+def _table(found: Iterator[dict[str, Any]]) -> None:
+    from ..redact import harmless
+
+    shown = 0
+    for entry in found:
+        shown += 1
+        title = harmless(entry["title"] or "")
+        error = f"  {harmless(entry['error'])}" if entry["error"] else ""
+        where = f"{entry['account']} {entry['what']} {harmless(entry['id'])}"
+        print(f"{entry['intended_at']}  {entry['outcome']:8}  {where}  {title}  [{entry['rule']}]{error}")
+    print(f"{shown} deletion{'' if shown == 1 else 's'}.")

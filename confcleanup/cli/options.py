@@ -1,0 +1,168 @@
+"""The options that every command takes, before or after its name, and what follows from them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ..errors import ConfigError
+from ..redact import redact
+
+if TYPE_CHECKING:
+    from ..config import Account, Config
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Globals:
+    """The global options. ``volume`` is below 0 for -q, above 0 for -v and -vv."""
+
+    config: str | None = None
+    state: str | None = None
+    volume: int = 0
+    log_format: str = "text"
+
+    @property
+    def quiet(self) -> bool:
+        return self.volume < 0
+
+    def load(self) -> Config:
+        """The config file that these options lead to. Raises ConfigError."""
+        from .. import config
+
+        loaded = config.load(config.find(self.config))
+        for warning in loaded.warnings:
+            logging.getLogger("confcleanup").warning("%s", warning)
+        return loaded
+
+    def state_folder_alone(self) -> Path:
+        """The state folder; a config is only read if no option names the folder."""
+        return Path(self.state).expanduser() if self.state else self.state_folder(self._config_if_any())
+
+    def zone(self) -> tzinfo:
+        """The config's time zone; UTC if there is no config."""
+        config = self._config_if_any()
+        return config.zone if config else UTC
+
+    def _config_if_any(self) -> Config | None:
+        from .. import config
+
+        try:
+            path = config.find(self.config)
+        except ConfigError:
+            return None
+        return config.load(path)
+
+    def state_folder(self, config: Config | None) -> Path:
+        """The folder for what must survive a run."""
+        if given := self.state or (config and config.state.directory):
+            return Path(given).expanduser()
+        import platformdirs
+
+        return platformdirs.user_state_path("confcleanup", appauthor=False)
+
+
+def clock() -> datetime:
+    """The machine's clock. Read here and nowhere below."""
+    return datetime.now(UTC)
+
+
+def global_options(function: F) -> F:
+    """Adds the global options to a command, and hands it one ``settings``."""
+
+    @click.option("-c", "--config", metavar="FILE", help="The config file [env: CONFCLEANUP_CONFIG].")
+    @click.option("--state", metavar="DIR", help="The folder for the lock and what must survive a run.")
+    @click.option("-q", "--quiet", count=True, help="Print only trouble.")
+    @click.option("-v", "--verbose", count=True, help="Say more on standard error; -vv for every request.")
+    @click.option("--log-format", type=click.Choice(["text", "json"]), help="How messages are written.")
+    @click.pass_context
+    def with_globals(
+        ctx: click.Context,
+        /,
+        config: str | None,
+        state: str | None,
+        quiet: int,
+        verbose: int,
+        log_format: str | None,
+        **rest: Any,
+    ) -> Any:
+        before = ctx.find_object(Globals) or Globals()
+        settings = replace(
+            before,
+            config=config or before.config,
+            state=state or before.state,
+            volume=before.volume + verbose - quiet,
+            log_format=log_format or before.log_format,
+        )
+        ctx.obj = settings
+        _log_to_stderr(settings)
+        return function(settings=settings, **rest)
+
+    return functools.update_wrapper(with_globals, function)  # type: ignore[return-value]  # click needs no signature
+
+
+class _Text(logging.Formatter):
+    """One message a line, secrets replaced, no control characters from other people's text."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(f"{record.levelname.lower()}: {super().format(record)}")
+
+
+class _Json(logging.Formatter):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return json.dumps({"time": when, "level": record.levelname.lower(), "message": redact(super().format(record))})
+
+
+class _Stderr(logging.Handler):
+    """Writes to whatever standard error is at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
+        sys.stderr.flush()
+
+
+def _log_to_stderr(settings: Globals) -> None:
+    handler = _Stderr()
+    handler.setFormatter(_Json() if settings.log_format == "json" else _Text())
+    logger = logging.getLogger("confcleanup")
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
+    logger.setLevel(levels.get(max(-1, settings.volume), logging.DEBUG))
+
+
+def chosen(config: Config, names: tuple[str, ...], option: str = "--account") -> list[Account]:
+    """The accounts of these names, all if there are none. Raises UsageError for an unknown name."""
+    from ..settings import unknown
+
+    for name in names:
+        if name not in config.accounts:
+            raise click.UsageError(f"{option} {name}: {unknown(name, config.accounts)}")
+    return [account for account in config.accounts.values() if not names or account.name in names]
+
+
+def require_ready(accounts: list[Account]) -> None:
+    """Finds every missing secret and file of these accounts at once. Raises ConfigError."""
+    from ..errors import ConfigError, Problem
+
+    problems: list[Problem] = []
+    for account in accounts:
+        try:
+            account.require_ready()
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigError(problems)

@@ -1,0 +1,91 @@
+"""``confcleanup restore``: what can be brought back from an archive, and where the rest lies."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ConfcleanupError
+from ..redact import harmless
+from .options import Globals, chosen, clock, global_options, require_ready
+
+if TYPE_CHECKING:
+    from ..config import Account
+    from ..items import Item
+    from ..ledger import Journal, Ledger
+
+
+@click.command("restore")
+@click.argument("account_name", metavar="ACCOUNT")
+@click.argument("item_id", metavar="ID")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@global_options
+def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool, yes: bool) -> None:
+    """Create a deleted TrueConf conference or room anew from its archived copy.
+
+    What was recorded with the deletion leads to the copy. For recordings, which no vendor takes back,
+    this says where the archived files lie.
+    """
+    from ..ledger import Journal, Ledger
+    from ..runs import lock, run_id
+
+    config = settings.load()
+    (account,) = chosen(config, (account_name,), "account")
+    folder = settings.state_folder(config)
+    if not Ledger.exists(folder):
+        raise ConfcleanupError(f"there is no ledger in {folder}; nothing was ever deleted with this state folder")
+    with lock(folder), Ledger(folder) as ledger:
+        item = _deleted(ledger, account, item_id)
+        where, saved = _copy(account, item)
+        print(f"{item.what} {harmless(item.id)} ({harmless(item.title or 'no title')}) is archived in {where}")
+        if account.provider.sources[item.what].media:
+            print("No vendor takes a recording back; its files are in that folder.")
+            return
+        require_ready([account])
+        if dry_run:
+            print(
+                "Dry run: nothing was created. Without --dry-run it is created anew, with its old id if that is free."
+            )
+            return
+        if not yes and not (sys.stdin.isatty() and click.confirm("Create it anew?", err=True)):
+            raise click.UsageError("nobody confirmed: give --yes where there is no terminal to ask on")
+        now = clock()
+        journal = Journal(ledger, run_id(now), account.name, account.provider.name, clock)
+        _create(account, item, saved, journal)
+
+
+def _deleted(ledger: Ledger, account: Account, item_id: str) -> Item:
+    found = ledger.deleted(account.name, item_id)
+    if found is None:
+        raise ConfcleanupError(f"the ledger knows of no deletion of {item_id!r} in {account.name}")
+    return found
+
+
+def _copy(account: Account, item: Item) -> tuple[str, dict[str, Any]]:
+    from ..archive import Archive
+
+    for target in dict.fromkeys(rule.archive for rule in account.rules if rule.archive):
+        if found := Archive(target).find(account.name, item):
+            return found
+    raise ConfcleanupError(
+        f"no complete archived copy of {item.what} {item.id} was found in the archives of {account.name}"
+    )
+
+
+def _create(account: Account, item: Item, saved: dict[str, Any], journal: Journal) -> None:
+    from ..cleanup import restore
+    from ..http import Stop
+
+    stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds())
+    with account.provider(account.settings, stop, clock) as provider:
+        try:
+            made = restore(provider, saved["vendor"])
+        except ConfcleanupError as error:
+            journal.note("restore", what=item.what, id=item.id, new_id=None, error=str(error))
+            raise
+        journal.note("restore", what=item.what, id=item.id, new_id=made.id, error=None)
+    print(f"Created anew with the id {harmless(made.id)}. Not brought back: {'; '.join(made.lost)}.")

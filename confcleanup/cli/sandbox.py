@@ -1,0 +1,40 @@
+"""``confcleanup sandbox``: the emulated vendors, for trying things out."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import click
+
+from ..errors import ConfcleanupError
+from .files import write_private
+from .options import Globals, global_options
+
+MARK = "# The sandbox's accounts."
+
+
+@click.command("sandbox")
+@global_options
+def command(settings: Globals) -> None:
+    """Serve the emulated vendors on loopback until stopped, and write a config that points to them.
+
+    The config goes to the -c path, or to ./confcleanup-sandbox.toml. Only a config that a sandbox wrote
+    is ever replaced.
+    """
+    from ..sandbox.sandbox import Sandbox
+
+    target = Path(settings.config or "confcleanup-sandbox.toml")
+    if target.exists() and not target.read_text(encoding="utf-8", errors="replace").startswith(MARK):
+        raise ConfcleanupError(f"{target} exists and is not a sandbox's config; give another path with -c")
+    with Sandbox() as sandbox:
+        target.unlink(missing_ok=True)
+        write_private(target, sandbox.config)
+        print(f"Serving {len(sandbox.served)} accounts on loopback until you press Ctrl-C. In another shell:")
+        print(f"  confcleanup -c {target} plan", flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print("Stopped; everything in the sandbox is gone.")
+        finally:
+            target.unlink(missing_ok=True)

@@ -1,0 +1,224 @@
+"""What a person sees of a run: a table on a terminal, one line an account elsewhere, or data.
+
+Data goes to standard output; questions, progress and trouble to standard error.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ..cleanup import Plan, Watcher
+from ..items import Outcome
+from ..redact import harmless, redact
+from ..report import Collector
+from ..runs import Run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .options import Globals
+    from .progress import Bars
+
+log = logging.getLogger("confcleanup")
+ROWS = 40
+LINES = 20
+
+
+def screen_for(settings: Globals, style: str, *, selected_only: bool) -> Screen:
+    """The screen that fits the options and what the program is connected to."""
+    if style != "table":
+        return DataScreen(settings, Collector(style, sys.stdout, selected_only=selected_only))
+    return TableScreen(settings) if sys.stdout.isatty() else Screen(settings)
+
+
+class Screen:
+    """Without a terminal: one line an account, trouble on standard error, nothing else. cron mails it."""
+
+    def __init__(self, settings: Globals) -> None:
+        self.quiet = settings.quiet
+        self.watcher: Watcher = Watcher()
+        self._bars: Bars | None = None
+        if sys.stderr.isatty() and not self.quiet:
+            from .progress import Bars
+
+            self.watcher = self._bars = Bars()
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def confirm(self, run: Run, *, on_terminal: bool) -> bool:
+        """Shows the plan and asks. Without a terminal the answer is no."""
+        if not on_terminal:
+            return False
+        import click
+
+        if self._bars:
+            self._bars.stop()
+        self.preview(run)
+        accounts = sum(bool(plan.selected) and not plan.refusals for plan in run.plans)
+        what = f"{_items(run.selected)} of {accounts} account{'' if accounts == 1 else 's'}"
+        return click.confirm(f"Delete {what}? This cannot be undone.", default=False, err=True)
+
+    def preview(self, run: Run) -> None:
+        """What is shown before the question."""
+        for plan in run.plans:
+            print(_would(plan), file=sys.stderr)
+
+    def finish(self, run: Run, command: str) -> None:
+        """Shows what came of the run."""
+        if not self.quiet:
+            self.body(run)
+        for plan in run.plans:
+            trouble(plan)
+        if not self.quiet:
+            self.closing(run, command)
+
+    def body(self, run: Run) -> None:
+        for plan in run.plans:
+            if not plan.failed:
+                print(account_line(run, plan))
+
+    def closing(self, run: Run, command: str) -> None:
+        if run.mode == "plan":
+            print(closing_line(run, command))
+
+
+class DataScreen(Screen):
+    """json, jsonl, csv: the data on standard output, and trouble on standard error."""
+
+    def __init__(self, settings: Globals, collector: Collector) -> None:
+        self.quiet = settings.quiet
+        self._bars = None
+        self._collector = collector
+        self.watcher = collector
+
+    def finish(self, run: Run, command: str) -> None:
+        self._collector.finish(run)
+        for plan in run.plans:
+            trouble(plan)
+        if run.mode == "plan" and not self.quiet:
+            print(closing_line(run, command), file=sys.stderr)
+
+
+class TableScreen(Screen):
+    """On a terminal: a table an account, and a closing line that a tired person can trust."""
+
+    def __init__(self, settings: Globals) -> None:
+        super().__init__(settings)
+        self._shown = False
+
+    def preview(self, run: Run) -> None:
+        self.body(run)
+        self._shown = True
+
+    def body(self, run: Run) -> None:
+        if self._shown:
+            for plan in run.plans:
+                print(account_line(run, plan))
+            return
+        from rich.console import Console
+
+        console = Console(highlight=False, soft_wrap=False)
+        for plan in run.plans:
+            show_plan(console, run, plan)
+
+    def closing(self, run: Run, command: str) -> None:
+        print(closing_line(run, command))
+
+
+def show_plan(console: Console, run: Run, plan: Plan) -> None:
+    """One account: what goes and why, and what stays, counted by reason."""
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print()
+    console.print(Text(account_line(run, plan), style="bold"))
+    if not plan.selected:
+        return
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 2))
+    for name in ("what", "id", "title", "why it goes"):
+        table.add_column(name, overflow="ellipsis", no_wrap=name in ("what", "title"), max_width=48)
+    if run.mode == "run":
+        table.add_column("outcome")
+    for entry in plan.selected[:ROWS]:
+        cells = [entry.item.what, entry.item.id, entry.item.title or "", entry.decision.reason]
+        cells += [str(entry.outcome or "")] if run.mode == "run" else []
+        table.add_row(*(Text(redact(harmless(text))) for text in cells))
+    console.print(table)
+    if len(plan.selected) > ROWS:
+        console.print(Text(f"  … and {len(plan.selected) - ROWS} more; --format csv shows them all", style="dim"))
+
+
+def account_line(run: Run, plan: Plan) -> str:
+    """One account in one line."""
+    if plan.failed:
+        return f"{plan.account}: could not be listed; nothing was deleted here"
+    if plan.refusals:
+        return f"{plan.account}: refused; nothing was deleted here ({len(plan.selected)} of {plan.listed} selected)"
+    return _would(plan) if run.mode == "plan" else _did(plan)
+
+
+def _would(plan: Plan) -> str:
+    return f"{plan.account}: would delete {len(plan.selected)} of {plan.listed} listed{_stays(plan)}"
+
+
+def _did(plan: Plan) -> str:
+    counts = {outcome: plan.count(outcome) for outcome in Outcome if outcome is not Outcome.DELETED}
+    words = {Outcome.GONE: "already gone", Outcome.DEFERRED: "left for the next run"}
+    others = "".join(f", {count} {words.get(outcome, outcome)}" for outcome, count in counts.items() if count)
+    return (
+        f"{plan.account}: deleted {plan.count(Outcome.DELETED)} of {len(plan.selected)} selected{others}{_stays(plan)}"
+    )
+
+
+def _stays(plan: Plan) -> str:
+    if not plan.kept:
+        return ""
+    reasons = ", ".join(f"{count} {why}" for why, count in plan.kept.most_common())
+    return f"; kept {plan.kept.total()} ({reasons})"
+
+
+def closing_line(run: Run, command: str) -> str:
+    """The last line: it tells the mode, and what is left to do."""
+    if run.mode == "plan":
+        if not run.selected:
+            return "Dry run: nothing was deleted, and nothing is due."
+        return f"Dry run: nothing was deleted. To delete {_items(run.selected)}: {command}"
+    counts = Counter({outcome: run.total(outcome) for outcome in Outcome})
+    text = f"Deleted {_items(counts[Outcome.DELETED])} of {run.selected} selected."
+    if counts[Outcome.GONE]:
+        text += f" {counts[Outcome.GONE]} were already gone."
+    if counts[Outcome.DEFERRED]:
+        text += f" {counts[Outcome.DEFERRED]} were not tried and are left for the next run."
+    return text + ("" if run.exit_code == 0 else f" Not everything is done: exit status {int(run.exit_code)}.")
+
+
+def _items(count: int) -> str:
+    return f"{count} item{'' if count == 1 else 's'}"
+
+
+def trouble(plan: Plan) -> None:
+    """Warnings and errors of an account, on standard error."""
+    name = plan.account
+    for warning in plan.warnings:
+        log.warning("%s: %s", name, warning)
+    if plan.failed:
+        log.error("%s: could not be listed, so nothing was deleted there: %s", name, plan.error)
+    elif plan.error:
+        log.error("%s: had to be left before its end: %s", name, plan.error)
+    for refusal in plan.refusals:
+        log.error("%s: refused, nothing is deleted there: %s", name, refusal)
+    bad = [entry for entry in plan.selected if entry.outcome in (Outcome.FAILED, Outcome.UNKNOWN)]
+    for entry in [*bad, *plan.overdue][:LINES]:
+        what = f"{entry.item.what} {harmless(entry.item.id)} ({harmless(entry.item.title or 'no title')})"
+        said = f"{entry.outcome}: {entry.error}" if entry.outcome else f"kept: {entry.decision.reason}"
+        log.error("%s: %s: %s", name, what, said)
+    if len(bad) + len(plan.overdue) > LINES:
+        log.error("%s: and %d more like these; --format json shows all", name, len(bad) + len(plan.overdue) - LINES)

@@ -1,0 +1,69 @@
+"""Why an item goes or stays: the table of decisions walked line by line, for every rule. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, tzinfo
+
+from .cutoff import Period, cutoff
+from .items import Item, Kind
+from .selection import STEP, Decision, Rule, Why, choose, decide
+
+QUESTIONS = {
+    Why.HELD: "on legal hold?",
+    Why.KEEP_ID: "named in keep_ids?",
+    Why.KEEP_TAG: "carries a keep tag?",
+    Why.FILTER: "outside the rule's title, owner, tags or names?",
+    Why.UNDELETABLE: "impossible to delete?",
+    Why.RUNNING: "still running or unfinished?",
+    Why.STATE_UNKNOWN: "its state unknown?",
+    Why.RECURS: "recurring?",
+    Why.ROOM: "a room without a schedule, and the rule not for rooms?",
+    Why.END_UNKNOWN: "its end unknown?",
+    Why.TOO_YOUNG: "ended at or after the cutoff?",
+}
+DAY = timedelta(days=1)
+FAR = 20 * 366
+
+
+def explain(
+    item: Item, rules: Sequence[Rule], ages: Sequence[Period | None], zone: tzinfo, now: datetime
+) -> Iterator[str]:
+    """Lines for a person: each rule that speaks of the item, step by step, and what follows from all of them.
+
+    ``ages`` are the rules' retentions, in the same order, to say when an item that is too young will be due.
+    """
+    for rule, age in zip(rules, ages, strict=True):
+        if rule.what != item.what:
+            continue
+        decision = decide(item, rule, now)
+        yield f"rule {rule.name!r} (cutoff {rule.cutoff.astimezone(zone):%Y-%m-%d %H:%M %Z}):"
+        yield from (f"  {line}" for line in _steps(item, decision))
+        if decision.why is Why.TOO_YOUNG and age and (end := decision.ended_at):
+            yield f"  due from about {_due_from(end, age, zone).astimezone(zone):%Y-%m-%d} on"
+    final = choose(item, rules, now)
+    yield f"{'It goes' if final.delete else 'It stays'}: {final.reason} (rule {final.rule!r})."
+
+
+def _steps(item: Item, decision: Decision) -> Iterator[str]:
+    if item.kind is Kind.LIVE and STEP[decision.why] > STEP[Why.UNDELETABLE]:
+        yield "a live room: its end is what the rule says"
+    else:
+        passed = (why for why in QUESTIONS if STEP[why] < STEP[decision.why])
+        yield from (f"{QUESTIONS[why]:55} no" for why in passed)
+    if decision.delete:
+        yield f"it would be deleted: {decision.reason}"
+    else:
+        yield f"{QUESTIONS.get(decision.why, str(decision.why)):55} yes: {decision.reason}"
+
+
+def _due_from(end: datetime, age: Period, zone: tzinfo) -> datetime:
+    """The first day on which a run would find that the retention of something ended then is over."""
+    low, high = 0, FAR
+    while low < high:
+        middle = (low + high) // 2
+        if cutoff(end + middle * DAY, age, zone) > end:
+            high = middle
+        else:
+            low = middle + 1
+    return end + low * DAY

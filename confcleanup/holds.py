@@ -1,0 +1,102 @@
+"""Legal holds, from the config and from a file. A hold always wins; one that cannot be read stops the run."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from datetime import datetime, tzinfo
+from pathlib import Path
+from typing import Annotated
+
+from .cutoff import parse_instant
+from .errors import ConfigError, Problem
+from .selection import Hold
+from .settings import Table, When
+
+MARKS = ("id", "owner", "title", "tag")
+COLUMNS = (*MARKS, "reason", "until")
+
+
+class HoldEntry(Table, frozen=True, kw_only=True):
+    """One hold: at least one mark, a reason, and the end if it has one."""
+
+    id: str | None = None
+    owner: str | None = None
+    title: str | None = None
+    tag: str | None = None
+    reason: str
+    until: Annotated[str | None, When] = None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if not any(getattr(self, mark) for mark in MARKS):
+            yield "", "a hold needs at least one of id, owner, title, tag"
+        if not self.reason.strip():
+            yield "reason", "is empty; say why this is held"
+
+
+class HoldSettings(Table, frozen=True, kw_only=True):
+    """The ``[holds]`` table."""
+
+    file: str | None = None
+    hold: tuple[HoldEntry, ...] = ()
+
+
+def active(settings: HoldSettings, zone: tzinfo, now: datetime) -> tuple[Hold, ...]:
+    """The holds in force at ``now``. Raises ConfigError if the file is missing or a line cannot be read."""
+    entries = [{name: getattr(entry, name) for name in COLUMNS} for entry in settings.hold]
+    if settings.file:
+        entries += _from_file(Path(settings.file).expanduser())
+    holds = [_hold(entry, zone) for entry in entries]
+    return tuple(hold for hold in holds if hold.until is None or hold.until > now)
+
+
+def _hold(entry: Mapping[str, str | None], zone: tzinfo) -> Hold:
+    until = entry.get("until")
+    marks = {mark: entry.get(mark) or None for mark in MARKS}
+    return Hold(reason=entry["reason"] or "", until=parse_instant(until, zone) if until else None, **marks)
+
+
+def _from_file(path: Path) -> list[dict[str, str | None]]:
+    """The lines of a holds file: CSV with a header of our columns, or one id a line."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ConfigError(
+            [Problem("holds.file", f"{path} cannot be read ({why}); without it nothing is deleted")]
+        ) from None
+    numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
+    if not numbered:
+        return []
+    header = [name.strip().lower() for name in next(csv.reader([numbered[0][1]]))]
+    if not set(header) & set(COLUMNS):
+        return [{"id": line.strip(), "reason": f"listed in {path.name}"} for _, line in numbered]
+    problems = [
+        Problem("holds.file", f"{path}, line {numbered[0][0]}: unknown column {n!r}")
+        for n in header
+        if n not in COLUMNS
+    ]
+    entries = []
+    for number, line in numbered[1:]:
+        entry, mistake = _line(header, line)
+        entries.append(entry)
+        if mistake:
+            problems.append(Problem("holds.file", f"{path}, line {number}: {mistake}"))
+    if problems:
+        raise ConfigError(problems)
+    return entries
+
+
+def _line(header: list[str], line: str) -> tuple[dict[str, str | None], str | None]:
+    cells = next(csv.reader([line], strict=False))
+    if len(cells) > len(header):
+        return {}, f"{len(cells)} fields where the header has {len(header)}"
+    entry: dict[str, str | None] = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
+    if not any(entry.get(mark) for mark in MARKS):
+        return entry, "names no id, owner, title or tag"
+    entry["reason"] = entry.get("reason") or "no reason given"
+    try:
+        When.parse(entry["until"]) if entry.get("until") else None
+    except ValueError as error:
+        return entry, str(error)
+    return entry, None

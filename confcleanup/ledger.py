@@ -1,0 +1,327 @@
+"""The record of every run and every deletion: what is not recorded is not deleted.
+
+An SQLite database of events that are only ever appended. Each event carries the hash of the one
+before, so that a change or a gap anywhere shows. A deletion is two events: an intent, committed
+before the request is sent, and an outcome after it. An intent without an outcome means that the
+program was cut off in between; the next run looks at the vendor and writes the outcome.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from .errors import LedgerError
+from .items import Item, Kind, Live, Outcome, Result, State
+from .redact import redact
+
+FILE = "ledger.sqlite"
+VERSION = 1
+ORIGIN = "0" * 64
+LATE = 1.0
+"""Seconds after which outcomes are written even if no intents are."""
+
+_SCHEMA = """
+CREATE TABLE event (
+  seq INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  body TEXT NOT NULL,
+  hash TEXT NOT NULL,
+  intent INTEGER,
+  account TEXT GENERATED ALWAYS AS (json_extract(body, '$.account')) VIRTUAL
+);
+CREATE INDEX outcome_of ON event (intent) WHERE intent IS NOT NULL;
+CREATE INDEX by_kind ON event (kind, account);
+CREATE TABLE anchor (seq INTEGER NOT NULL, hash TEXT NOT NULL);
+INSERT INTO anchor VALUES (0, '%s');
+"""
+
+
+Event = tuple[str, Mapping[str, Any], int | None]
+"""A kind, a body, and the number of the intent that the event answers."""
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """An event that waits for a commit, and the number it got there."""
+
+    event: Event
+    number: int | None = None
+
+
+class Ledger:
+    """One state folder's ledger. Thread-safe. Raises LedgerError for whatever is wrong with the file."""
+
+    def __init__(self, folder: Path, *, writable: bool = True) -> None:
+        self.path = folder / FILE
+        self._lock = threading.Lock()
+        self._queue_lock = threading.Lock()
+        self._queue: list[_Ticket] = []
+        self._written = 0.0
+        with self._trouble():
+            if writable:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30)
+            else:
+                self._db = sqlite3.connect(
+                    f"{self.path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False
+                )
+            self._open(writable)
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        """Whether a state folder holds a ledger."""
+        return (folder / FILE).is_file()
+
+    def _open(self, writable: bool) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise LedgerError(
+                f"{self.path} was written by a newer confcleanup (ledger version {version}); update this one"
+            )
+        if not writable:
+            return
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        if version == 0:
+            with self._transaction():
+                for statement in (_SCHEMA % ORIGIN).split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {VERSION}")
+            self.path.chmod(0o600)
+        self._seq, self._hash = self._head()
+        # a write now shows a full disk or a read-only folder before anything is deleted
+        with self._transaction():
+            self._db.execute("UPDATE anchor SET seq = seq")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Writing -----------------------------------------------------------------------------------
+
+    def append(self, *events: Event) -> list[int]:
+        """Writes events, and everything gathered before them, in one durable commit; the events' numbers.
+
+        Threads that come while another one is writing share the next commit.
+        """
+        tickets = [_Ticket(event) for event in events]
+        with self._queue_lock:
+            self._queue += tickets
+        with self._lock:
+            if any(ticket.number is None for ticket in tickets) or not tickets:
+                self._write_queue()
+        return [ticket.number or 0 for ticket in tickets]
+
+    def gather(self, event: Event) -> None:
+        """Keeps an event for the next commit; makes one itself if the last was more than a second ago."""
+        with self._queue_lock:
+            self._queue.append(_Ticket(event))
+        if time.monotonic() - self._written > LATE:
+            self.append()
+
+    def _write_queue(self) -> None:
+        with self._queue_lock:
+            batch, self._queue = self._queue, []
+        with self._trouble(), self._transaction():
+            seq, last = self._seq, self._hash
+            rows = []
+            for ticket in batch:
+                seq += 1
+                kind, body, intent = ticket.event
+                text = json.dumps(body, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+                last = _chained(last, seq, kind, text, intent)
+                rows.append((seq, kind, text, last, intent))
+            self._db.executemany("INSERT INTO event (seq, kind, body, hash, intent) VALUES (?, ?, ?, ?, ?)", rows)
+        for ticket, row in zip(batch, rows, strict=True):
+            ticket.number = row[0]
+        self._seq, self._hash, self._written = seq, last, time.monotonic()
+
+    # Reading -----------------------------------------------------------------------------------
+
+    def open_intents(self, account: str) -> list[tuple[int, dict[str, Any]]]:
+        """The deletions of an account that were begun and whose outcome nobody wrote: number and body."""
+        found = self._rows(
+            "SELECT seq, body FROM event AS e WHERE kind = 'intent' AND account = ? "
+            "AND NOT EXISTS (SELECT 1 FROM event AS o WHERE o.intent = e.seq) ORDER BY seq",
+            account,
+        )
+        return [(seq, json.loads(body)) for seq, body in found]
+
+    def listings(self, account: str, count: int) -> list[dict[str, Any]]:
+        """What the last runs found in an account, newest first."""
+        found = self._rows(
+            "SELECT body FROM event WHERE kind = 'listing' AND account = ? ORDER BY seq DESC LIMIT ?", account, count
+        )
+        return [json.loads(body) for (body,) in found]
+
+    def deletions(self) -> Iterator[dict[str, Any]]:
+        """Every deletion that was attempted, oldest first, as the contract's JSON object."""
+        found = self._rows(
+            "SELECT i.body, o.body FROM event AS i LEFT JOIN event AS o ON o.intent = i.seq "
+            "WHERE i.kind = 'intent' ORDER BY i.seq"
+        )
+        for intent, outcome in found:
+            deletion = _deletion(json.loads(intent), json.loads(outcome) if outcome else {})
+            if deletion["outcome"] != Outcome.DEFERRED:
+                yield deletion
+
+    def deleted(self, account: str, ident: str) -> Item | None:
+        """The item of this id that was last deleted in an account."""
+        found = self._rows(
+            "SELECT i.body FROM event AS i JOIN event AS o ON o.intent = i.seq "
+            "WHERE i.kind = 'intent' AND i.account = ? AND json_extract(i.body, '$.id') = ? "
+            "AND json_extract(o.body, '$.outcome') IN ('deleted', 'gone') ORDER BY i.seq DESC LIMIT 1",
+            account,
+            ident,
+        )
+        return _item(json.loads(found[0][0])) if found else None
+
+    def verify(self) -> tuple[int, str]:
+        """Recomputes every hash; the number of events and the last hash. Raises LedgerError at the first wrong one."""
+        ((seq, last),) = self._rows("SELECT seq, hash FROM anchor")
+        for number, kind, body, stored, intent in self._rows(
+            "SELECT seq, kind, body, hash, intent FROM event ORDER BY seq"
+        ):
+            if number != seq + 1:
+                raise LedgerError(f"{self.path}: entries are missing between {seq} and {number}")
+            last = _chained(last, number, kind, body, intent)
+            if last != stored:
+                raise LedgerError(f"{self.path}: entry {number} is not as it was written")
+            seq = number
+        return seq, last
+
+    # Within ------------------------------------------------------------------------------------
+
+    def _head(self) -> tuple[int, str]:
+        last = self._db.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+        found: tuple[int, str] = last or self._db.execute("SELECT seq, hash FROM anchor").fetchone()
+        return found
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        with self._lock, self._trouble():
+            return self._db.execute(query, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"the ledger {self.path} cannot be used ({error}); what cannot be recorded is not deleted"
+            ) from None
+
+
+def _chained(before: str, seq: int, kind: str, body: str, intent: int | None) -> str:
+    return hashlib.sha256(f"{before}\n{seq}\n{kind}\n{intent or ''}\n{body}".encode()).hexdigest()
+
+
+class Journal:
+    """One account's part of the ledger in one run. Thread-safe.
+
+    An outcome is written together with the next intents, or a second later, so that being durable does
+    not cost a disk's write per item. What a crash loses of that is looked up by the next run.
+    """
+
+    def __init__(self, ledger: Ledger, run: str, account: str, provider: str, clock: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._head = {"run": run, "account": account, "provider": provider}
+        self._clock = clock
+
+    def intend(self, deletions: Sequence[tuple[Item, str]]) -> list[int]:
+        """Records that these items (each with its rule) are about to be deleted; their numbers. Durable on return."""
+        at = _text(self._clock())
+        bodies = ({**self._head, "rule": rule, "intended_at": at, **_body(item)} for item, rule in deletions)
+        return self._ledger.append(*(("intent", body, None) for body in bodies))
+
+    def finish(self, intent: int, result: Result) -> None:
+        """Records what became of an intent; durable a little later."""
+        error = redact(result.error) if result.error else None
+        body = {"outcome": str(result.outcome), "error": error, "finished_at": _text(self._clock())}
+        self._ledger.gather(("outcome", {**self._head, **body}, intent))
+
+    def flush(self) -> None:
+        """Makes every outcome durable."""
+        self._ledger.append()
+
+    def note(self, kind: str, **facts: object) -> None:
+        """Records something else about the account in this run. Durable on return."""
+        self._ledger.append((kind, {**self._head, "at": _text(self._clock()), **facts}, None))
+
+    def left_open(self) -> list[tuple[int, Item]]:
+        """Items whose deletion an earlier run began and never recorded the end of."""
+        return [(number, _item(body)) for number, body in self._ledger.open_intents(self._head["account"])]
+
+
+def _body(item: Item) -> dict[str, Any]:
+    """What of an item is recorded: enough to name it, and to look at it again."""
+    return {
+        "what": item.what,
+        "id": item.id,
+        "title": redact(item.title) if item.title else item.title,
+        "kind": str(item.kind),
+        "started_at": _text(item.started_at),
+        "ended_at": _text(item.ended_at),
+        "created_at": _text(item.created_at),
+        "address": list(item.address),
+        "run_time": item.live.run_time.total_seconds() if item.live and item.live.run_time else None,
+    }
+
+
+def _item(body: Mapping[str, Any]) -> Item:
+    run_time = body.get("run_time")
+    return Item(
+        what=body["what"],
+        id=body["id"],
+        kind=Kind(body["kind"]),
+        state=State.UNKNOWN,
+        title=body.get("title"),
+        started_at=_instant(body.get("started_at")),
+        ended_at=_instant(body.get("ended_at")),
+        created_at=_instant(body.get("created_at")),
+        live=Live(timedelta(seconds=run_time)) if run_time is not None else None,
+        address=tuple(body.get("address", ())),
+    )
+
+
+def _deletion(intent: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+    known = {
+        name: intent.get(name) for name in ("run", "account", "provider", "rule", "what", "id", "title", "ended_at")
+    }
+    known["intended_at"] = intent["intended_at"]
+    ends = {name: outcome.get(name) for name in ("finished_at", "outcome", "error")}
+    return {**known, **ends, "outcome": ends["outcome"] or str(Outcome.UNKNOWN)}
+
+
+def _text(when: datetime | None) -> str | None:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

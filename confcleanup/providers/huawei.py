@@ -1,0 +1,532 @@
+"""Huawei Cloud Meeting: recordings of past meetings, and the history of meetings to look at.
+
+Source: https://support.huaweicloud.com/intl/en-us/api-meeting/, pages meeting_21_0311 (sign-in with an App ID),
+meeting_21_0307 (token), meeting_21_0048 (list of recordings), meeting_21_0049 (one recording),
+meeting_21_0050 (deletion) and meeting_21_0051 (history).
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from ..errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped
+from ..http import Http, Permit, Stop
+from ..items import Item, Kind, Media, Outcome, Result, State
+from ..paging import Page, Row
+from ..redact import redact
+from ..selection import Rule
+from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
+from .base import Provider, Source, count_of, instant, rows_of, text, whole
+
+SIGN_IN = "v2/usg/acs/auth/appauth"
+TOKEN = "v1/usg/acs/token"  # noqa: S105  # a path
+RECORDINGS = "v1/mmc/management/record/files"
+RECORDING = "v1/mmc/management/conferences/record/files"
+DOWNLOADS = "v1/mmc/management/record/downloadurls"
+HISTORY = "v1/mmc/management/conferences/history"
+LISTS = {"recordings": RECORDINGS, "meetings": HISTORY}
+
+EXPIRED = frozenset({"MMC.111070004", "MMC.111070111", "USG.000000004"})
+FORBIDDEN = frozenset({"MMC.111070002", "MMC.111070010"})
+NOT_FOUND = "MMC.111070005"
+NO_MEETING = "MMC.111071069"
+
+PAGE = 100
+BATCH = 20
+SIGNATURE_LIFE = timedelta(minutes=10)
+SPAN = 30 * 86_400_000
+"""Milliseconds. How long a range may be is not documented; the examples ask for up to 31 days."""
+FIRST = datetime(2019, 1, 1, tzinfo=UTC)
+"""Recordings stay until somebody deletes them. Huawei's own examples go back to November 2019."""
+HISTORY_KEPT = timedelta(days=366)
+"""The history forgets a meeting after 6 months, or after up to 12 if the console says so."""
+MINUTE = timedelta(minutes=1)
+LONGEST = 366 * 86400
+MEBIBYTE = 1024 * 1024
+
+PRIVATE = re.compile(r".*(password|pwd|joinUri|url|token).*", re.IGNORECASE)
+"""Names of fields that open a meeting or a recording: passwordEntry, guestJoinUri, chairJoinUri, url, playUrl ..."""
+_UUID = re.compile(r"[0-9a-f]{32}")
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2})?")
+
+NO_ADMINISTRATOR = (
+    "the account is no administrator, so that only its own recordings are listed: "
+    "give an administrator's user_id, or none for the default administrator"
+)
+AGES_OUT = "no API deletes the record of a past meeting; it ages out by itself"
+UNSENDABLE = Result(Outcome.FAILED, "its id is not a recording's confUUID (32 hexadecimal digits); it was not sent")
+NOT_CONFIRMED = "still listed after the deletion: not confirmed"
+
+
+class RecordingRule(RuleSettings, frozen=True, kw_only=True):
+    """A rule for recordings or meetings. ``owner`` is a glob over ``scheduserName``."""
+
+    owner: str | None = None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        yield from super().problems()
+        for ident in self.keep_ids:
+            if not _UUID.fullmatch(_plain(ident)):
+                yield "keep_ids", f"{ident!r} is no confUUID; write its 32 hexadecimal digits in quotes"
+
+    def ids(self) -> frozenset[str]:
+        """The confUUIDs to keep, also given in capitals or with dashes."""
+        return frozenset(map(_plain, self.keep_ids))
+
+
+def _plain(ident: str | int) -> str:
+    return str(ident).replace("-", "").lower()
+
+
+class HuaweiSettings(AccountSettings, frozen=True, kw_only=True):
+    """A Huawei Cloud Meeting account. Without ``user_id`` it is the enterprise's default administrator.
+
+    ``corp_id`` is for service providers only; one enterprise's sign-in fails with it (meeting_21_0311).
+    """
+
+    url: str = "https://api-intl.meeting.huaweicloud.com"
+    app_id: str
+    app_key: Annotated[Secret, Secret]
+    user_id: str = ""
+    corp_id: str | None = None
+    rate: Annotated[Pace, Rate] = Pace(60, 60)
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        yield from super().problems()
+        if not self.app_id.strip():
+            yield "app_id", "is empty"
+
+
+def signature(app_key: str, app_id: str, user_id: str, expire_time: int, nonce: str, corp_id: str = "") -> str:
+    """The sign-in's HMAC-SHA256 in lower-case hex (meeting_21_0311).
+
+    ``expire_time`` is in Unix seconds. An empty user keeps both of its colons; ``corp_id`` stands only if it is given.
+    """
+    parts = [app_id, *([corp_id] if corp_id else []), user_id, str(expire_time), nonce]
+    return hmac.new(app_key.encode(), ":".join(parts).encode(), "sha256").hexdigest()
+
+
+class _Auth:
+    """One token for the whole run: a user has 64 at most, and one more logs the oldest out (meeting_21_0307)."""
+
+    def __init__(self, settings: HuaweiSettings) -> None:
+        self._settings = settings
+        self.member = False
+
+    def sign_in(self, http: Http) -> Mapping[str, str]:
+        body = self._body(http.clock())
+        try:
+            answer = http.sign_in_post(SIGN_IN, json_body=body, headers=self._headers(body)).json()
+        except AccessRefused as error:
+            why = {412: "the account is disabled", 423: "the account is locked"}.get(error.status or 0)
+            raise AccessRefused(f"{error}: {why}" if why else str(error), error.status, error.body) from None
+        token = answer.get("accessToken")
+        if not isinstance(token, str) or not token:
+            raise AccessRefused("the sign-in failed: the answer holds no access token")
+        redact.add(token)
+        redact.add(text(answer.get("refreshToken")) or "")
+        user = answer.get("user")
+        self.member = isinstance(user, dict) and whole(user.get("adminType")) not in (None, 0, 1)
+        return {"X-Access-Token": token}
+
+    def _body(self, now: datetime) -> dict[str, Any]:
+        """What is signed, and sent as it was signed."""
+        settings = self._settings
+        expire = int((now + SIGNATURE_LIFE).timestamp())
+        body = {"appId": settings.app_id, "clientType": 72, "expireTime": expire, "nonce": uuid.uuid4().hex}
+        optional = {"userId": settings.user_id, "corpId": settings.corp_id}
+        return body | {name: value for name, value in optional.items() if value}
+
+    def _headers(self, body: Mapping[str, Any]) -> dict[str, str]:
+        app_id, user, corp = body["appId"], body.get("userId", ""), body.get("corpId", "")
+        key = self._settings.app_key.reveal()
+        signed = signature(key, app_id, user, body["expireTime"], body["nonce"], corp)
+        access = base64.b64encode(app_id.encode()).decode()
+        return {
+            "Authorization": f"HMAC-SHA256 signature={signed},access={access}",
+            "Content-Type": "application/json; charset=UTF-8",
+            "X-Token-Type": "LongTicket",
+        }
+
+    def expired(self, error: HttpError) -> bool:
+        return error.status == 401 or code(error) in EXPIRED
+
+
+class Window(NamedTuple):
+    """A range of a list in Unix milliseconds, both ends included, on a fixed grid of ``SPAN``."""
+
+    first: int
+    last: int
+
+    @classmethod
+    def at(cls, first: int, now: datetime) -> Window:
+        """The window that begins there; none reaches further than a day into the future."""
+        return cls(first, min(first + SPAN - 1, _ms(now + timedelta(days=1))))
+
+
+def windows(since: datetime, now: datetime) -> Iterator[Window]:
+    """The windows from ``since`` to now, without gap or overlap, the newest first."""
+    origin, newest = _ms(FIRST), _ms(now + timedelta(days=1))
+    for first in range(origin + (newest - origin) // SPAN * SPAN, max(origin, _ms(since) - SPAN + 1) - 1, -SPAN):
+        yield Window.at(first, now)
+
+
+def _ms(when: datetime) -> int:
+    return int(when.timestamp()) * 1000
+
+
+class Huawei(Provider):
+    """One enterprise at Huawei Cloud Meeting."""
+
+    name = "huawei"
+    title = "Huawei Cloud Meeting"
+    settings_type = HuaweiSettings
+    sources = {
+        "recordings": Source("recordings of past meetings", RecordingRule, batch=BATCH, media=True),
+        "meetings": Source("past meetings, to look at", RecordingRule, deletes=False, archivable=False),
+    }
+
+    def __init__(self, settings: HuaweiSettings, stop: Stop, clock: Callable[[], datetime]) -> None:
+        super().__init__(settings, stop, clock)
+        self._auth = _Auth(settings)
+        self._ends: Mapping[str, datetime | None] | None = None
+        self._permit: Permit | None = None
+        # A deletion is verified by a list; another one under way would shift that list's pages.
+        self._one_by_one = threading.Lock()
+        self.http = Http.for_account(settings, self._auth, stop, clock)
+
+    def __exit__(self, *_: object) -> None:
+        # To release a token is a DELETE, and a dry run has no permit for one: its token is left to expire.
+        if self._permit:
+            with suppress(ProviderError, Stopped):
+                self.http.delete(TOKEN, self._permit, ok={200})
+        super().__exit__()
+
+    def check(self, what: Sequence[str]) -> None:
+        """Signs in and reads the newest window of the lists that are needed. Raises ProviderError."""
+        self.http.sign_in()
+        if self._auth.member:
+            raise ProviderError(NO_ADMINISTRATOR)
+        newest = next(windows(FIRST, self.clock()))
+        for where in {HISTORY, *(LISTS[source] for source in what)}:
+            next(self._rows(where, newest), None)
+
+    # Listing ----------------------------------------------------------------------------------
+
+    def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+        self.http.sign_in()
+        if self._auth.member and NO_ADMINISTRATOR not in self.warnings:
+            self.warnings.append(NO_ADMINISTRATOR)
+        if what == "meetings":
+            for row, window in self._everything(HISTORY, self._history_begins()):
+                yield meeting(row, window)
+            return
+        self._ends = self._meeting_ends()
+        cutoff = max((rule.cutoff for rule in rules), default=FIRST)
+        for row, window in self._everything(RECORDINGS, FIRST):
+            yield self._recording(row, window, cutoff)
+
+    def _history_begins(self) -> datetime:
+        return self.clock() - HISTORY_KEPT
+
+    def _everything(self, where: str, since: datetime) -> Iterator[tuple[Row, Window]]:
+        """Every row of a list once, with the window that shows it. Raises ProviderError unless it is complete."""
+        seen: set[str] = set()
+        for window in windows(since, self.clock()):
+            for row in self._rows(where, window):
+                if (key := _key(row)) not in seen:
+                    seen.add(key)
+                    yield row, window
+
+    def _rows(self, where: str, window: Window) -> Iterator[Row]:
+        return walk(lambda offset: self._page(where, window, offset))
+
+    def _page(self, where: str, window: Window, offset: int) -> Page:
+        """One page. An enterprise's recordings are shown with queryAll only (meeting_21_0048)."""
+        params = {"startDate": window.first, "endDate": window.last, "offset": offset, "limit": PAGE}
+        order = [("queryAll", "true"), ("sortType", "ASC_StartTIME")]
+        try:
+            body = self._get(where, [*((name, str(value)) for name, value in params.items()), *order])
+        except HttpError as error:
+            if code(error) == NO_MEETING:
+                return Page([], 0)
+            raise
+        rows = [] if body.get("data") is None else rows_of(body, "data")
+        return Page(rows, count_of(body, "count"))
+
+    def _get(self, where: str, params: Iterable[tuple[str, str]]) -> dict[str, Any]:
+        try:
+            return self.http.get(where, params).json()
+        except HttpError as error:
+            raise refusal(error) from None
+
+    def _meeting_ends(self) -> dict[str, datetime | None]:
+        """When the meetings that the history knows ended, by confUUID; None where it does not tell."""
+        ends: dict[str, datetime | None] = {}
+        for row, _ in self._everything(HISTORY, self._history_begins()):
+            if ident := text(row.get("confUUID")):
+                ends[ident] = moment(row.get("endTime")) if _destroyed(row) else None
+        return ends
+
+    def _recording(self, row: Row, window: Window, cutoff: datetime) -> Item:
+        """A recording; one that is due and seems to be transcoded still is asked for by itself.
+
+        The list says "not finished" of recordings that the detail calls finished (meeting_21_0048, meeting_21_0049).
+        """
+        ends = self._ends or {}
+        item = recording(row, window, ends)
+        due = item.ended_at is not None and item.ended_at < cutoff
+        if not due or row.get("available") is not True or row.get("isDecodeFinish") is True:
+            return item
+        detail = self._detail(item.id)
+        return recording({**row, **{name: detail[name] for name in _STATES if name in detail}}, window, ends)
+
+    def _detail(self, ident: str) -> Mapping[str, Any]:
+        if not _UUID.fullmatch(ident):
+            return {}
+        try:
+            detail = self._get(RECORDING, [("confUUID", ident)])
+        except HttpError as error:
+            if code(error) == NOT_FOUND:
+                return {}
+            raise
+        return detail if detail.get("confUUID") == ident else {}
+
+    def look(self, item: Item) -> Item | None:
+        window = self._window(item)
+        found = next((row for row in self._rows(LISTS[item.what], window) if row.get("confUUID") == item.id), None)
+        if found is None:
+            return None
+        if item.what == "meetings":
+            return meeting(found, window)
+        if self._ends is None:
+            self._ends = self._meeting_ends()
+        return self._recording(found, window, self.clock())
+
+    def _window(self, item: Item) -> Window:
+        """The window that showed an item. Which time of a recording the range is compared with is not documented."""
+        first = whole(item.address[0]) if item.address else None
+        if first is None:
+            raise ProviderError(f"nobody knows any more which part of the list showed {item.id}")
+        return Window.at(first, self.clock())
+
+    # Deleting ---------------------------------------------------------------------------------
+
+    def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
+        """Deletes recordings in one request and lists them again, because the answer says nothing of each.
+
+        Raises HttpError where the whole request was refused.
+        """
+        self._permit = permit
+        sendable = [item for item in items if item.what == "recordings" and _UUID.fullmatch(item.id)]
+        with self._one_by_one:
+            results = self._delete(sendable, permit) if sendable else {}
+        return [results.get(item, UNSENDABLE) for item in items]
+
+    def _delete(self, items: Sequence[Item], permit: Permit) -> dict[Item, Result]:
+        """What became of each of these items, of which there is one at least."""
+        outcome, trouble = Outcome.DELETED, NOT_CONFIRMED
+        try:
+            self.http.delete(RECORDINGS, permit, ok={200}, params=[("confUUIDs", ",".join(i.id for i in items))])
+        except Ambiguous as error:
+            trouble = f"{error}; {NOT_CONFIRMED}"
+        except HttpError as error:
+            if code(error) != NOT_FOUND:
+                raise refusal(error) from None
+            outcome, trouble = Outcome.GONE, str(error)
+        try:
+            with self.stop.finishing():
+                left = self._left(items)
+        except ProviderError as error:
+            why = f"asked for, but whether it is still listed is not known: {error}"
+            return dict.fromkeys(items, Result(Outcome.UNKNOWN, why))
+        done = {item: Result(Outcome.FAILED, trouble) if item in left else Result(outcome) for item in items}
+        if outcome is Outcome.GONE and 0 < len(left) < len(items):
+            # Refused because of those that are gone: the others were not touched.
+            done |= self._delete(left, permit)
+        return done
+
+    def fetch(self, item: Item) -> Iterator[Media]:
+        """Every file of a recording. Each address comes with a token that is good for one hour and one download.
+
+        The files may lie on another host; the account's own token is never sent there.
+        """
+        body = self._get(DOWNLOADS, [("confUUID", item.id), ("offset", "0"), ("limit", str(PAGE))])
+        files = [
+            file
+            for row in rows_of(body, "recordUrls")
+            if row.get("confUuid") == item.id
+            for file in rows_of(row, "urls")
+        ]
+        # The answer has no count, so a full page may not be all.
+        if not 0 < len(files) < PAGE:
+            raise ProviderError(
+                f"the vendor names {len(files)} files of the recording {item.id}; 1 to {PAGE - 1} can be had"
+            )
+        for file in files:
+            token, url = text(file.get("token")), text(file.get("url"))
+            if not token or not url:
+                raise ProviderError(f"the vendor gives no address for a file of the recording {item.id}")
+            redact.add(token)
+            name = f"{text(file.get('fileType')) or 'file'}-{urlsplit(url).path.rpartition('/')[2]}"
+            yield Media(name, self.http.download(url, {"Authorization": token}, signed=False))
+
+    def _left(self, items: Sequence[Item]) -> list[Item]:
+        """Those that are still listed. Raises ProviderError if that cannot be told."""
+        listed: set[object] = set()
+        for window in {self._window(item) for item in items}:
+            listed |= {row.get("confUUID") for row in self._rows(LISTS["recordings"], window)}
+        return [item for item in items if item.id in listed]
+
+
+def code(error: HttpError) -> str | None:
+    """The code in Huawei's error object, in whichever of its shapes it came; None without one."""
+    inner = error.body.get("error")
+    for body in (error.body, inner if isinstance(inner, dict) else {}):
+        for name in ("error_code", "errorCode", "code"):
+            if isinstance(found := body.get(name), str):
+                return found
+    return None
+
+
+def refusal(error: HttpError) -> HttpError:
+    """The error, as one of the whole account if its code says that a right is missing."""
+    if code(error) in FORBIDDEN:
+        return AccessRefused(str(error), error.status, error.body)
+    return error
+
+
+def walk(fetch: Callable[[int], Page]) -> Iterator[Row]:
+    """Every row of a list once. Raises ProviderError unless they are exactly as many as the vendor counts.
+
+    ``offset`` counts records in today's pages of the documentation and pages in older ones. It is taken for
+    a record; if that leaves rows out, it is taken for a page.
+    """
+    seen: set[str] = set()
+    page = fetch(0)
+    offset, number, size = 0, 0, len(page.rows)
+    while (fresh := _unseen(page, seen)) and len(seen) < (page.total or 0):
+        yield from fresh
+        offset += len(page.rows)
+        page = fetch(offset)
+    yield from fresh
+    while size > 1 and len(seen) < (page.total or 0):
+        number += 1
+        page = fetch(number)
+        yield from (fresh := _unseen(page, seen))
+        # Every size-th page was seen under the first reading.
+        if not page.rows or (not fresh and number % size):
+            break
+    if len(seen) != page.total:
+        raise ProviderError(f"the list is not complete: the vendor counts {page.total}, its pages showed {len(seen)}")
+
+
+def _unseen(page: Page, seen: set[str]) -> list[Row]:
+    fresh = {key: row for row in page.rows if (key := _key(row)) not in seen}
+    seen.update(fresh)
+    return list(fresh.values())
+
+
+def _key(row: Row) -> str:
+    """What tells two rows apart: the meeting's instance, as its confID is used again."""
+    return text(row.get("confUUID")) or repr(row)
+
+
+_STATES = ("available", "isDecodeFinish")
+
+
+def recording(row: Mapping[str, Any], window: Window, ends: Mapping[str, datetime | None]) -> Item:
+    """A recording as an ``Item``; ``ends`` are the ends of the meetings in the history, by confUUID.
+
+    It ended a minute after ``startTime`` (whole minutes, UTC) + ``rcdTime`` (seconds), or with its meeting if
+    that was later (meeting_21_0048, meeting_21_0051).
+    """
+    ident = row.get("confUUID")
+    start, length = moment(row.get("startTime")), whole(row.get("rcdTime"))
+    end, doubt = _ended(row, start, length, ends)
+    state = State.OVER
+    if row.get("available") is not True:
+        state, doubt = State.UNFINISHED, "not available"
+    elif row.get("isDecodeFinish") is not True:
+        state, doubt = State.UNFINISHED, "still being transcoded"
+    size = whole(row.get("rcdSize"))
+    return Item(
+        what="recordings",
+        id=ident if isinstance(ident, str) else "",
+        kind=Kind.RECORDING,
+        state=state,
+        title=text(row.get("subject")),
+        owner=text(row.get("scheduserName")),
+        started_at=start,
+        ended_at=end,
+        # In whole MB; 0 stands for less than one.
+        size_bytes=size * MEBIBYTE if size and size > 0 else None,
+        doubt=doubt,
+        undeletable=None if isinstance(ident, str) and ident else f"it has no confUUID ({ident!r})",
+        address=(str(window.first),),
+        raw=public(row),
+    )
+
+
+def _ended(
+    row: Mapping[str, Any], start: datetime | None, length: int | None, ends: Mapping[str, datetime | None]
+) -> tuple[datetime | None, str | None]:
+    """When a recording ended, or why that is not known."""
+    if start is None:
+        return None, f"its startTime cannot be read ({row.get('startTime')!r})"
+    if length is None or not 0 < length <= LONGEST:
+        return None, f"its rcdTime cannot be read ({row.get('rcdTime')!r})"
+    end = start + timedelta(seconds=length) + MINUTE
+    met = ends.get(str(row.get("confUUID")), end)
+    return (max(end, met), None) if met else (None, "the history does not tell when its meeting ended")
+
+
+def meeting(row: Mapping[str, Any], window: Window) -> Item:
+    """A meeting of the history as an ``Item`` (meeting_21_0051). No API deletes one."""
+    ident = row.get("confUUID")
+    end = moment(row.get("endTime"))
+    return Item(
+        what="meetings",
+        id=ident if isinstance(ident, str) else "",
+        kind=Kind.MEETING,
+        state=State.OVER if _destroyed(row) else State.RUNNING,
+        title=text(row.get("subject")),
+        owner=text(row.get("scheduserName")),
+        started_at=moment(row.get("startTime")),
+        ended_at=end,
+        doubt=None if end else f"its endTime cannot be read ({row.get('endTime')!r})",
+        undeletable=AGES_OUT,
+        address=(str(window.first),),
+        raw=public(row),
+    )
+
+
+def _destroyed(row: Mapping[str, Any]) -> bool:
+    """Whether a row of the history is over, as all of them should be."""
+    return row.get("conferenceState") in (None, "Destroyed")
+
+
+def moment(value: object) -> datetime | None:
+    """``YYYY-MM-DD HH:MM``, which is UTC whatever ``timeZoneID`` says; None for anything else.
+
+    The zone follows from the documented samples: their ranges, and the UTC clock inside their confUUIDs, fit
+    only if the text is UTC (meeting_21_0048, meeting_21_0051).
+    """
+    when = instant(value, UTC) if isinstance(value, str) and _TIME.fullmatch(value) else None
+    return when if when and when.year >= 2000 else None
+
+
+def public(value: Any) -> Any:
+    """A vendor's object without passwords, join links and play addresses, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: public(part) for name, part in value.items() if not PRIVATE.fullmatch(str(name))}
+    return [public(part) for part in value] if isinstance(value, list) else value

@@ -1,0 +1,413 @@
+"""Vonage Business Communications (VBC): call recordings, made by the company's rules or by users on demand.
+
+Sources: https://developer.vonage.com/en/api/vonage-business-cloud/call-recording (the API reference), and in
+Vonage/vbc-developer on GitHub ``_open_api/definitions/provisioning.yml`` (users) and the guides
+``_documentation/en/getting-started/`` (create-an-access-token, create-an-application,
+create-a-vbc-integration-user).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from msgspec import Meta
+
+from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
+from ..http import Http, Permit, Stop, path
+from ..items import Item, Kind, Media, Outcome, Result, State
+from ..paging import Page, Row, by_page_from_0_or_1
+from ..redact import redact
+from ..selection import Rule, same_owner
+from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Value
+from .base import EARLIEST, Provider, Source, count_of, instant, rows_of, text, whole
+
+COMPANY, ON_DEMAND = "company-recordings", "on-demand-recordings"
+DOMAIN = "@vbc.prod"
+PAGE_SIZE = 100
+LONGEST = timedelta(days=366)
+BEFORE_ALL = datetime.fromtimestamp(EARLIEST, UTC)
+_ADVICE = {
+    (COMPANY, 403): "the user needs the permission for Company Call Recording, the application the CallRecording suite",
+    (ON_DEMAND, 403): "the user must be an Account Administrator, the application needs the CallRecording suite",
+    ("users", 403): "the application needs the Provisioning suite; or name the users in the account's users",
+    (COMPANY, 404): "check the account's url and account_id",
+    (ON_DEMAND, 404): "check the account's url, account_id and users",
+    ("users", 404): "check provisioning_url; if account_id is 'self', write the account's number instead",
+}
+
+
+class Users(Value):
+    """Whose on-demand recordings: "all", "self", or a list of user ids; becomes the word or a tuple of ids."""
+
+    @classmethod
+    def parse(cls, raw: Any) -> str | tuple[str, ...]:
+        if raw in ("all", "self"):
+            return str(raw)
+        ids = [text(entry) or "" for entry in raw] if isinstance(raw, list) else []
+        if not ids or not all(map(_is_number, ids)):
+            raise ValueError(f'{raw!r} names no users; write "all", "self", or ids such as ["869048", "869049"]')
+        return tuple(dict.fromkeys(ids))
+
+    @classmethod
+    def describe(cls) -> dict[str, Any]:
+        ids = {"anyOf": [{"type": "string", "pattern": "^[0-9]+$"}, {"type": "integer", "minimum": 0}]}
+        return {"anyOf": [{"enum": ["all", "self"]}, {"type": "array", "items": ids, "minItems": 1}]}
+
+
+class RecordingRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule for recordings. ``owner``: of company recordings the extensions, of on-demand ones the user."""
+
+    owner: str | None = None
+
+
+class VonageSettings(AccountSettings, frozen=True, kw_only=True):
+    """A VBC account: the application's id and secret, and the VBC user who signs in through it.
+
+    The default rate is the vendor's default "Per Token Quota", ten requests a minute (guide create-an-application).
+    """
+
+    client_id: str
+    client_secret: Annotated[Secret, Secret]
+    username: str
+    password: Annotated[Secret, Secret]
+    account_id: Annotated[str, Meta(pattern="^(self|[0-9]+)$")] | Annotated[int, Meta(ge=0)] = "self"
+    users: Annotated[str | tuple[str, ...], Users] = "all"
+    url: str = "https://api.vonage.com/t/vbc.prod/call_recording"
+    token_url: str = "https://api.vonage.com/token"  # noqa: S105  # an address, no password
+    provisioning_url: str = "https://api.vonage.com/t/vbc.prod/provisioning"
+    rate: Annotated[Pace, Rate] = Pace(10, 60)
+
+    def urls(self) -> Iterator[tuple[str, str]]:
+        yield from super().urls()
+        yield "token_url", self.token_url
+        yield "provisioning_url", self.provisioning_url
+
+
+class _Auth:
+    """A password grant (guide create-an-access-token), once a run: by the next one a refresh token may be dead."""
+
+    def __init__(self, settings: VonageSettings) -> None:
+        self._settings = settings
+
+    def sign_in(self, http: Http) -> Mapping[str, str]:
+        answer = http.sign_in_post("", base=self._settings.token_url.rstrip("/"), form=self._grant()).json()
+        for name in ("access_token", "refresh_token", "id_token"):
+            redact.add(text(answer.get(name)) or "")
+        token = answer.get("access_token")
+        if not isinstance(token, str) or not token:
+            raise AccessRefused("the sign-in failed: the answer holds no access token")
+        return {"Authorization": f"Bearer {token}"}
+
+    def _grant(self) -> dict[str, str]:
+        return {
+            "grant_type": "password",
+            "scope": "openid",
+            "username": _login(self._settings) + DOMAIN,
+            "password": self._settings.password.reveal(),
+            "client_id": self._settings.client_id,
+            "client_secret": self._settings.client_secret.reveal(),
+        }
+
+    def expired(self, error: HttpError) -> bool:
+        return error.status == 401
+
+
+class Vonage(Provider):
+    """One VBC account."""
+
+    name = "vonage"
+    title = "Vonage Business Communications (Call Recording API)"
+    settings_type = VonageSettings
+    sources = {
+        COMPANY: Source("call recordings that the company's rules made", RecordingRule, media=True),
+        ON_DEMAND: Source("call recordings that users made on demand", RecordingRule, media=True),
+    }
+
+    def __init__(self, settings: VonageSettings, stop: Stop, clock: Callable[[], datetime]) -> None:
+        super().__init__(settings, stop, clock)
+        self._account = str(settings.account_id)
+        self._sized = True
+        self.http = Http.for_account(settings, _Auth(settings), stop, clock, self._pause)
+
+    def _pause(self, error: HttpError) -> float | None:
+        """Seconds until the gateway's ``nextAccessTime``, such as ``2025-Jun-26 04:00:00+0000 UTC``; None if past."""
+        fault = error.body.get("fault")
+        stated = (fault if isinstance(fault, dict) else error.body).get("nextAccessTime")
+        try:
+            when = datetime.strptime(str(stated), "%Y-%b-%d %H:%M:%S%z UTC")
+        except ValueError:
+            return None
+        seconds = (when - self.clock()).total_seconds()
+        return seconds if seconds > 0 else None
+
+    def check(self, what: Sequence[str]) -> None:
+        """As everywhere; but of all users only the first is tried, because each of them costs a request."""
+        self.http.sign_in()
+        if COMPANY in what:
+            next(self._list(COMPANY), None)
+        if ON_DEMAND in what:
+            users = self._users(())[: 1 if self.settings.users == "all" else None]
+            found = [next(self._list(ON_DEMAND, *user), None) for user in users]
+            if self.settings.users == "self" and found == [None]:
+                self.warnings.append("users = 'self' is the API user alone, who has no on-demand recordings")
+
+    # The list ---------------------------------------------------------------------------------
+
+    def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+        for user in self._users(rules) if what == ON_DEMAND else [()]:
+            yield from self._list(what, *user, rules=rules)
+
+    def _list(self, what: str, user: str = "", owner: str = "", *, rules: Sequence[Rule] = ()) -> Iterator[Item]:
+        """Recordings that began before the rules' latest cutoff. Raises ProviderError."""
+        address = (user,) if user else ()
+        where, params = self._place(what, address), [("order", "start:ASC"), *_until(rules)]
+        try:
+            for row in self._rows(where, ("recordings",), params):
+                yield recording(row, what, address, owner)
+        except HttpError as error:
+            raise _explained(error, what, f" of user {user}" if user else "") from None
+
+    def _users(self, rules: Sequence[Rule]) -> Sequence[tuple[str, str]]:
+        """The ids of the users whose recordings are meant, each with the name that stands as owner.
+
+        All users come from Provisioning (``provisioning.yml``), active or not: recordings outlive their makers.
+        """
+        if self.settings.users == "self":
+            return [("self", _login(self.settings))]
+        if self.settings.users != "all":
+            return [self._named(user, rules) for user in self.settings.users]
+        where = path("api", "accounts", self._account, "users")
+        try:
+            users = [_user(row) for row in self._rows(where, ("data", "users"), base=self.settings.provisioning_url)]
+        except HttpError as error:
+            raise _explained(error, "users") from None
+        if not users:
+            raise ProviderError("the list of users is empty, although the API user must be in it")
+        return users
+
+    def _named(self, user: str, rules: Sequence[Rule]) -> tuple[str, str]:
+        """A user given by id, under its name if a rule or a hold asks for an owner that may be this one."""
+        holds = [hold.owner for rule in rules for hold in rule.holds if hold.owner]
+        wanted = [rule.owner for rule in rules if rule.owner]
+        if any(same_owner(user, hold) for hold in holds):
+            return user, user
+        if not holds and all(same_owner(user, owner) for owner in wanted):
+            return user, user
+        where = path("api", "accounts", self._account, "users", user)
+        try:
+            return user, _user(self.http.get(where, base=self.settings.provisioning_url).json())[1]
+        except HttpError as error:
+            raise _explained(error, "users", f" (user {user})") from None
+
+    def _rows(
+        self, where: str, names: Sequence[str], params: Sequence[tuple[str, str]] = (), base: str | None = None
+    ) -> Iterator[Row]:
+        """All rows of a list, which stand in ``_embedded`` under one of these names.
+
+        The first page is 1 by the API reference and 0 in its examples. The answer's ``_links`` are never
+        followed: they drop the filters, and could name another host.
+        """
+        return by_page_from_0_or_1(
+            lambda number: page_of(self._ask(where, number, params, base), names, number),
+            lambda row: text(row.get("id")) or repr(row),
+        )
+
+    def _ask(self, where: str, number: int, params: Sequence[tuple[str, str]], base: str | None) -> Mapping[str, Any]:
+        size = [("page_size", str(PAGE_SIZE))] if self._sized else []
+        try:
+            return self.http.get(where, [*params, ("page", str(number)), *size], base=base).json()
+        except HttpError as error:
+            if number == 0 and error.status in (400, 404):
+                raise ProviderError("the list is not complete: the vendor counts more than its pages show") from None
+            if not (number == 1 and error.status == 400 and self._sized):
+                raise
+        # The largest page_size is not documented: without one, the vendor's own default applies.
+        self._sized = False
+        return self._ask(where, number, params, base)
+
+    # One recording ----------------------------------------------------------------------------
+
+    def look(self, item: Item) -> Item | None:
+        """The recording as it is now; None for 404. Raises ProviderError, also for another recording than asked."""
+        try:
+            row = self.http.get(self._address(item)).json()
+        except HttpError as error:
+            if error.status != 404:
+                raise
+            return None
+        if text(row.get("id")) != item.id:
+            raise ProviderError(f"the server answered with something else than recording {item.id}")
+        return recording(row, item.what, item.address, item.owner if item.address else None)
+
+    def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
+        """One request each: 204 is deleted, 404 is gone; no bulk deletion exists (API reference)."""
+        return [self._delete(item, permit) for item in items]
+
+    def _delete(self, item: Item, permit: Permit) -> Result:
+        try:
+            self.http.delete(self._address(item), permit, ok={204})
+        except HttpError as error:
+            if error.status != 404:
+                raise
+            return Result(Outcome.GONE)
+        return Result(Outcome.DELETED)
+
+    def fetch(self, item: Item) -> Iterator[Media]:
+        """The recording's one file, from its ``download_url`` (API reference), which needs the sign-in."""
+        url = text(item.raw.get("download_url")) or ""
+        if urlsplit(url)[:2] != urlsplit(self.settings.url)[:2]:
+            raise ProviderError("its download_url is missing or on another host, where the token is never sent")
+        name = text(item.raw.get("file_name")) or f"{item.id}.mp3"
+        yield Media(name, self.http.download(url), item.size_bytes)
+
+    def _address(self, item: Item) -> str:
+        """``export`` and ``jobs`` stand where ids stand, so an id is digits, or it is not sent."""
+        return self._place(item.what, item.address, _number(item.id))
+
+    def _place(self, what: str, address: tuple[str, ...], *ident: str) -> str:
+        """The path of a source's recordings, or of one of them. Raises Unsendable."""
+        place: tuple[str, ...] = ("company_call_recordings",)
+        if what != COMPANY:
+            user = "".join(address)
+            place = ("users", user if user == "self" else _number(user), "call_recordings")
+        return path("api", "accounts", self._account, *place, *ident)
+
+
+def _is_number(ident: str) -> bool:
+    return re.fullmatch("[0-9]+", ident) is not None
+
+
+def _number(ident: str) -> str:
+    if not _is_number(ident):
+        raise Unsendable(f"{ident!r} cannot be sent: ids are numbers here")
+    return ident
+
+
+def _login(settings: VonageSettings) -> str:
+    """The user name without the domain, which sign-in wants exactly once; a login name may itself hold an ``@``."""
+    name = settings.username
+    return name[: -len(DOMAIN)] if name.lower().endswith(DOMAIN) else name
+
+
+def _until(rules: Sequence[Rule]) -> list[tuple[str, str]]:
+    """The filter for all that may be due: what ended before a cutoff began before it. Inclusive, whole seconds, UTC."""
+    if not rules:
+        return []
+    latest = max(rule.cutoff for rule in rules).astimezone(UTC)
+    return [("start:lte", latest.replace(microsecond=0, tzinfo=None).isoformat() + "+0000")]
+
+
+def _explained(error: HttpError, what: str, whose: str = "") -> HttpError:
+    """A refused list in words that help; what is neither 403 nor 404 as it is."""
+    advice = _ADVICE.get((what, error.status or 0))
+    refused = f"the {what}{whose} cannot be listed: {error}; {advice}"
+    return AccessRefused(refused, error.status, error.body) if advice else error
+
+
+def _user(row: Row) -> tuple[str, str]:
+    """A user's id and name. Raises ProviderError without an id: nobody could list that user's recordings."""
+    ident = text(row.get("id")) or ""
+    if not _is_number(ident):
+        raise ProviderError(f"a user in the list has no usable id ({row.get('id')!r})")
+    return ident, text(row.get("login_name")) or text(row.get("email")) or ident
+
+
+def page_of(body: Mapping[str, Any], names: Sequence[str], number: int) -> Page:
+    """A page of a list, read from the answer for page ``number``.
+
+    The schema requires no property (API reference): ``_embedded`` is left out where nothing matches, and
+    where ``total_items`` is missing, ``total_pages`` tells the end. Raises ProviderError for an answer that
+    contradicts itself, or that shows neither rows nor that there are none.
+    """
+    total, pages = (
+        count_of(body, name) if body.get(name) is not None else None for name in ("total_items", "total_pages")
+    )
+    rows = _embedded(body, names)
+    silent = rows is None if pages is None else not rows and number <= pages
+    if total is None and silent:
+        raise ProviderError("the answer shows no rows, and does not say that there are none")
+    if total is not None and len(rows or ()) > total:
+        raise ProviderError(f"the answer shows more rows than the {total} that it counts")
+    return Page(rows or (), total, last=total is None and pages is not None and number >= pages)
+
+
+def _embedded(body: Mapping[str, Any], names: Sequence[str]) -> list[Row] | None:
+    """The rows of an answer; None where it has no list of them. Raises ProviderError for any other shape."""
+    embedded = body.get("_embedded")
+    if not isinstance(embedded, dict | None):
+        raise ProviderError("the answer's '_embedded' is not an object")
+    present = [name for name in names if embedded and embedded.get(name) is not None]
+    return rows_of(embedded or {}, *present) if present else None
+
+
+def recording(row: Mapping[str, Any], what: str, address: tuple[str, ...] = (), owner: str | None = None) -> Item:
+    """A recording of either source (API reference) as an ``Item``. What cannot be read is in doubt.
+
+    ``owner`` is a user's name; without one, the extensions stand for it. Numbers are taken for texts, as the
+    reference's own examples have them. No field tells whether a call is still being recorded.
+    """
+    ident = text(row.get("id"))
+    start, end, doubt = _times(row)
+    return Item(
+        what=what,
+        id=ident or "",
+        kind=Kind.RECORDING,
+        state=State.OVER,
+        title=_title(row),
+        owner=owner or _extensions(row.get("extensions")),
+        started_at=start,
+        ended_at=end,
+        size_bytes=whole(row.get("file_size_in_bytes")),
+        doubt=doubt,
+        undeletable=None if ident else f"its id is not a number ({row.get('id')!r})",
+        address=address,
+        raw=row,
+    )
+
+
+def _times(row: Mapping[str, Any]) -> tuple[datetime | None, datetime | None, str | None]:
+    """Start, end, and what is in doubt: the call ended at ``end``, or ``duration`` milliseconds after ``start``."""
+    start, stated = _moment(row.get("start")), row.get("end")
+    if start is None:
+        return None, None, f"its start cannot be read ({row.get('start')!r})"
+    end = _moment(stated)
+    if stated is None or stated == "":
+        end, stated = _start_plus_duration(start, row.get("duration")), row.get("duration")
+    if end is None:
+        return start, None, f"its end cannot be read ({stated!r})"
+    if end < start:
+        return start, None, "it ends before it begins"
+    return start, end, None
+
+
+def _start_plus_duration(start: datetime, duration: object) -> datetime | None:
+    """None for a duration that is no length: a call that is still being recorded may show 0."""
+    length = whole(duration)
+    if length is None or not 0 < length <= LONGEST // timedelta(milliseconds=1):
+        return None
+    try:
+        return start + timedelta(milliseconds=length)
+    except OverflowError:
+        return None
+
+
+def _moment(value: object) -> datetime | None:
+    """A date and time with an offset, in UTC; not a bare number, nor a placeholder before the year 2000."""
+    when = instant(value) if whole(value) is None else None
+    return when if when and when >= BEFORE_ALL else None
+
+
+def _title(row: Mapping[str, Any]) -> str | None:
+    """Who called whom: ``ANA EXAMPLE (15550100001) to 15550100009``, or as much of it as is known."""
+    name, number, called = (text(row.get(field)) for field in ("cnam", "caller_id", "dnis"))
+    caller = f"{name} ({number})" if name and number else name or number
+    return " to ".join([caller or "unknown", called]) if called else caller
+
+
+def _extensions(value: object) -> str | None:
+    parts = [text(part) for part in value] if isinstance(value, list) else []
+    return ",".join(part for part in parts if part) or None

@@ -1,0 +1,102 @@
+"""A vendor behind a bad line: whatever is cut, late or answered by somebody else, the same things hold.
+
+The judge is the emulator's own log and state, not what the program says of itself.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from confcleanup import config
+from confcleanup.http import Stop
+from confcleanup.sandbox.server import Emulator, Server
+
+from .proxy import Fault, Proxy, Plan, seeded
+from .worlds import VENDORS, Vendor, doomed, held, lies, miscounts, run, write_config, wrongs
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+SEEDS = range(3)
+MANY_SEEDS = range(3, 60)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause before a repetition ends at once."""
+    monkeypatch.setattr(Stop, "wait", lambda self, seconds: self.check())
+
+
+def filled(vendor: Vendor) -> Emulator:
+    emulator = vendor.make(lambda: NOW)
+    emulator.fill()  # type: ignore[attr-defined]  # each emulator has it
+    return emulator
+
+
+class Trial:
+    """One vendor, its emulator behind the proxy, and the account that cleans it."""
+
+    def __init__(self, vendor: Vendor, folder: Path, proxy: Proxy, url: str, emulator: Emulator) -> None:
+        self.emulator = emulator
+        self.vendor = vendor
+        self.proxy = proxy
+        self.state = folder / "state"
+        self.file = write_config(emulator, url, folder, timeout="1 second", concurrency=4)
+        self.before = held(emulator)
+        self.due = doomed(emulator, vendor.what)
+        (account,) = config.load(self.file).accounts.values()
+        self.rules = vendor.rules(account)
+
+    def go(self, *, delete: bool = True) -> list[str]:
+        """A plan or a run, and everything that is wrong after it."""
+        done = run(self.file, self.state, lambda: NOW, self.rules, delete=delete)
+        return miscounts(done) + wrongs(self.emulator, self.before, self.due) + lies(self.emulator, self.state)
+
+
+def all_trials(name: str, folder: Path, plan: Plan) -> Counter[Fault]:
+    """A plan and a run with faults, then a run without; checks after each. What happened, by fault."""
+    emulator = filled(VENDORS[name])
+    with Server(emulator) as server:
+        proxy = Proxy(server.port, plan)
+        with proxy.serve() as url:
+            trial = Trial(VENDORS[name], folder, proxy, url, emulator)
+            assert trial.go(delete=False) == []
+            assert held(emulator) == trial.before
+            assert emulator.requests("DELETE") == []
+            assert trial.go() == []
+            proxy.plan = lambda number, method: None
+            assert trial.go() == []
+            assert trial.before - held(emulator) == trial.due
+    return Counter(fault for _, _, fault in proxy.done)
+
+
+def bad_line(seed: int) -> Plan:
+    """Listings that mostly get through, deletions that mostly do not get through at once."""
+    reading = random.Random(seed).choice([0.0, 0.01, 0.04, 0.25])
+    return seeded(seed, {"GET": reading, "POST": reading, "DELETE": 0.6})
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", VENDORS)
+def test_on_a_bad_line_only_what_must_go_goes_once_and_the_ledger_is_right(
+    name: str, seed: int, tmp_path: Path
+) -> None:
+    all_trials(name, tmp_path, bad_line(seed * 7))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", MANY_SEEDS)
+@pytest.mark.parametrize("name", VENDORS)
+def test_on_many_bad_lines_the_same_holds(name: str, seed: int, tmp_path: Path) -> None:
+    all_trials(name, tmp_path, bad_line(seed))
+
+
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("name", VENDORS)
+def test_every_fault_at_the_first_deletion_is_resolved(name: str, fault: Fault, tmp_path: Path) -> None:
+    due = iter([fault])
+    happened = all_trials(name, tmp_path, lambda number, method: next(due, None) if method == "DELETE" else None)
+    assert happened == {fault: 1}

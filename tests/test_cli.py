@@ -1,0 +1,353 @@
+"""The command line: options, messages, exit status, what goes where."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from confcleanup import __version__
+from confcleanup.cli import COMMANDS, cli
+from confcleanup.sandbox.server import Response, Server
+from confcleanup.sandbox.trueconf import TrueConf
+
+DAY = timedelta(days=1)
+
+
+class Setting:
+    """A TrueConf server with one conference to delete and one to keep, and a config for it."""
+
+    def __init__(self, folder: Path, url: str, emulator: TrueConf) -> None:
+        self.folder, self.url, self.emulator = folder, url, emulator
+        self.config = folder / "config.toml"
+        self.write()
+
+    def write(self, text: str | None = None, mode: int = 0o600, **extra: Any) -> None:
+        self.config.write_text(text if text is not None else self.emulator.account("hq", self.url, **extra), "utf-8")
+        self.config.chmod(mode)
+
+    def __call__(self, *words: str, stdin: str | None = None) -> Result:
+        options = ["-c", str(self.config), "--state", str(self.folder / "state")]
+        return CliRunner().invoke(cli, [*options, *words], input=stdin)
+
+
+@pytest.fixture
+def hq(tmp_path: Path) -> Iterator[Setting]:
+    emulator = TrueConf()
+    emulator.add_conference("0073310045", topic="Budget review", ended=41 * DAY)
+    emulator.add_conference("0073310046", topic="Yesterday", ended=DAY)
+    with Server(emulator) as server:
+        yield Setting(tmp_path, server.url, emulator)
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(cli, ["--version"]).stdout == f"confcleanup {__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_a_sentence(name: str) -> None:
+    done = CliRunner().invoke(cli, [name, "--help"])
+    assert done.exit_code == 0
+    assert done.stdout.count(".") >= 1
+
+
+def test_the_readme_names_every_exit_status_and_command_it_shows() -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    for status in ("| 0 |", "| 1 |", "| 2 |", "| 3 |", "| 4 |", "| 130, 143 |"):
+        assert status in readme
+
+
+def test_without_a_terminal_a_plan_is_one_line_an_account_and_one_that_tells_the_mode(hq: Setting) -> None:
+    done = hq("plan")
+    assert done.exit_code == 0
+    first, last = done.stdout.splitlines()
+    assert first == "hq: would delete 1 of 2 listed; kept 1 (1 too young)"
+    assert last.startswith("Dry run: nothing was deleted. To delete 1 item: confcleanup -c ")
+    assert done.stderr == ""
+
+
+def test_without_a_terminal_a_run_is_one_line_an_account(hq: Setting) -> None:
+    done = hq("run", "--yes")
+    assert done.exit_code == 0
+    assert done.stdout == "hq: deleted 1 of 1 selected; kept 1 (1 too young)\n"
+    assert done.stderr == ""
+    assert set(hq.emulator.conferences) == {"0073310046"}
+
+
+def test_quiet_prints_nothing_when_all_is_well(hq: Setting) -> None:
+    done = hq("-q", "run", "--yes")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_global_options_may_stand_after_the_command(hq: Setting) -> None:
+    done = CliRunner().invoke(cli, ["run", "--yes", "-q", "-c", str(hq.config), "--state", str(hq.folder / "s")])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert (hq.folder / "s").is_dir()
+
+
+def test_dry_run_is_plan(hq: Setting) -> None:
+    assert hq("run", "--dry-run").stdout == hq("plan").stdout
+    assert len(hq.emulator.conferences) == 2
+
+
+def test_a_run_that_nobody_confirms_is_refused(hq: Setting) -> None:
+    done = hq("run")
+    assert done.exit_code == 3
+    assert "--yes" in done.stderr
+    assert len(hq.emulator.conferences) == 2
+
+
+def test_a_run_with_nothing_to_do_needs_no_confirmation(hq: Setting) -> None:
+    del hq.emulator.conferences["0073310045"]
+    assert hq("run").exit_code == 0
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [("y\n", 0, 1), ("n\n", 3, 2), ("\n", 3, 2)])
+def test_on_a_terminal_the_plan_is_shown_and_a_question_asked(
+    hq: Setting, monkeypatch: pytest.MonkeyPatch, answer: str, status: int, left: int
+) -> None:
+    monkeypatch.setattr("confcleanup.cli.cleaning._asking", lambda: True)
+    done = hq("run", stdin=answer)
+    assert done.exit_code == status
+    assert "Delete 1 item of 1 account? This cannot be undone." in done.stderr
+    assert len(hq.emulator.conferences) == left
+
+
+def test_json_goes_to_standard_output_and_everything_else_to_standard_error(hq: Setting) -> None:
+    done = hq("plan", "--format", "json")
+    document = json.loads(done.stdout)
+    assert (document["version"], document["mode"], document["exit_code"]) == (1, "plan", 0)
+    assert "Dry run" in done.stderr
+
+
+def test_selected_only_leaves_kept_items_out(hq: Setting) -> None:
+    done = hq("plan", "--format", "jsonl", "--selected-only")
+    items = [line for line in map(json.loads, done.stdout.splitlines()) if "id" in line]
+    assert [item["id"] for item in items] == ["0073310045"]
+
+
+def test_csv_keeps_leading_zeros_and_defuses_formulas(hq: Setting) -> None:
+    hq.emulator.conferences["0073310045"]["topic"] = '=HYPERLINK("http://x")'
+    rows = list(csv.DictReader(io.StringIO(hq("plan", "--format", "csv").stdout)))
+    assert (rows[-1]["id"], rows[-1]["title"][:2]) == ("0073310045", "'=")
+
+
+def test_a_config_with_mistakes_names_them_all_and_contacts_nobody(hq: Setting) -> None:
+    hq.write('timezone = "Europe/Berlim"\nolder_tan = "30 days"\n[accounts.hq]\nprovider = "trueconf"\nurl = "x"\n')
+    done = hq("run", "--yes")
+    assert done.exit_code == 2
+    for word in ("timezone", "Europe/Berlin", "older_tan", "older_than", "accounts.hq.url", "accounts.hq.rules"):
+        assert word in done.stderr
+    assert hq.emulator.seen == []
+
+
+def test_a_missing_config_says_how_to_write_one(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["-c", str(tmp_path / "none.toml"), "plan"])
+    assert done.exit_code == 2
+    assert "init" in done.stderr
+
+
+def test_a_missing_secret_is_a_config_error_and_nothing_is_contacted(hq: Setting) -> None:
+    text = hq.config.read_text(encoding="utf-8").replace(
+        f'client_secret = "{hq.emulator.client_secret}"', 'client_secret = { env = "NO_SUCH_SECRET" }'
+    )
+    hq.write(text)
+    done = hq("run", "--yes")
+    assert done.exit_code == 2
+    assert "NO_SUCH_SECRET" in done.stderr
+    assert hq.emulator.seen == []
+
+
+def test_a_refused_secret_is_status_1_and_is_not_printed(hq: Setting) -> None:
+    hq.emulator.client_secret = "another"
+    for command in (["check"], ["plan"], ["run", "--yes"], ["-vv", "plan"]):
+        done = hq(*command)
+        assert done.exit_code == 1
+        assert "sign-in failed" in done.stderr
+        assert "sandbox-trueconf-secret" not in done.stdout + done.stderr
+
+
+def test_no_token_appears_in_the_most_talkative_log(hq: Setting) -> None:
+    done = hq("-vv", "run", "--yes")
+    assert "DELETE /api/v3.11/conferences/0073310045" in done.stderr
+    assert hq.emulator.tokens
+    assert not any(token in done.stdout + done.stderr for token in hq.emulator.tokens)
+
+
+def test_log_format_json_is_one_object_a_line(hq: Setting) -> None:
+    done = hq("-v", "--log-format", "json", "run")
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert any("--yes" in line["message"] for line in lines)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--older-than", "0 days"],
+        ["--older-than", "-1 day"],
+        ["--older-than", "nan"],
+        ["--older-than", "inf days"],
+        ["--older-than", "30"],
+        ["--before", "2999-01-01"],
+        ["--before", "soon"],
+        ["--older-than", "30 days", "--before", "2026-01-01"],
+        ["--account", "hp"],
+        ["--rule", "nothing"],
+        ["--format", "yaml"],
+    ],
+)
+def test_a_wrong_option_is_status_2_and_contacts_nobody(hq: Setting, words: list[str]) -> None:
+    done = hq("plan", *words)
+    assert done.exit_code == 2
+    assert hq.emulator.seen == []
+
+
+def test_an_unknown_account_gets_a_hint(hq: Setting) -> None:
+    assert "did you mean 'hq'" in hq("plan", "--account", "hp").stderr
+
+
+def test_older_than_replaces_the_rules_age(hq: Setting) -> None:
+    found = json.loads(hq("plan", "--format", "json", "--older-than", "60 days").stdout)
+    assert found["accounts"][0]["selected"] == 0
+
+
+def test_before_replaces_the_rules_age(hq: Setting) -> None:
+    found = json.loads(hq("plan", "--format", "json", "--before", "2000-01-01").stdout)
+    assert found["accounts"][0]["selected"] == 0
+
+
+def test_a_failed_listing_is_status_1_and_names_the_account(hq: Setting) -> None:
+    hq.emulator.interfere.append(
+        lambda request: Response(400, b"<html>") if request.path.endswith("/conferences") else None
+    )
+    done = hq("run", "--yes")
+    assert done.exit_code == 1
+    assert "hq: could not be listed, so nothing was deleted there" in done.stderr
+
+
+def test_a_failed_deletion_is_named_with_its_reason(hq: Setting) -> None:
+    hq.emulator.interfere.append(
+        lambda request: Response(409, {"error": "locked"}) if request.method == "DELETE" else None
+    )
+    done = hq("run", "--yes")
+    assert done.exit_code == 1
+    assert "conferences 0073310045 (Budget review): failed: DELETE was answered with 409 (locked)" in done.stderr
+    assert "deleted 0 of 1 selected, 1 failed" in done.stdout
+
+
+def test_a_title_with_control_characters_is_shown_harmlessly(hq: Setting) -> None:
+    hq.emulator.conferences["0073310045"]["topic"] = "\x1b[31mred\u202e\n"
+    hq.emulator.interfere.append(lambda request: Response(409) if request.method == "DELETE" else None)
+    done = hq("run", "--yes")
+    assert "\x1b" not in done.stderr
+    assert "\u202e" not in done.stderr
+
+
+def test_a_guard_refuses_in_a_dry_run_too(hq: Setting) -> None:
+    hq.write(max_deletions=0)
+    for command in (["plan"], ["run", "--yes"]):
+        done = hq(*command)
+        assert done.exit_code == 3
+        assert "max_deletions allows 0" in done.stderr
+    assert len(hq.emulator.conferences) == 2
+
+
+def test_a_fault_in_the_program_is_one_line_and_no_traceback(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr("confcleanup.runs.execute", broken)
+    done = hq("plan")
+    assert done.exit_code == 1
+    assert "unexpected fault" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_check_tells_a_clock_that_is_off(hq: Setting) -> None:
+    from datetime import UTC, datetime
+
+    hq.emulator.clock = lambda: datetime.now(UTC) + timedelta(hours=1)
+    hq.emulator.token_life = timedelta(days=1)
+    done = hq("check")
+    assert done.exit_code == 1
+    assert "clock" in done.stderr
+
+
+def test_check_tells_a_missing_right(hq: Setting) -> None:
+    hq.emulator.scope = "conferences:read"
+    done = hq("check")
+    assert done.exit_code == 1
+    assert "conferences:write" in done.stderr
+
+
+def test_init_writes_a_private_config_and_never_touches_an_existing_one(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "config.toml"
+    first = CliRunner().invoke(cli, ["-c", str(target), "init"])
+    assert first.exit_code == 0
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert "check" in first.stdout
+    before = target.read_bytes()
+    second = CliRunner().invoke(cli, ["-c", str(target), "init"])
+    assert second.exit_code != 0
+    assert target.read_bytes() == before
+
+
+@pytest.mark.parametrize("provider", ["trueconf", "vobiz", "huawei", "vonage"])
+def test_init_for_a_provider_writes_a_config_that_loads(tmp_path: Path, provider: str) -> None:
+    from confcleanup import config
+
+    target = tmp_path / "config.toml"
+    assert CliRunner().invoke(cli, ["-c", str(target), "init", "--provider", provider]).exit_code == 0
+    assert {account.provider.name for account in config.load(target).accounts.values()} == {provider}
+
+
+def test_providers_shows_every_source_and_setting() -> None:
+    shown = json.loads(CliRunner().invoke(cli, ["providers", "--format", "json"]).stdout)
+    assert [provider["provider"] for provider in shown["providers"]] == ["trueconf", "vobiz", "huawei", "vonage"]
+    assert "huawei" in CliRunner().invoke(cli, ["providers"]).stdout
+
+
+def test_the_demo_tells_its_story_in_one_screen_and_finds_no_mistake() -> None:
+    done = CliRunner().invoke(cli, ["demo"])
+    assert done.exit_code == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 100
+    assert "nothing is due any more" in done.stdout
+
+
+def run_python(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, env={**os.environ, **environment}, check=False
+    )
+
+
+def test_the_module_runs_and_survives_a_narrow_console_encoding(hq: Setting) -> None:
+    hq.emulator.conferences["0073310045"]["topic"] = "会議 ☎"
+    hq.emulator.interfere.append(lambda request: Response(409) if request.method == "DELETE" else None)
+    words = ["-m", "confcleanup", "-c", str(hq.config), "--state", str(hq.folder / "s"), "run", "--yes"]
+    done = run_python(*words, PYTHONIOENCODING="cp1252")
+    assert done.returncode == 1
+    assert "UnicodeEncodeError" not in done.stderr
+
+
+def test_version_loads_none_of_the_heavy_modules() -> None:
+    heavy = ["requests", "msgspec", "rich", "sqlite3", "websockets", "filelock", "platformdirs", "dateutil"]
+    code = (
+        "import sys\nfrom confcleanup.__main__ import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        f"print(*[name for name in {heavy} if name in sys.modules])"
+    )
+    done = run_python("-c", code, "--version")
+    assert done.stdout.splitlines()[-1] == "", done.stdout

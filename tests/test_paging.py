@@ -1,0 +1,218 @@
+"""Walking through a vendor's pages to a proven end."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from confcleanup.errors import ProviderError
+from confcleanup.paging import Page, Row, by_offset, by_page, by_page_from_0_or_1
+
+Way = Callable[[Callable[[int], Page], Callable[[Row], object]], Iterator[Row]]
+INCOMPLETE = "the list is not complete: the vendor counts"
+REPEATED = "the vendor repeats a page"
+
+
+def identity(row: Row) -> object:
+    return row["id"]
+
+
+@dataclass
+class Vendor:
+    """A list of ids on a server that shows ``size`` of them a page, and counts ``total`` (else the truth)."""
+
+    ids: list[int]
+    size: int = 10
+    first: int = 1
+    total: int | None = None
+    counts: bool = True
+    asked: list[int] = field(default_factory=list)
+
+    def offset(self, offset: int) -> Page:
+        self.asked.append(offset)
+        return self._page(offset)
+
+    def page(self, number: int) -> Page:
+        self.asked.append(number)
+        return self._page(max(0, number - self.first) * self.size)
+
+    def _page(self, offset: int) -> Page:
+        total = (len(self.ids) if self.total is None else self.total) if self.counts else None
+        return Page([{"id": ident} for ident in self.ids[offset : offset + self.size]], total)
+
+
+def listed(vendor: Vendor, way: Way = by_page) -> list[int]:
+    fetch = vendor.offset if way is by_offset else vendor.page
+    return [row["id"] for row in way(fetch, identity)]
+
+
+def pages(*rows: list[int], total: int | None, last: int | None = None) -> Callable[[int], Page]:
+    """Answers by page number from 1; empty pages afterwards. ``last`` is the page that calls itself so."""
+    return lambda number: Page(
+        [{"id": ident} for ident in (rows[number - 1] if number <= len(rows) else [])], total, number == last
+    )
+
+
+def ids(rows: Iterator[Row]) -> list[int]:
+    return [row["id"] for row in rows]
+
+
+ways = pytest.mark.parametrize("way", [by_offset, by_page, by_page_from_0_or_1])
+
+
+@ways
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10, 11, 100])
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_list_is_complete_at_every_page_size(way: Way, size: int, counts: bool) -> None:
+    assert listed(Vendor(list(range(10)), size, counts=counts), way) == list(range(10))
+
+
+@ways
+def test_an_empty_list_is_complete_after_one_request(way: Way) -> None:
+    vendor = Vendor([])
+    assert listed(vendor, way) == []
+    assert len(vendor.asked) == 1
+
+
+@ways
+def test_no_more_is_asked_for_once_the_count_is_reached(way: Way) -> None:
+    vendor = Vendor(list(range(20)), 10)
+    listed(vendor, way)
+    assert len(vendor.asked) == 2
+
+
+def test_a_very_long_list_needs_no_deep_stack() -> None:
+    assert len(listed(Vendor(list(range(5000)), 1))) == 5000
+
+
+def test_a_server_that_shows_less_than_was_asked_for_is_followed_by_what_it_showed() -> None:
+    vendor = Vendor(list(range(120)), size=50)
+    assert listed(vendor, by_offset) == list(range(120))
+    assert vendor.asked == [0, 50, 100]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_list_whose_first_page_is_0_or_1_is_complete(first: int) -> None:
+    assert sorted(listed(Vendor(list(range(25)), first=first), by_page_from_0_or_1)) == list(range(25))
+
+
+def test_page_0_is_asked_for_only_if_rows_are_missing() -> None:
+    vendor = Vendor(list(range(25)))
+    listed(vendor, by_page_from_0_or_1)
+    assert vendor.asked == [1, 2, 3]
+
+
+def test_a_list_that_is_short_even_with_page_0_has_failed() -> None:
+    with pytest.raises(ProviderError, match=INCOMPLETE):
+        listed(Vendor(list(range(25)), total=26), by_page_from_0_or_1)
+
+
+def test_pages_may_be_numbered_from_0() -> None:
+    vendor = Vendor(list(range(25)), first=0)
+    assert ids(by_page(vendor.page, identity, first=0)) == list(range(25))
+
+
+@ways
+def test_a_list_shorter_than_the_vendors_count_has_failed(way: Way) -> None:
+    with pytest.raises(ProviderError, match=f"{INCOMPLETE} 11, its pages showed 10"):
+        listed(Vendor(list(range(10)), 4, total=11), way)
+
+
+def test_an_empty_page_of_a_list_that_has_rows_has_failed() -> None:
+    with pytest.raises(ProviderError, match=INCOMPLETE):
+        ids(by_page(pages([], total=3), identity))
+
+
+def test_a_page_that_calls_itself_the_last_ends_the_list_if_the_count_is_reached() -> None:
+    assert ids(by_page(pages([1], [2], [3], total=None, last=2), identity)) == [1, 2]
+    assert ids(by_page(pages([1], [2], total=2, last=2), identity)) == [1, 2]
+
+
+def test_a_page_that_calls_itself_the_last_too_early_has_failed() -> None:
+    with pytest.raises(ProviderError, match=INCOMPLETE):
+        ids(by_page(pages([1], [2], total=2, last=1), identity))
+
+
+@ways
+@pytest.mark.parametrize("total", [None, 9])
+def test_a_server_that_ignores_the_page_asked_for_has_failed_instead_of_looping(way: Way, total: int | None) -> None:
+    with pytest.raises(ProviderError, match=REPEATED):
+        ids(way(lambda _: Page([{"id": 1}, {"id": 2}], total), identity))
+
+
+def test_a_repeated_page_in_the_middle_does_not_pass_for_a_complete_list() -> None:
+    with pytest.raises(ProviderError, match=REPEATED):
+        ids(by_page(pages([1, 2], [1, 2], [3, 4], total=6), identity))
+
+
+def test_a_row_that_moved_to_the_next_page_is_listed_once_and_not_counted_twice() -> None:
+    with pytest.raises(ProviderError, match=f"{INCOMPLETE} 5, its pages showed 4"):
+        ids(by_page(pages([1, 2], [2, 3], [4], total=5), identity))
+    assert ids(by_page(pages([1, 2], [2, 3], [4], total=4), identity)) == [1, 2, 3, 4]
+
+
+def test_a_row_that_stands_twice_on_one_page_is_listed_once_and_counted_as_the_vendor_counts() -> None:
+    assert ids(by_page(pages([1, 1, 2], [3], total=4), identity)) == [1, 2, 3]
+
+
+def test_the_newest_count_is_the_one_that_must_be_reached() -> None:
+    counts = iter([2, 3, 3])
+    rows = {1: [1], 2: [2], 3: [3]}
+    assert ids(by_page(lambda n: Page([{"id": i} for i in rows[n]], next(counts)), identity)) == [1, 2, 3]
+
+
+def test_a_failing_page_fails_the_list() -> None:
+    def fetch(number: int) -> Page:
+        if number == 2:
+            raise ProviderError("502")
+        return Page([{"id": number}], 3)
+
+    with pytest.raises(ProviderError, match="502"):
+        ids(by_page(fetch, identity))
+
+
+def test_rows_are_told_apart_by_the_key_alone() -> None:
+    vendor = pages([1, 2], [3], total=3)
+    assert ids(by_page(vendor, lambda row: row["id"] % 2 and row["id"])) == [1, 2, 3]
+
+
+rows = st.lists(st.integers(0, 60), max_size=60)
+
+
+@given(st.sets(st.integers(0, 200)), st.integers(1, 30), st.booleans(), st.sampled_from([by_offset, by_page]))
+def test_an_honest_server_is_always_read_to_the_end(some: set[int], size: int, counts: bool, way: Way) -> None:
+    vendor = Vendor(sorted(some), size, counts=counts)
+    assert listed(vendor, way) == sorted(some)
+    assert len(vendor.asked) <= len(some) // size + 2
+
+
+@given(rows, st.integers(1, 9), st.integers(0, 80), st.sampled_from([by_offset, by_page, by_page_from_0_or_1]))
+def test_whatever_a_server_shows_a_list_is_whole_and_without_repeats_or_it_fails(
+    shown: list[int], size: int, total: int, way: Way
+) -> None:
+    vendor = Vendor(shown, size, total=total)
+    try:
+        found = listed(vendor, way)
+    except ProviderError:
+        return
+    assert len(found) == len(set(found))
+    assert set(found) <= set(shown)
+    assert len(found) >= total - (len(shown) - len(set(shown)))
+
+
+@given(st.lists(st.lists(st.integers(0, 9), max_size=4), min_size=1, max_size=6), st.none() | st.integers(0, 30))
+def test_a_walk_always_ends(answers: list[list[int]], total: int | None) -> None:
+    asked = []
+
+    def fetch(number: int) -> Page:
+        asked.append(number)
+        return Page([{"id": ident} for ident in answers[number % len(answers)]], total)
+
+    with contextlib.suppress(ProviderError):
+        ids(by_page(fetch, identity))
+    assert len(asked) <= 12

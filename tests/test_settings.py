@@ -1,0 +1,409 @@
+"""The values a config can hold, and the secrets that it leads to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from datetime import timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from confcleanup.errors import Problem
+from confcleanup.redact import PLACE, redact
+from confcleanup.settings import (
+    AccountSettings,
+    Age,
+    Pace,
+    Rate,
+    Secret,
+    Share,
+    Span,
+    Table,
+    Value,
+    When,
+    build,
+    is_loopback,
+    unknown,
+    url_mistake,
+)
+
+
+def refusal(kind: type[Value], raw: Any) -> str:
+    """Why a value is refused."""
+    with pytest.raises(ValueError) as caught:
+        kind.parse(raw)
+    return str(caught.value)
+
+
+def value(toml: str) -> Any:
+    """A value as it stands in a TOML file."""
+    return tomllib.loads(f"x = {toml}")["x"]
+
+
+# --- lengths, shares, rates, moments ----------------------------------------------------------------
+
+
+def test_an_age_may_be_of_the_calendar_and_a_span_is_exact() -> None:
+    assert Age.parse("1 month").months == 1
+    assert Span.parse("50 minutes") == timedelta(minutes=50)
+    assert "no fixed length" in refusal(Span, "1 month")
+
+
+@pytest.mark.parametrize("kind", [Age, Span, Share, Rate])
+@pytest.mark.parametrize("raw", [30, 30.5, True, [], {}, value("2026-01-31")])
+def test_what_should_be_text_in_quotes_is_refused_with_an_example(kind: type[Value], raw: Any) -> None:
+    assert refusal(kind, raw).startswith("expected a")
+    assert '"' in refusal(kind, raw)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("0%", Fraction(0)),
+        ("25%", Fraction(1, 4)),
+        (" 12.5 % ", Fraction(1, 8)),
+        ("100%", Fraction(1)),
+        ("0.1%", Fraction(1, 1000)),
+    ],
+)
+def test_a_share_is_an_exact_part_of_one(text: str, part: Fraction) -> None:
+    assert Share.parse(text) == part
+
+
+@pytest.mark.parametrize("text", ["", "25", "0.25", "101%", "100.001%", "-1%", "25%%", "1e1%", "nan%", "٢٥%", ".5%"])
+def test_anything_else_is_no_share(text: str) -> None:
+    assert "is not a percentage" in refusal(Share, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "pace"),
+    [
+        *((f"20/{unit}", Pace(20, 1)) for unit in ("s", "sec", "second")),
+        *((f"10/{unit}", Pace(10, 60)) for unit in ("min", "minute")),
+        *((f"500/{unit}", Pace(500, 3600)) for unit in ("h", "hour")),
+        (" 10 / MIN ", Pace(10, 60)),
+        ("unlimited", Pace(0, 1)),
+    ],
+)
+def test_a_rate_is_a_number_of_requests_in_a_time(text: str, pace: Pace) -> None:
+    assert Rate.parse(text) == pace
+
+
+@pytest.mark.parametrize("text", ["", "20", "0/s", "-1/s", "1.5/s", "20/day", "20/", "/s", "20 per s", "none"])
+def test_anything_else_is_no_rate_and_zero_does_not_mean_unlimited(text: str) -> None:
+    assert "is not a rate" in refusal(Rate, text)
+
+
+@pytest.mark.parametrize(
+    ("toml", "text"),
+    [
+        ('"2026-01-31T18:00:00+01:00"', "2026-01-31T18:00:00+01:00"),
+        ("2026-01-31T18:00:00+01:00", "2026-01-31T18:00:00+01:00"),
+        ("2026-01-31T17:00:00Z", "2026-01-31T17:00:00+00:00"),
+        ("2026-01-31T18:00:00", "2026-01-31T18:00:00"),
+        ("2026-01-31", "2026-01-31"),
+    ],
+)
+def test_a_moment_is_rfc_3339_text_or_a_toml_date_or_time(toml: str, text: str) -> None:
+    assert When.parse(value(toml)) == text
+
+
+@pytest.mark.parametrize("toml", ["18:00:00", "1622494800", "true", '"tomorrow"', '""', '"2026-02-30"', "[]"])
+def test_anything_else_is_no_moment(toml: str) -> None:
+    assert "a date or time" in refusal(When, value(toml))
+
+
+@given(st.sampled_from([Age, Span, Share, Rate, When, Secret]), st.text(max_size=12))
+def test_no_text_breaks_a_reader(kind: type[Value], text: str) -> None:
+    try:
+        kind.parse(text)
+    except ValueError as error:
+        assert str(error)  # noqa: PT017  # either way is right; a refusal must say something
+
+
+# --- secrets ----------------------------------------------------------------------------------------
+
+
+def command(program: str) -> dict[str, list[str]]:
+    """A secret that a Python program prints."""
+    return {"command": [sys.executable, "-c", program]}
+
+
+def hidden(raw: Any) -> str:
+    """Why a secret cannot be revealed."""
+    with pytest.raises(ValueError) as caught:
+        Secret.parse(raw).reveal()
+    return str(caught.value)
+
+
+def test_a_secret_may_stand_in_the_file() -> None:
+    assert Secret.parse("plain text").reveal() == "plain text"
+    assert Secret.parse("plain text").literal
+
+
+def test_a_secret_may_stand_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONFCLEANUP_TEST", " as it is ")
+    secret = Secret.parse({"env": "CONFCLEANUP_TEST"})
+    assert secret.reveal() == " as it is "
+    assert not secret.literal
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_a_secret_may_stand_in_a_file_whose_last_line_end_is_not_part_of_it(tmp_path: Path, end: str) -> None:
+    (tmp_path / "secret").write_bytes(f" geheim-ü {end}".encode())
+    assert Secret.parse({"file": str(tmp_path / "secret")}).reveal() == " geheim-ü "
+
+
+def test_a_secret_may_be_printed_by_a_program() -> None:
+    assert Secret.parse(command("print('pr1nted-secret')")).reveal() == "pr1nted-secret"
+
+
+def test_a_program_gets_its_arguments_as_they_are_without_a_shell() -> None:
+    argument = "$HOME;*|&"
+    printing = {"command": [sys.executable, "-c", "import sys; print(sys.argv[1])", argument]}
+    assert Secret.parse(printing).reveal() == argument
+
+
+def test_a_secret_in_the_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "secret").write_text("at-home")
+    assert Secret.parse({"file": "~/secret"}).reveal() == "at-home"
+
+
+def test_a_secret_that_was_revealed_is_redacted_from_then_on() -> None:
+    Secret.parse("only-once-revealed-9472").reveal()
+    assert redact("say only-once-revealed-9472") == f"say {PLACE}"
+
+
+@pytest.mark.parametrize(
+    "raw", ["only-once-shown-9473", {"env": "NAME"}, {"file": "only-once-shown-9473"}, command("only-once-shown-9473")]
+)
+def test_a_secret_is_never_shown_by_itself(raw: Any) -> None:
+    secret = Secret.parse(raw)
+    assert "only-once-shown-9473" not in f"{secret} {secret!r}"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *("", 1, True, None, [], ["x"], {}, {"env": ""}, {"env": 1}, {"file": ""}, {"file": ["x"]}, {"vault": "x"}),
+        *({"command": "pass show x"}, {"command": []}, {"command": [1]}, {"env": "A", "file": "b"}),
+    ],
+)
+def test_anything_else_is_no_secret_and_the_four_forms_are_told(raw: Any) -> None:
+    told = refusal(Secret, raw)
+    assert all(form in told for form in ('"text"', "env", "file", "command"))
+
+
+def test_a_variable_that_is_not_set_is_named_with_a_hint_for_cron() -> None:
+    told = hidden({"env": "CONFCLEANUP_TEST_NOT_SET"})
+    assert "CONFCLEANUP_TEST_NOT_SET is not set" in told
+    assert "cron" in told
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the environment of Windows is always Unicode")
+def test_a_variable_that_is_not_text_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONFCLEANUP_TEST", "s3cr3t\udcff")
+    assert hidden({"env": "CONFCLEANUP_TEST"}) == "the environment variable CONFCLEANUP_TEST is not UTF-8 text"
+
+
+def test_a_file_that_is_missing_a_folder_or_not_text_is_named(tmp_path: Path) -> None:
+    assert f"{tmp_path / 'none'} cannot be read: No such file" in hidden({"file": str(tmp_path / "none")})
+    assert f"{tmp_path} cannot be read: " in hidden({"file": str(tmp_path)})
+    (tmp_path / "latin").write_bytes(b"geh\xe4im")
+    assert hidden({"file": str(tmp_path / "latin")}).endswith("cannot be read: it is not UTF-8 text")
+
+
+def test_a_program_that_is_not_there_is_named() -> None:
+    assert "'confcleanup-no-such-program'" in hidden({"command": ["confcleanup-no-such-program", "x"]})
+    assert "was not found" in hidden({"command": [""]})
+
+
+def test_a_program_that_fails_is_named_with_its_status_and_without_what_it_printed() -> None:
+    told = hidden(command("import sys; print('pr1nted'); print('t0ld', file=sys.stderr); sys.exit(3)"))
+    assert told.endswith("ended with status 3")
+    assert "pr1nted" not in told
+    assert "t0ld" not in told
+
+
+def test_a_program_that_prints_no_text_is_named() -> None:
+    assert hidden(command(r"import sys; sys.stdout.buffer.write(b'\xff')")).endswith("failed: it is not UTF-8 text")
+
+
+def test_a_program_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(command: list[str], *, timeout: float, **_: object) -> None:
+        raise subprocess.TimeoutExpired(command, timeout, output=b"pr1nted")
+
+    monkeypatch.setattr(subprocess, "run", never)
+    assert hidden(command("")).endswith("failed: it took too long")
+
+
+@pytest.mark.parametrize("raw", [command("print()"), {"env": "CONFCLEANUP_TEST"}], ids=["command", "env"])
+def test_a_secret_that_is_empty_is_as_good_as_missing(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONFCLEANUP_TEST", "")
+    assert hidden(raw).endswith("is empty")
+
+
+def test_an_empty_secret_file_is_as_good_as_missing(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("\n")
+    assert hidden({"file": str(tmp_path / "secret")}) == f"the secret from file {str(tmp_path / 'secret')!r} is empty"
+
+
+# --- addresses --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("https://conf.example.com", "https://conf.example.com/", "https://conf.example.com:8443/base/v1"),
+        *("https://192.0.2.1", "https://[2001:db8::1]:8443", "HTTPS://CONF.example.com", "wss://room.example.com:8765"),
+        *("http://localhost:8080", "http://127.0.0.1", "http://127.8.9.1:1", "http://[::1]:8080", "ws://localhost"),
+    ],
+)
+def test_an_address_is_secure_or_of_this_machine(url: str) -> None:
+    assert url_mistake(url, insecure=False) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://conf.example.com", "ws://192.0.2.40:8765", "http://localhost.example.com", "http://127.0.0.1.nip.io"),
+        *("http://128.0.0.1", "http://[::2]", "http://0.0.0.0", "http://127.0.0.1example.com"),
+    ],
+)
+def test_an_address_in_clear_text_needs_an_explicit_word(url: str) -> None:
+    assert "allow_insecure_http = true" in (url_mistake(url, insecure=False) or "")
+    assert url_mistake(url, insecure=True) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        *(
+            (url, "this is not an address")
+            for url in ("", "conf.example.com", "https://", "https:///x", "ftp://x", "//x")
+        ),
+        *(
+            (url, "this is not an address")
+            for url in ("https://x:port", "https://[::1", "https://x:99999", "file:///x")
+        ),
+        *(
+            (url, "this is not an address")
+            for url in (" https://x", "https://x ", "https://x y", "https://x\ty", "https://x\\y")
+        ),
+        *((f"https://{user}@x", "user name or password") for user in ("anna", "anna:pw", ":pw", ":", "")),
+        *((f"https://x/{end}", "remove everything from") for end in ("?", "?a=b", "#", "#x", "?#")),
+    ],
+)
+@pytest.mark.parametrize("insecure", [True, False])
+def test_anything_else_is_no_address(url: str, message: str, insecure: bool) -> None:
+    assert message in (url_mistake(url, insecure) or "")
+
+
+@given(st.text(max_size=30), st.booleans())
+def test_no_text_breaks_the_check_of_addresses(text: str, insecure: bool) -> None:
+    assert url_mistake(text, insecure) is None or url_mistake(text, insecure)
+
+
+@given(st.text(max_size=30).map("http://".__add__))
+def test_no_spelling_of_an_http_address_gets_around_the_check(text: str) -> None:
+    if url_mistake(text, insecure=False) is None:
+        host = text.removeprefix("http://").partition("/")[0].lower()
+        assert host.startswith(("localhost", "127.", "[::1]"))
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1", "127.0.0.1", "127.255.0.3"])
+def test_this_machine_has_a_few_names(host: str) -> None:
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0", "127.0.0.1.example", "x127.0.0.1", "1270.0.0.1", "localhos", "", "::"])
+def test_no_other_name_is_this_machine(host: str) -> None:
+    assert not is_loopback(host)
+
+
+# --- tables -----------------------------------------------------------------------------------------
+
+
+class Inner(Table, frozen=True, kw_only=True):
+    """A table in a list."""
+
+    name: str
+
+
+class Outer(Table, frozen=True, kw_only=True):
+    """A table with one key of each sort."""
+
+    must: str
+    number: int = 0
+    age: Annotated[timedelta | None, Span] = None
+    inner: tuple[Inner, ...] = ()
+
+    def problems(self) -> Any:
+        if self.number > 9:
+            yield "number", "is more than 9"
+
+
+def built(table: Any) -> tuple[Outer | None, list[Problem]]:
+    problems: list[Problem] = []
+    return build(Outer, table, "at", problems), problems
+
+
+def test_a_table_becomes_a_struct() -> None:
+    made, problems = built({"must": "x", "age": "1 day", "inner": [{"name": "a"}]})
+    assert made == Outer(must="x", age=timedelta(days=1), inner=(Inner(name="a"),))
+    assert problems == []
+
+
+def test_every_mistake_of_a_table_is_told_with_its_key() -> None:
+    made, problems = built({"nmber": 1, "age": 3, "inner": [{"name": "a"}, {"nam": "b"}, 7]})
+    assert made is None
+    assert [str(problem) for problem in problems] == [
+        "at.nmber: unknown; did you mean 'number'?",
+        "at.must: is missing",
+        'at.age: expected a length of time in quotes, for example "50 minutes"',
+        "at.inner[2].nam: unknown; did you mean 'name'?",
+        "at.inner[2].name: is missing",
+        "at.inner[3]: expected a table, got a number",
+    ]
+
+
+def test_a_single_table_where_a_list_of_them_belongs_is_a_mistake() -> None:
+    _, problems = built({"must": "x", "inner": {"name": "a"}})
+    assert [str(problem) for problem in problems] == ["at.inner: expected a list, got a table"]
+
+
+def test_what_a_table_says_about_itself_is_added() -> None:
+    assert built({"must": "x", "number": 10})[1] == [Problem("at.number", "is more than 9")]
+
+
+@pytest.mark.parametrize(
+    ("table", "kind"),
+    [("x", "text"), (1, "a number"), (1.5, "a number"), (True, "true or false"), ([], "a list"), (None, "something")],
+)
+def test_what_is_no_table_is_told_by_what_it_is(table: Any, kind: str) -> None:
+    assert built(table)[1][0].message.startswith(f"expected a table, got {kind}")
+
+
+def test_the_nearest_known_name_is_offered_and_else_all_of_them() -> None:
+    assert unknown("nmae", {"name": 1, "title": 1}) == "unknown; did you mean 'name'?"
+    assert unknown("zzz", {"b": 1, "a": 1}) == "unknown; known are: a, b"
+
+
+def test_a_problem_without_a_key_is_only_its_message() -> None:
+    assert str(Problem("", "why")) == "why"
+
+
+def test_an_account_has_one_address_no_owner_of_its_own_and_only_the_secrets_that_are_set() -> None:
+    account = AccountSettings(provider="x", url="https://x")
+    assert list(account.urls()) == [("url", "https://x")]
+    assert account.default_owner() is None
+    assert list(account.secrets()) == []
