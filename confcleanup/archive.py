@@ -193,7 +193,7 @@ def _dated(item: Item) -> bool:
 def safe(name: str) -> str:
     """A file name that stays where it is put, on every system; what had to be changed gets a hash of the original."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:80].strip(". ")
-    if plain == name and not _RESERVED.fullmatch(plain):
+    if plain and plain == name and not _RESERVED.fullmatch(plain):
         return plain
     return f"{plain or 'x'}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:10]}"
 

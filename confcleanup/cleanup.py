@@ -11,7 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -53,6 +53,31 @@ class Record(Protocol):
         """Makes every outcome durable."""
 
 
+STUCK_FOR = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class Stuck:
+    """Items that stay although they are older than their rule by a day, for a reason that will not pass by itself.
+
+    ``since`` is the oldest known time of ``oldest``; None if nothing about its age can be read.
+    """
+
+    count: int = 0
+    oldest: Entry | None = None
+    since: datetime | None = None
+
+    def note(self, entry: Entry, cutoff: datetime) -> None:
+        """Counts an entry if it is that old, or if nobody can tell."""
+        item = entry.item
+        since = item.ended_at or item.started_at or item.created_at
+        if item.live or (since is not None and since >= cutoff - STUCK_FOR):
+            return
+        self.count += 1
+        if self.oldest is None or (since is not None and (self.since is None or since < self.since)):
+            self.oldest, self.since = entry, since
+
+
 @dataclass(slots=True)
 class Plan:
     """What was found in one account, what is to go, and in the end what became of it.
@@ -70,6 +95,7 @@ class Plan:
     refusals: list[str] = field(default_factory=list)
     error: str | None = None
     failed: bool = False
+    stuck: Stuck = field(default_factory=lambda: Stuck())
 
     def count(self, outcome: Outcome) -> int:
         """How many of the selected items ended this way."""
@@ -187,9 +213,14 @@ class Review:
         return entry
 
     def never_seen(self, rules: Sequence[Rule], now: datetime) -> list[Entry]:
-        """What the plan names and a complete listing does not: it is gone."""
+        """What the plan names and the listing does not. That it is gone would be a guess: it was not asked for."""
         decision = Decision(True, Why.DUE, "it is in the reviewed plan", rules[0].name)
-        return [Entry(item, decision, Outcome.GONE) for item in self._unseen.values()]
+        asked = {rule.what for rule in rules}
+        return [
+            Entry(item, decision, Outcome.CHANGED, "it is not listed any more")
+            for item in self._unseen.values()
+            if item.what in asked
+        ]
 
 
 def _take(
@@ -201,6 +232,7 @@ def _take(
     reviewed: Review | None,
 ) -> None:
     chosen = {entry.item.key for entry in plan.selected}
+    cutoffs = {rule.name: rule.cutoff for rule in rules}
     for item in items:
         entry = Entry(item, choose(item, rules, now))
         if reviewed:
@@ -209,6 +241,8 @@ def _take(
         plan.listed += 1
         if not decision.delete:
             plan.kept[decision.why] += 1
+            if decision.why in UNDECIDED:
+                plan.stuck.note(entry, cutoffs[decision.rule])
             if decision.overdue:
                 plan.overdue.append(entry)
             watcher.kept(plan.account, entry)
@@ -252,6 +286,10 @@ def carry_out(
         if worker.ident:
             worker.join()
     deleter.close()
+    cutoffs = {rule.name: rule.cutoff for rule in rules}
+    for entry in plan.selected:
+        if entry.outcome in (Outcome.CHANGED, Outcome.FAILED, Outcome.UNKNOWN):
+            plan.stuck.note(entry, cutoffs[entry.decision.rule])
     plan.warnings[:] = dict.fromkeys(plan.warnings + provider.warnings)
 
 

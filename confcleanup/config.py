@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -27,12 +27,20 @@ APP = "confcleanup"
 VARIABLE = "CONFCLEANUP_CONFIG"
 MILLENNIUM = datetime(2000, 1, 1, tzinfo=UTC)
 T = TypeVar("T", bound=Table)
+DAY = 86400
+LEAST_HISTORY = 30 * DAY
+TOO_SHORT = "is less than one day; if that is meant, say allow_short_retention = true"
 
 
 class StateSettings(Table, frozen=True, kw_only=True):
     """Where the program keeps what must survive a run."""
 
     directory: str | None = None
+    keep_history: Annotated[Period | None, Age] = None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.keep_history and self.keep_history.least < LEAST_HISTORY:
+            yield "keep_history", "must be at least 30 days: max_growth and others compare a run with those before it"
 
 
 class General(Table, frozen=True, kw_only=True):
@@ -40,6 +48,11 @@ class General(Table, frozen=True, kw_only=True):
 
     timezone: str = "UTC"
     older_than: Annotated[Period | None, Age] = None
+    allow_short_retention: bool = False
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.older_than and self.older_than.least < DAY and not self.allow_short_retention:
+            yield "older_than", TOO_SHORT
 
 
 TABLES: Mapping[str, type[Table]] = {"limits": LimitSettings, "state": StateSettings, "holds": HoldSettings}
@@ -77,6 +90,7 @@ class Config:
     state: StateSettings
     holds: HoldSettings
     warnings: Sequence[str] = field(default_factory=tuple)
+    allow_short_retention: bool = False
 
     def rules(self, account: Account, now: datetime, older_than: Period | None, before: datetime | None) -> list[Rule]:
         """The account's rules with their cutoffs at ``now``; an age or an instant given here replaces their own.
@@ -91,8 +105,7 @@ class Config:
         self, account: Account, rule: RuleSettings, now: datetime, older_than: Period | None, before: datetime | None
     ) -> Rule:
         live = rule.live(self.zone)
-        default = None if live or not account.provider.sources[rule.what].deletes else self.older_than
-        age = older_than or rule.older_than or default
+        age = older_than or self.age(account, rule)
         owner = getattr(rule, "owner", None)
         return Rule(
             name=rule.name,
@@ -108,6 +121,15 @@ class Config:
             rooms=getattr(rule, "rooms", False) is True,
             live=live,
         )
+
+    def age(self, account: Account, rule: RuleSettings) -> Period | None:
+        """How long a rule keeps what has ended: its own retention, else the file's, where that is for it."""
+        return rule.older_than or (self.older_than if _deletes_by_age(account.provider, rule) else None)
+
+    def needs_a_day(self, account: Account, rule: RuleSettings) -> bool:
+        """Whether nothing may make a rule select what ended less than a day ago."""
+        allowed = self.allow_short_retention or rule.allow_short_retention
+        return _deletes_by_age(account.provider, rule) and not allowed
 
 
 def find(given: str | None) -> Path:
@@ -143,9 +165,9 @@ def load(path: Path) -> Config:
     """Reads and checks a config file. Raises ConfigError with every mistake found."""
     document = _document(path)
     problems: list[Problem] = []
-    known = {"timezone", "older_than", *TABLES, "accounts"}
+    known = {*General.__struct_fields__, *TABLES, "accounts"}
     problems += [Problem(name, unknown(name, dict.fromkeys(known))) for name in document if name not in known]
-    top = {name: document[name] for name in ("timezone", "older_than") if name in document}
+    top = {name: document[name] for name in General.__struct_fields__ if name in document}
     unread = General(older_than=Period(days=1))  # whatever it says, it is not missing
     general = build(General, top, "", problems) or unread
     limits = _table(LimitSettings, document, "limits", problems)
@@ -159,7 +181,8 @@ def load(path: Path) -> Config:
     accounts = [_account(name, table, general, limits, problems) for name, table in tables.items()]
     require(problems, str(path))
     found = {account.name: account for account in accounts if account}
-    config = Config(path, zone, general.older_than, found, state, held, _permissions(path, found.values()))
+    warnings = _permissions(path, found.values())
+    config = Config(path, zone, general.older_than, found, state, held, warnings, general.allow_short_retention)
     _check_cutoffs(config)
     return config
 
@@ -267,9 +290,18 @@ def _rule(
     rule = build(source.rule, entry, key, problems)
     if rule and rule.archive and not source.archivable:
         problems.append(Problem(f"{key}.archive", f"the files of {what} cannot be fetched, so they cannot be archived"))
-    if rule and source.deletes and not (rule.older_than or general.older_than or rule.live(UTC)):
-        problems.append(Problem(f"{key}.older_than", "is missing, and the file gives no older_than for all rules"))
+    if rule and _deletes_by_age(provider, rule):
+        if not (rule.older_than or general.older_than):
+            problems.append(Problem(f"{key}.older_than", "is missing, and the file gives no older_than for all rules"))
+        short = rule.older_than is not None and rule.older_than.least < DAY
+        if short and not (rule.allow_short_retention or general.allow_short_retention):
+            problems.append(Problem(f"{key}.older_than", TOO_SHORT))
     return rule
+
+
+def _deletes_by_age(provider: type[Provider], rule: RuleSettings) -> bool:
+    """Whether a rule deletes, and by how long ago something ended."""
+    return provider.sources[rule.what].deletes and not rule.says_when
 
 
 def _named(rule: RuleSettings, taken: set[str], key: str, problems: list[Problem]) -> RuleSettings:

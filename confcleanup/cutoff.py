@@ -69,6 +69,11 @@ class Period:
         except OverflowError:
             raise ValueError(f"{self.text!r} is too long a time") from None
 
+    @property
+    def least(self) -> int:
+        """The fewest seconds it can last: a day has 24 hours, a month 28 days."""
+        return (self.months * 28 + self.days) * 86400 + self.seconds
+
     def __str__(self) -> str:
         return self.text
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta, tzinfo
+from datetime import MAXYEAR, datetime, timedelta, tzinfo
 
 from .cutoff import Period, cutoff
 from .items import Item, Kind
@@ -23,7 +23,7 @@ QUESTIONS = {
     Why.TOO_YOUNG: "ended at or after the cutoff?",
 }
 DAY = timedelta(days=1)
-FAR = 20 * 366
+FAR = 200 * 366
 
 
 def explain(
@@ -39,8 +39,9 @@ def explain(
         decision = decide(item, rule, now)
         yield f"rule {rule.name!r} (cutoff {rule.cutoff.astimezone(zone):%Y-%m-%d %H:%M %Z}):"
         yield from (f"  {line}" for line in _steps(item, decision))
-        if decision.why is Why.TOO_YOUNG and age and (end := decision.ended_at):
-            yield f"  due from about {_due_from(end, age, zone).astimezone(zone):%Y-%m-%d} on"
+        end = decision.ended_at
+        if decision.why is Why.TOO_YOUNG and age and end and (due := _due_from(end, age, zone)):
+            yield f"  due from about {due.astimezone(zone):%Y-%m-%d} on"
     final = choose(item, rules, now)
     yield f"{'It goes' if final.delete else 'It stays'}: {final.reason} (rule {final.rule!r})."
 
@@ -57,12 +58,14 @@ def _steps(item: Item, decision: Decision) -> Iterator[str]:
         yield f"{QUESTIONS.get(decision.why, str(decision.why)):55} yes: {decision.reason}"
 
 
-def _due_from(end: datetime, age: Period, zone: tzinfo) -> datetime:
-    """The first day on which a run would find that the retention of something ended then is over."""
+def _due_from(end: datetime, age: Period, zone: tzinfo) -> datetime | None:
+    """The first day on which a run would find the retention of something ended then over; None if that is too far."""
     low, high = 0, FAR
+    if end.year > MAXYEAR - 250 or cutoff(end + FAR * DAY, age, zone) < end:
+        return None
     while low < high:
         middle = (low + high) // 2
-        if cutoff(end + middle * DAY, age, zone) > end:
+        if cutoff(end + middle * DAY, age, zone) >= end:
             high = middle
         else:
             low = middle + 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from datetime import datetime, tzinfo
+from contextlib import suppress
+from datetime import date, datetime, time, tzinfo
 from pathlib import Path
 from typing import Annotated
 
@@ -51,13 +52,28 @@ def active(settings: HoldSettings, zone: tzinfo, now: datetime) -> tuple[Hold, .
 
 
 def _hold(entry: Mapping[str, str | None], zone: tzinfo) -> Hold:
-    until = entry.get("until")
+    until = _end(entry.get("until"), zone)
     marks = {mark: entry.get(mark) or None for mark in MARKS}
-    return Hold(reason=entry["reason"] or "", until=parse_instant(until, zone) if until else None, **marks)
+    return Hold(reason=entry["reason"] or "", until=until, **marks)
+
+
+def _end(text: str | None, zone: tzinfo) -> datetime | None:
+    """When a hold ends, on the clock of ``zone``; None for never, and for an end beyond the calendar.
+
+    A date alone means: to the end of that day.
+    """
+    if not text:
+        return None
+    with suppress(ValueError):
+        text = datetime.combine(date.fromisoformat(text.strip()), time.max).isoformat()
+    try:
+        return parse_instant(text, zone).astimezone(zone)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _from_file(path: Path) -> list[dict[str, str | None]]:
-    """The lines of a holds file: CSV with a header of our columns, or one id a line."""
+    """The lines of a holds file: CSV (also with ; or tabs) with a header of our columns, or one id a line."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -68,7 +84,10 @@ def _from_file(path: Path) -> list[dict[str, str | None]]:
     numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
     if not numbered:
         return []
-    header = [name.strip().lower() for name in next(csv.reader([numbered[0][1]]))]
+    first, separator = numbered[0][1], ","
+    if not set(_cells(first, ",")) & set(COLUMNS):
+        separator = next((mark for mark in ";\t" if set(_cells(first, mark)) & set(COLUMNS)), ",")
+    header = _cells(first, separator)
     if not set(header) & set(COLUMNS):
         return [{"id": line.strip(), "reason": f"listed in {path.name}"} for _, line in numbered]
     problems = [
@@ -78,7 +97,7 @@ def _from_file(path: Path) -> list[dict[str, str | None]]:
     ]
     entries = []
     for number, line in numbered[1:]:
-        entry, mistake = _line(header, line)
+        entry, mistake = _line(header, line, separator)
         entries.append(entry)
         if mistake:
             problems.append(Problem("holds.file", f"{path}, line {number}: {mistake}"))
@@ -87,8 +106,12 @@ def _from_file(path: Path) -> list[dict[str, str | None]]:
     return entries
 
 
-def _line(header: list[str], line: str) -> tuple[dict[str, str | None], str | None]:
-    cells = next(csv.reader([line], strict=False))
+def _cells(header: str, separator: str) -> list[str]:
+    return [name.strip().lower() for name in next(csv.reader([header], delimiter=separator))]
+
+
+def _line(header: list[str], line: str, separator: str) -> tuple[dict[str, str | None], str | None]:
+    cells = next(csv.reader([line], delimiter=separator))
     if len(cells) > len(header):
         return {}, f"{len(cells)} fields where the header has {len(header)}"
     entry: dict[str, str | None] = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}

@@ -8,11 +8,15 @@
 
 from __future__ import annotations
 
+import http.client
+import io
 import json
 import logging
 import os
 import random
 import re
+import socket
+import ssl
 import threading
 import time
 from collections import deque
@@ -40,6 +44,12 @@ log = logging.getLogger(__name__)
 TRIES = 4
 MAX_ANSWER = 64 * 1024 * 1024
 MAX_PAUSE = 60.0
+LONGEST = 1000
+"""Characters of an id or a name; servers refuse addresses of some thousand."""
+PATIENCE = 4
+"""Times its time-out, and an answer has taken too long, however steadily it comes."""
+SLOWEST = 1024
+"""Bytes a second below which a body is not waited for any longer than that."""
 RETRIED = frozenset({None, 429, 500, 502, 503, 504})
 """Answers to a GET that may be better a moment later; None is no answer at all."""
 
@@ -159,8 +169,11 @@ def segment(text: str) -> str:
     """One path segment, percent-encoded with nothing left out.
 
     Raises Unsendable for what a server could read as another path: an empty or dotted part, also
-    after trimming or decoding, a NUL, where some servers end a name, and text that is not Unicode.
+    after trimming or decoding, a NUL, where some servers end a name, and text that is not Unicode;
+    and for what is too long for any address.
     """
+    if len(text) > LONGEST:
+        raise Unsendable(f"{text[:40]!r}… cannot be sent as an id or a name: it is {len(text)} characters long")
     for reading in (text, unquote(text)):
         parts = re.split(r"[/\\]", reading)
         if any(part.strip() in ("", ".", "..") for part in parts) or "\0" in reading:
@@ -425,7 +438,10 @@ class Http:
             self.stop.wait(self._asked_pause(error) or _backoff(attempt))
 
     def _redirected(self, target: str, answer: Answer, hops: int) -> str:
-        location = urljoin(target, answer.headers.get("Location", ""))
+        try:
+            location = urljoin(target, answer.headers.get("Location", ""))
+        except ValueError:
+            raise HttpError("the server redirects to an address that cannot be read", answer.status) from None
         if hops > 3 or urlsplit(location)[:2] != urlsplit(target)[:2] or location == target:
             raise HttpError("the server redirects elsewhere; check the account's url", answer.status)
         return location
@@ -442,11 +458,11 @@ class Http:
         header = getattr(error, "retry_after", None)
         if header is None:
             return self._retry_after(error)
-        if header.strip().isdigit():
+        if re.fullmatch(r"\s*[0-9]{1,9}\s*", header):
             return float(header)
         try:
             return max(0.0, (_aware(parsedate_to_datetime(header)) - self.clock()).total_seconds())
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
 
     def _once(
@@ -504,15 +520,16 @@ class Http:
         while chunk := response.raw.read1(65536, decode_content=True):
             size += len(chunk)
             if size > MAX_ANSWER:
-                raise ProviderError(f"the answer is larger than {MAX_ANSWER // 1024 // 1024} MiB")
-            if time.monotonic() - began > 4 * self._timeout:
+                why = f"the answer is larger than {MAX_ANSWER // 1024 // 1024} MiB"
+                raise ProviderError(why) if response.request.method == "GET" else Ambiguous(why, response.status_code)
+            if time.monotonic() - began > PATIENCE * self._timeout:
                 raise requests.Timeout("the answer takes too long")
             chunks.append(chunk)
         return b"".join(chunks)
 
     def _silence(self, method: str, error: Exception) -> HttpError:
         """No usable answer came: what that means depends on whether the request may have arrived."""
-        if isinstance(error, (requests.exceptions.SSLError,)):
+        if any(isinstance(inner, ssl.SSLCertVerificationError) for inner in _chain(error)):
             return AccessRefused(f"the server's certificate was not accepted: {_cause(error)}; see ca_file")
         if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
             return HttpError(f"the server cannot be reached: {_cause(error)}")
@@ -523,7 +540,7 @@ class Http:
         """The vendor's clock minus this machine's, the smallest difference seen."""
         try:
             theirs = _aware(parsedate_to_datetime(answer.headers.get("Date", "")))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return
         skew = theirs - self.clock()
         if self.skew is None or abs(skew) < abs(self.skew):
@@ -534,12 +551,85 @@ def _backoff(attempt: int) -> float:
     return float(2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
 
 
+class _Reader(io.RawIOBase):
+    """What a connection brings, within a time: ``timeout`` bounds each wait for a byte, this bounds their sum."""
+
+    def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
+        self._raw = raw
+        self._deadline = time.monotonic() + seconds
+        self.per_byte = 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._deadline:
+            raise TimeoutError("the answer takes too long")
+        count = self._raw.readinto(buffer)
+        self._deadline += (count or 0) * self.per_byte
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer whose head must come within ``PATIENCE`` times the time-out; a body may take longer, but not crawl."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        buffered: Any = self.fp
+        self._reader = _Reader(buffered.detach(), PATIENCE * (sock.gettimeout() or MAX_PAUSE))
+        self.fp = io.BufferedReader(self._reader)
+
+    def begin(self) -> None:
+        super().begin()
+        self._reader.per_byte = 1 / SLOWEST
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    response_class = _Response
+
+
+class _SecureConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Response
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Connections of our own kind, also through a proxy."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        return manager
+
+
+class _Session(requests.Session):
+    """A session that does not look at redirects: requests reads their whole body first, however large it is."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 def _session(concurrency: int) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False  # no .netrc, which would replace our Authorization header
     session.headers["User-Agent"] = f"confcleanup/{__version__}"
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = HTTPAdapter(pool_connections=4, pool_maxsize=concurrency, max_retries=0, pool_block=True)
+    adapter = _Adapter(pool_connections=4, pool_maxsize=concurrency, max_retries=0, pool_block=True)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
     return session
@@ -605,18 +695,7 @@ def vendor_message(body: Mapping[str, Any]) -> str:
     while queue and len(said) < 3:
         thing = queue.pop(0)
         if isinstance(thing, Mapping):
-            for name in (
-                "reason",
-                "error_code",
-                "code",
-                "error",
-                "error_msg",
-                "message",
-                "error_description",
-                "msg",
-                "errors",
-                "fault",
-            ):
+            for name in _TELLING:
                 value = thing.get(name)
                 if isinstance(value, (str, int)) and not isinstance(value, bool) and str(value) not in said:
                     said.append(str(value))

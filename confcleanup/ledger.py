@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -55,6 +55,7 @@ class _Ticket:
     """An event that waits for a commit, and the number it got there."""
 
     event: Event
+    awaited: bool
     number: int | None = None
 
 
@@ -70,12 +71,15 @@ class Ledger:
         with self._trouble():
             if writable:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.path.touch(mode=0o600)
                 self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30)
             else:
-                self._db = sqlite3.connect(
-                    f"{self.path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False
-                )
-            self._open(writable)
+                self._db = self._read_only()
+            try:
+                self._open(writable)
+            except BaseException:
+                self._db.close()
+                raise
 
     @staticmethod
     def exists(folder: Path) -> bool:
@@ -97,7 +101,6 @@ class Ledger:
                 for statement in (_SCHEMA % ORIGIN).split(";\n"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {VERSION}")
-            self.path.chmod(0o600)
         self._seq, self._hash = self._head()
         # a write now shows a full disk or a read-only folder before anything is deleted
         with self._transaction():
@@ -118,39 +121,71 @@ class Ledger:
     def append(self, *events: Event) -> list[int]:
         """Writes events, and everything gathered before them, in one durable commit; the events' numbers.
 
-        Threads that come while another one is writing share the next commit.
+        Threads that come while another one is writing share the next commit. Raises LedgerError if that one
+        failed, whichever thread made it.
         """
-        tickets = [_Ticket(event) for event in events]
+        tickets = [_Ticket(event, awaited=True) for event in events]
         with self._queue_lock:
             self._queue += tickets
         with self._lock:
             if any(ticket.number is None for ticket in tickets) or not tickets:
                 self._write_queue()
-        return [ticket.number or 0 for ticket in tickets]
+        numbers = [ticket.number for ticket in tickets if ticket.number is not None]
+        if len(numbers) < len(tickets):
+            raise LedgerError(f"the ledger {self.path} could not be written; what cannot be recorded is not deleted")
+        return numbers
 
     def gather(self, event: Event) -> None:
         """Keeps an event for the next commit; makes one itself if the last was more than a second ago."""
         with self._queue_lock:
-            self._queue.append(_Ticket(event))
+            self._queue.append(_Ticket(event, awaited=False))
         if time.monotonic() - self._written > LATE:
             self.append()
 
     def _write_queue(self) -> None:
         with self._queue_lock:
             batch, self._queue = self._queue, []
-        with self._trouble(), self._transaction():
-            seq, last = self._seq, self._hash
-            rows = []
-            for ticket in batch:
-                seq += 1
-                kind, body, intent = ticket.event
-                text = json.dumps(body, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-                last = _chained(last, seq, kind, text, intent)
-                rows.append((seq, kind, text, last, intent))
-            self._db.executemany("INSERT INTO event (seq, kind, body, hash, intent) VALUES (?, ?, ?, ?, ?)", rows)
+        seq, last = self._seq, self._hash
+        rows = []
+        for ticket in batch:
+            seq += 1
+            kind, body, intent = ticket.event
+            text = json.dumps(body, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+            last = _chained(last, seq, kind, text, intent)
+            rows.append((seq, kind, text, last, intent))
+        try:
+            with self._trouble(), self._transaction():
+                self._db.executemany("INSERT INTO event (seq, kind, body, hash, intent) VALUES (?, ?, ?, ?, ?)", rows)
+        except LedgerError:
+            with self._queue_lock:  # who waits is told; what nobody waits for is tried again with the next commit
+                self._queue = [ticket for ticket in batch if not ticket.awaited] + self._queue
+            raise
         for ticket, row in zip(batch, rows, strict=True):
             ticket.number = row[0]
         self._seq, self._hash, self._written = seq, last, time.monotonic()
+
+    def prune(self, before: datetime) -> int:
+        """Takes out the oldest events, as far as all are older than ``before``; how many.
+
+        Nothing from the first intent on that has no outcome among them. What stays is still provably whole:
+        the chain then begins at the hash of the last event that was taken out. Raises LedgerError, and takes
+        nothing out, where what would go is not as it was written.
+        """
+        with self._lock, self._trouble(), self._transaction():
+            first, _ = anchor = self._anchor(self._db)
+            unanswered: set[int] = set()
+            complete = anchor
+            for row in self._chain(self._db, anchor):
+                seq, kind, body, stored, intent = row
+                if _moment(body) >= before:
+                    break
+                unanswered |= {seq} if kind == "intent" else set()
+                unanswered -= {intent}
+                if not unanswered:
+                    complete = (seq, stored)
+            self._db.execute("DELETE FROM event WHERE seq <= ?", complete[:1])
+            self._db.execute("UPDATE anchor SET seq = ?, hash = ?", complete)
+        return int(complete[0] - first)
 
     # Reading -----------------------------------------------------------------------------------
 
@@ -172,14 +207,14 @@ class Ledger:
 
     def deletions(self) -> Iterator[dict[str, Any]]:
         """Every deletion that was attempted, oldest first, as the contract's JSON object."""
-        found = self._rows(
-            "SELECT i.body, o.body FROM event AS i LEFT JOIN event AS o ON o.intent = i.seq "
-            "WHERE i.kind = 'intent' ORDER BY i.seq"
-        )
-        for intent, outcome in found:
-            deletion = _deletion(json.loads(intent), json.loads(outcome) if outcome else {})
-            if deletion["outcome"] != Outcome.DEFERRED:
-                yield deletion
+        with self._snapshot() as db:
+            for intent, outcome in db.execute(
+                "SELECT i.body, o.body FROM event AS i LEFT JOIN event AS o ON o.intent = i.seq "
+                "WHERE i.kind = 'intent' ORDER BY i.seq"
+            ):
+                deletion = _deletion(json.loads(intent), json.loads(outcome) if outcome else {})
+                if deletion["outcome"] != Outcome.DEFERRED:
+                    yield deletion
 
     def deleted(self, account: str, ident: str) -> Item | None:
         """The item of this id that was last deleted in an account."""
@@ -194,24 +229,52 @@ class Ledger:
 
     def verify(self) -> tuple[int, str]:
         """Recomputes every hash; the number of events and the last hash. Raises LedgerError at the first wrong one."""
-        ((seq, last),) = self._rows("SELECT seq, hash FROM anchor")
-        for number, kind, body, stored, intent in self._rows(
-            "SELECT seq, kind, body, hash, intent FROM event ORDER BY seq"
-        ):
+        with self._snapshot() as db:
+            first, last = number, _ = anchor = self._anchor(db)
+            for row in self._chain(db, anchor):
+                number, last = row[0], row[3]
+        return number - first, last
+
+    # Within ------------------------------------------------------------------------------------
+
+    def _head(self) -> tuple[int, str]:
+        last: tuple[int, str] | None = self._db.execute(
+            "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        return last or self._anchor(self._db)
+
+    def _anchor(self, db: sqlite3.Connection) -> tuple[int, str]:
+        """Number and hash of the event before the first that is kept."""
+        found: list[tuple[int, str]] = db.execute("SELECT seq, hash FROM anchor").fetchall()
+        if len(found) != 1:
+            raise LedgerError(f"{self.path}: the beginning of the chain is missing")
+        return found[0]
+
+    def _chain(
+        self, db: sqlite3.Connection, anchor: tuple[int, str]
+    ) -> Iterator[tuple[int, str, str, str, int | None]]:
+        """Every event after the anchor: number, kind, body, hash, intent. Raises LedgerError at the first wrong one."""
+        seq, last = anchor
+        for row in db.execute("SELECT seq, kind, body, hash, intent FROM event ORDER BY seq"):
+            number, kind, body, stored, intent = row
             if number != seq + 1:
                 raise LedgerError(f"{self.path}: entries are missing between {seq} and {number}")
             last = _chained(last, number, kind, body, intent)
             if last != stored:
                 raise LedgerError(f"{self.path}: entry {number} is not as it was written")
             seq = number
-        return seq, last
+            yield row
 
-    # Within ------------------------------------------------------------------------------------
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """A connection of its own that sees the ledger as it is now, to read all of it without holding anybody up."""
+        with self._trouble(), closing(self._read_only()) as db:
+            db.execute("BEGIN")
+            yield db
 
-    def _head(self) -> tuple[int, str]:
-        last = self._db.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
-        found: tuple[int, str] = last or self._db.execute("SELECT seq, hash FROM anchor").fetchone()
-        return found
+    def _read_only(self) -> sqlite3.Connection:
+        where = f"{self.path.absolute().as_uri()}?mode=ro"
+        return sqlite3.connect(where, uri=True, check_same_thread=False, isolation_level=None, timeout=30)
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         with self._lock, self._trouble():
@@ -240,6 +303,17 @@ class Ledger:
 
 def _chained(before: str, seq: int, kind: str, body: str, intent: int | None) -> str:
     return hashlib.sha256(f"{before}\n{seq}\n{kind}\n{intent or ''}\n{body}".encode()).hexdigest()
+
+
+def _moment(body: str) -> datetime:
+    """When an event was recorded, by its body; the end of all time if that cannot be read."""
+    try:
+        fields = json.loads(body)
+        return datetime.fromisoformat(
+            next(fields[name] for name in ("intended_at", "finished_at", "at") if name in fields)
+        )
+    except (ValueError, TypeError, StopIteration):
+        return datetime.max.replace(tzinfo=UTC)
 
 
 class Journal:

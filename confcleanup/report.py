@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from .cleanup import Entry, Plan, Watcher
+from .cleanup import Entry, Plan, Stuck, Watcher
 from .items import Outcome
-from .redact import redact
+from .redact import harmless, redact
 from .runs import Run
 
 VERSION = 1
@@ -59,8 +59,21 @@ def account(plan: Plan) -> dict[str, Any]:
         "selected": len(plan.selected),
         **{str(outcome): plan.count(outcome) for outcome in Outcome},
         "undecided": plan.undecided,
+        "stuck": _stuck(plan.stuck),
         "kept": {str(why): count for why, count in sorted(plan.kept.items())},
     }
+
+
+def _stuck(stuck: Stuck) -> dict[str, Any]:
+    """What is older than its rule and stays for a reason that will not pass by itself, and the oldest of it."""
+    entry = stuck.oldest
+    oldest = entry and {
+        "what": entry.item.what,
+        "id": entry.item.id,
+        "since": timestamp(stuck.since),
+        "reason": _told(entry.error or entry.decision.reason),
+    }
+    return {"count": stuck.count, "oldest": oldest}
 
 
 def _told(text: str | None) -> str | None:
@@ -131,6 +144,7 @@ def cell(value: object) -> object:
     """A value for a CSV cell; text that a spreadsheet would take for a formula is quoted with an apostrophe."""
     if isinstance(value, list):
         value = " ".join(map(str, value))
-    if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value
-    return value
+    if not isinstance(value, str):
+        return value
+    formula = value.lstrip().startswith(("=", "+", "-", "@", "\t", "\r"))
+    return ("'" if formula else "") + harmless(value)

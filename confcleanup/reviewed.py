@@ -82,7 +82,9 @@ def load(path: Path, now: datetime, fingerprints: Mapping[str, str], max_age: ti
     if seal != _seal(content):
         raise Refused(f"{path} is not as confcleanup wrote it; make a new plan with: plan -o {path}")
     age = now - datetime.fromisoformat(content["made"])
-    if not -timedelta(minutes=5) <= age <= max_age:
+    if age < -timedelta(minutes=5):
+        raise Refused(f"{path} was made {spoken(-age)} from now by this machine's clock; set the clock, or plan again")
+    if age > max_age:
         raise Refused(f"{path} is {spoken(age)} old, at most {spoken(max_age)} are allowed; make a new plan")
     accounts = content["accounts"]
     for name, fingerprint in fingerprints.items():

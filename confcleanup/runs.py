@@ -8,11 +8,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 from . import __version__
 from .archive import Archive
@@ -31,6 +32,9 @@ from .selection import Rule
 
 SIDE_BY_SIDE = 32
 RUNS_COMPARED = 10
+AWAKE = 0.2
+"""Seconds between two looks of the main thread, which alone handles signals."""
+T = TypeVar("T")
 NO_ANSWER = "nobody confirmed the deletion: give --yes where there is no terminal to ask on"
 
 
@@ -99,12 +103,20 @@ def execute(
     with ExitStack() as stack, ThreadPoolExecutor(min(SIDE_BY_SIDE, len(request.accounts) or 1)) as pool:
         jobs = [_Job(request, account, run, clock, watcher, interrupted, ledger, stack) for account in request.accounts]
         if not request.delete or confirm is None:
-            run.plans = list(pool.map(lambda job: job.plan(delete=request.delete), jobs))
+            run.plans = _side_by_side(pool, jobs, lambda job: job.plan(delete=request.delete))
             return run
-        run.plans = list(pool.map(lambda job: job.plan(delete=False), jobs))
+        run.plans = _side_by_side(pool, jobs, lambda job: job.plan(delete=False))
         agreed = not any(job.due for job in jobs) or confirm(run)
-        list(pool.map(lambda job: job.delete(agreed=agreed), jobs))
+        _side_by_side(pool, jobs, lambda job: job.delete(agreed=agreed))
     return run
+
+
+def _side_by_side(pool: ThreadPoolExecutor, jobs: Sequence[_Job], step: Callable[[_Job], T]) -> list[T]:
+    """A step of every job at once. The main thread wakes now and then, so that it sees signals."""
+    futures = [pool.submit(step, job) for job in jobs]
+    while wait(futures, timeout=AWAKE).not_done:
+        pass
+    return [future.result() for future in futures]
 
 
 def run_id(now: datetime) -> str:
@@ -143,7 +155,12 @@ class _Job:
         return bool(self._plan.due) and not self._plan.refusals
 
     def plan(self, *, delete: bool) -> Plan:
-        open_ends = self._settle() if self._request.delete else []
+        try:
+            open_ends = self._settle() if self._request.delete else []
+            past = self._past()
+        except LedgerError as error:
+            self._plan.failed, self._plan.error = True, str(error)
+            return self._plan
         self._plan = make_plan(
             self._account.name,
             self._provider,
@@ -151,7 +168,7 @@ class _Job:
             self._account.limits,
             self._now,
             self._watcher,
-            self._past(),
+            past,
             self._review(),
         )
         self._plan.warnings += open_ends
@@ -168,7 +185,8 @@ class _Job:
     @property
     def _scope(self) -> str:
         """What is listed of the account; two listings are only compared if they asked for the same."""
-        return " ".join(sorted({f"{rule.what}:{','.join(sorted(rule.tags))}" for rule in self._rules}))
+        asked = {f"{rule.what}:{','.join(sorted(rule.tags))}:{rule.age or rule.cutoff}" for rule in self._rules}
+        return " ".join(sorted(asked))
 
     def _past(self) -> list[Past]:
         found = self._ledger.listings(self._account.name, RUNS_COMPARED) if self._ledger else []
@@ -180,6 +198,14 @@ class _Job:
         return Review(reviewed.accounts[name], reviewed.items[name]) if reviewed else None
 
     def delete(self, *, agreed: bool) -> None:
+        """Carries the plan out. What the ledger refuses ends this account, not the others."""
+        try:
+            self._delete(agreed=agreed)
+        except LedgerError as error:
+            self._plan.error = self._plan.error or str(error)
+            self._plan.defer()
+
+    def _delete(self, *, agreed: bool) -> None:
         if self.due and not agreed:
             self._plan.refusals.append(NO_ANSWER)
         if self._plan.refusals:
@@ -241,16 +267,19 @@ def lock(state: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
     holder = state / "holder"
     held = FileLock(state / "lock", timeout=0)
     try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
         held.acquire()
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
     except Timeout:
         who = _holder(holder)
         raise Locked(f"another run holds {state}{who}; wait for it, or give this one its own --state folder") from None
+    except OSError as error:
+        held.release()
+        raise LedgerError(f"the state folder {state} cannot be used ({error}); nothing was contacted") from None
     try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)

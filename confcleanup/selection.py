@@ -71,7 +71,7 @@ class Hold:
         """Whether any mark of the hold is the item's."""
         return (
             (self.id is not None and item.id == self.id)
-            or (self.owner is not None and same_owner(item.owner, self.owner))
+            or (self.owner is not None and any(same_owner(owner, self.owner) for owner in _owners(item.owner)))
             or (self.title is not None and matches(item.title, self.title))
             or (self.tag is not None and _plain(self.tag) in map(_plain, item.tags or ()))
         )
@@ -198,6 +198,11 @@ def same_owner(owner: str | None, wanted: str) -> bool:
     if ("@" in owner) == ("@" in wanted):
         return matches(owner, wanted)
     return matches(owner.partition("@")[0], wanted.partition("@")[0])
+
+
+def _owners(owner: str | None) -> list[str]:
+    """An owner, and each part of one that names several: a hold on one of them holds."""
+    return [owner, *(part.strip() for part in owner.split(","))] if owner else []
 
 
 def _plain(text: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -276,11 +276,18 @@ class AccountSettings(LimitSettings, frozen=True, kw_only=True):
 
 
 class RuleSettings(Table, frozen=True, kw_only=True):
-    """What every rule takes."""
+    """What every rule takes.
+
+    ``says_when``: the rule itself says when its items should have ended, as for live rooms; its ``older_than``
+    is then a grace that may be short, and the file's is not for it.
+    """
+
+    says_when: ClassVar[bool] = False
 
     what: str
     name: str = ""
     older_than: Annotated[Period | None, Age] = None
+    allow_short_retention: bool = False
     keep_ids: tuple[str | int, ...] = ()
     title: str | None = None
     archive: str | None = None

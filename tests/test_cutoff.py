@@ -108,6 +108,11 @@ def test_no_text_is_read_as_zero_or_less_and_none_breaks_the_reader(text: str) -
     assert max(period.months, period.days, period.seconds) > 0
 
 
+def test_what_is_not_said_is_nothing() -> None:
+    assert Period.parse("1 day") == Period(days=1, text="1 day")
+    assert Period(months=1).seconds == 0
+
+
 def test_a_period_is_shown_as_it_was_written() -> None:
     assert str(Period.parse("  1 Year and 6 months ")) == "1 Year and 6 months"
 

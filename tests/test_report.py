@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from confcleanup.cleanup import Entry, Plan
 from confcleanup.errors import ExitCode
 from confcleanup.items import Item, Kind, Live, Outcome, State
-from confcleanup.redact import PLACE, redact
+from confcleanup.redact import PLACE, harmless, redact
 from confcleanup.report import Collector, cell, timestamp
 from confcleanup.runs import Run
 from confcleanup.selection import Decision, Why, choose
@@ -30,7 +30,7 @@ ITEM_KEYS = [
     *("decision", "reason", "outcome", "error"),
 ]
 COUNTS = ["listed", "selected", "deleted", "gone", "changed", "failed", "unknown", "deferred"]
-ADDED = {"warnings", "undecided", "kept"}
+ADDED = {"warnings", "undecided", "stuck", "kept"}
 RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
@@ -84,7 +84,7 @@ def test_the_document_has_exactly_the_contracts_fields() -> None:
     assert (made["now"], made["exit_code"]) == ("2026-03-01T12:00:00Z", 0)
 
 
-def test_an_account_has_the_contracts_fields_and_three_more() -> None:
+def test_an_account_has_the_contracts_fields_and_four_more() -> None:
     (account,) = document(ended(Outcome.DELETED)[0])["accounts"]
     assert set(account) == {"account", "provider", "status", "error", *COUNTS, "items", *ADDED}
     assert (account["account"], account["provider"], account["status"], account["error"]) == ("hq", "fake", "ok", None)
@@ -318,7 +318,7 @@ def test_every_item_is_a_row() -> None:
     assert (shown["account"], shown["id"], shown["title"], shown["tags"]) == (
         "hq",
         "0048411003",
-        'Stand, "up"\n',
+        'Stand, "up"\\x0a',
         "a b",
     )
     assert (shown["owner"], shown["outcome"], shown["error"]) == ("", "deleted", "")
@@ -326,8 +326,13 @@ def test_every_item_is_a_row() -> None:
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1+1", "\t=1", "\r\n=1", "\u00a0=1"])
 def test_text_that_a_spreadsheet_would_compute_is_marked_as_text(text: str) -> None:
-    assert cell(text) == f"'{text}"
-    assert cell([text, "x"]) == f"'{text} x"
+    assert cell(text) == f"'{harmless(text)}"
+    assert cell([text, "x"]) == f"'{harmless(text)} x"
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "a\nb", "\u202egpj.exe"])
+def test_control_characters_in_a_cell_are_made_visible(text: str) -> None:
+    assert str(cell(text)).isprintable()
 
 
 @pytest.mark.parametrize("value", ["a=1", "anna@example.org", "1-2", "", None, -5, 0, True])

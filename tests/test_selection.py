@@ -285,6 +285,8 @@ def test_what_recurs_stays_even_if_it_has_an_end() -> None:
 
 def test_what_is_of_an_unknown_kind_stays_even_if_it_has_an_end() -> None:
     assert why(meeting(kind=Kind.UNKNOWN), rule()) is Why.END_UNKNOWN
+    assert decide(meeting(kind=Kind.UNKNOWN), rule(), NOW).reason == "it is of an unknown type"
+    assert decide(meeting(kind=Kind.UNKNOWN, doubt="type 7"), rule(), NOW).reason == "type 7"
 
 
 # --- 5. a room without a schedule -------------------------------------------------------------------
@@ -358,11 +360,13 @@ def test_reasons_are_sentences_that_name_the_age_and_the_rules_retention() -> No
 
 def test_where_the_rule_has_no_words_for_its_retention_the_cutoff_is_told() -> None:
     assert decide(meeting(), rule(age=""), NOW).reason == "ended 40 days ago, kept for 30 days"
+    late = replace(live_rule(max_duration=8 * HOUR, cutoff=NOW - 3 * HOUR), age="")
+    assert decide(live(10 * HOUR), late, NOW).reason.endswith("it may last (8 hours), kept for 3 hours")
 
 
 def test_a_decision_carries_the_rule_and_the_end_that_was_compared() -> None:
     decision = decide(meeting(), rule(), NOW)
-    assert (decision.rule, decision.ended_at) == ("old", NOW - timedelta(days=40))
+    assert (decision.rule, decision.ended_at, decision.overdue) == ("old", NOW - timedelta(days=40), False)
 
 
 # --- live rooms -------------------------------------------------------------------------------------
@@ -398,6 +402,7 @@ def test_a_live_room_stays_if_no_line_of_the_rule_ends_it() -> None:
 def test_a_live_room_does_not_go_before_its_end_even_if_the_cutoff_lies_in_the_future() -> None:
     by = live_rule(max_duration=8 * HOUR, cutoff=NOW + 100 * HOUR)
     assert why(live(HOUR), by) is Why.TOO_YOUNG
+    assert why(live(8 * HOUR), by) is Why.TOO_YOUNG
 
 
 @pytest.mark.parametrize(
@@ -420,6 +425,11 @@ def test_a_room_is_abandoned_if_few_are_in_it_and_nobody_came_lately(
 ) -> None:
     by = live_rule(abandoned_after=2 * HOUR, max_members=1)
     assert goes(live(9 * HOUR, members, youngest), by) is expected
+
+
+def test_unless_the_rule_says_how_many_may_be_left_only_an_empty_room_is_abandoned() -> None:
+    assert goes(live(9 * HOUR, 0, None), live_rule(abandoned_after=2 * HOUR))
+    assert why(live(9 * HOUR, 1, 8 * HOUR), live_rule(abandoned_after=2 * HOUR)) is Why.TOO_YOUNG
 
 
 def test_a_room_is_abandoned_only_if_the_room_itself_is_that_old() -> None:
@@ -675,8 +685,12 @@ def may_go(item: Item, by: Rule) -> bool:
         return False
     if item.kind is Kind.ROOM:
         opted_in = by.rooms and len(by.tags) > 0
-        return opted_in and item.created_at is not None and item.created_at < by.cutoff
-    return item.ended_at is not None and item.ended_at < by.cutoff and item.ended_at <= NOW
+        return opted_in and in_the_past(item.created_at, by)
+    return in_the_past(item.ended_at, by)
+
+
+def in_the_past(end: datetime | None, by: Rule) -> bool:
+    return end is not None and end < by.cutoff and end <= NOW
 
 
 def held(item: Item, by: Rule) -> bool:

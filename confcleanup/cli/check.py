@@ -23,12 +23,14 @@ def command(settings: Globals, account_names: tuple[str, ...]) -> None:
 
     Status 1 if an account is not well.
     """
+    from .. import holds
     from ..http import Stop
     from ..runs import SIDE_BY_SIDE, check
 
     config = settings.load()
     accounts = chosen(config, account_names)
     require_ready(accounts)
+    holds.active(config.holds, config.zone, clock())
     with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(accounts))) as pool:
         deadlines = [Stop(time.monotonic() + account.limits.max_runtime.total_seconds()) for account in accounts]
         found = list(pool.map(lambda account, stop: check(account, stop, clock), accounts, deadlines))

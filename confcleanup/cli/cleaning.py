@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,9 +22,11 @@ from .options import Globals, chosen, clock, require_ready
 if TYPE_CHECKING:
     from ..config import Account, Config
     from ..cutoff import Period
+    from ..ledger import Ledger
     from ..reviewed import Reviewed
     from ..runs import Request, Run
 
+log = logging.getLogger("confcleanup")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -79,6 +82,7 @@ def clean(
     if reviewed:
         older_than, before = older_than or reviewed.older_than, before or reviewed.before
     age, instant = _age(config, older_than, before)
+    _check_short(config, accounts, rule_names, age, instant)
     require_ready(accounts)
     request = Request(config, accounts, rule_names, age, instant, delete, accept_fewer, reviewed)
     _check_ages(request)
@@ -89,9 +93,9 @@ def clean(
         if delete:
             stack.enter_context(lock(folder))
         ledger = stack.enter_context(Ledger(folder, writable=delete)) if delete or Ledger.exists(folder) else None
-        signals = stack.enter_context(_signals(interrupted))
+        signals = stack.enter_context(_Signals(interrupted))
         with screen:
-            confirm = None if yes else lambda run: screen.confirm(run, on_terminal=_asking())
+            confirm = None if yes else lambda run: signals.ask(lambda: screen.confirm(run, on_terminal=_asking()))
             run: Run = execute(
                 request,
                 clock=clock,
@@ -100,11 +104,26 @@ def clean(
                 interrupted=interrupted,
                 ledger=ledger,
             )
-        run.signal = signals[0] if signals else None
+        run.signal = signals.arrived
         if save_to:
             _save(run, accounts, Path(save_to), older_than, before)
+        if delete and ledger and run.exit_code == ExitCode.DONE:
+            _shorten(ledger, config, run)
         screen.finish(run, _command_line(settings, account_names, rule_names, older_than, before))
     sys.exit(int(run.exit_code))
+
+
+def _shorten(ledger: Ledger, config: Config, run: Run) -> None:
+    """Takes the oldest entries out of the ledger, if the config says so. A failure leaves them for the next run."""
+    from ..cutoff import cutoff
+    from ..errors import LedgerError
+
+    if not (age := config.state.keep_history):
+        return
+    try:
+        ledger.prune(cutoff(run.now, age, config.zone))
+    except (LedgerError, ValueError) as error:
+        log.warning("the history could not be shortened to %s: %s", age, error)
 
 
 def _reviewed(accounts: list[Account], file: str | None, max_age: str) -> Reviewed | None:
@@ -165,6 +184,23 @@ def _age(config: Config, older_than: str | None, before: str | None) -> tuple[Pe
     return age, instant
 
 
+def _check_short(
+    config: Config, accounts: list[Account], names: tuple[str, ...], age: Period | None, instant: datetime | None
+) -> None:
+    """Refuses an age under one day given here, for rules that may not have one in the config either."""
+    from ..config import DAY, TOO_SHORT
+
+    option = "--older-than" if age else "--before"
+    short = age.least < DAY if age else instant is not None and instant > clock() - timedelta(seconds=DAY)
+    if not short:
+        return
+    for account in accounts:
+        for rule in account.rules:
+            if (not names or rule.name in names) and config.needs_a_day(account, rule):
+                where = f"in the config, for the rule {rule.name!r} of {account.name} or for all"
+                raise click.UsageError(f"{option}: {TOO_SHORT} {where}")
+
+
 def _check_ages(request: Request) -> None:
     try:
         for account in request.accounts:
@@ -173,23 +209,42 @@ def _check_ages(request: Request) -> None:
         raise click.UsageError(f"--older-than: {error}") from None
 
 
-@contextlib.contextmanager
-def _signals(interrupted: threading.Event) -> Iterator[list[int]]:
-    """Turns SIGINT and SIGTERM into a request to stop; a second one stops at once. Yields what arrived."""
-    arrived: list[int] = []
+class _Signals:
+    """Turns SIGINT and SIGTERM into a request to stop; a second one stops at once.
 
-    def handle(number: int, _: FrameType | None) -> None:
-        if arrived:
-            os._exit(ExitCode.TERMINATED if number == signal.SIGTERM else ExitCode.INTERRUPTED)
-        arrived.append(number)
-        interrupted.set()
+    While a question is asked, the first one ends the question.
+    """
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield arrived
-    finally:
-        for number, handler in before.items():
+    def __init__(self, interrupted: threading.Event) -> None:
+        self.arrived: int | None = None
+        self._interrupted = interrupted
+        self._asking = False
+
+    def __enter__(self) -> _Signals:
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        if self.arrived is not None:
+            os._exit(ExitCode.TERMINATED if number == signal.SIGTERM else ExitCode.INTERRUPTED)
+        self.arrived = number
+        self._interrupted.set()
+        if self._asking:
+            raise KeyboardInterrupt
+
+    def ask(self, question: Callable[[], bool]) -> bool:
+        """The answer to a question; no, if a signal came instead."""
+        self._asking = True
+        try:
+            return question()
+        except (KeyboardInterrupt, click.Abort):
+            return False
+        finally:
+            self._asking = False
 
 
 def _command_line(

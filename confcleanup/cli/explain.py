@@ -30,7 +30,7 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     require_ready([account])
     now = clock()
     rules = config.rules(account, now, None, None)
-    ages = [rule.older_than or config.older_than for rule in account.rules]
+    ages = [config.age(account, rule) for rule in account.rules]
     stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds())
     found = False
     with account.provider(account.settings, stop, clock) as provider:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def command(settings: Globals) -> None:
         write_private(target, sandbox.config)
         print(f"Serving {len(sandbox.served)} accounts on loopback until you press Ctrl-C. In another shell:")
         print(f"  confcleanup -c {target} plan", flush=True)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from ..cleanup import Plan, Watcher
+from ..cleanup import Plan, Stuck, Watcher
 from ..items import Outcome
 from ..redact import harmless, redact
 from ..report import Collector
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("confcleanup")
 ROWS = 40
+ID_WIDTH, TITLE_LEAST, REASON_WIDTH, OUTCOME_WIDTH = 36, 12, 50, 10
+"""Columns of the table on a terminal; a title takes what the others leave."""
 LINES = 20
+LETTERS = 300
 
 
 def screen_for(settings: Globals, style: str, *, selected_only: bool) -> Screen:
@@ -142,12 +145,18 @@ def show_plan(console: Console, run: Run, plan: Plan) -> None:
     console.print(Text(account_line(run, plan), style="bold"))
     if not plan.selected:
         return
+    shown = plan.selected[:ROWS]
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 2))
-    for name in ("what", "id", "title", "why it goes"):
-        table.add_column(name, overflow="ellipsis", no_wrap=name in ("what", "title"), max_width=48)
+    what = max(len(entry.item.what) for entry in shown)
+    ident = min(ID_WIDTH, max(len(entry.item.id) for entry in shown))
+    left = console.width - what - ident - REASON_WIDTH - (OUTCOME_WIDTH if run.mode == "run" else 0)
+    table.add_column("what", no_wrap=True)
+    table.add_column("id", no_wrap=True, min_width=ident, overflow="ellipsis", max_width=ID_WIDTH)
+    table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(TITLE_LEAST, left))
+    table.add_column("why it goes")
     if run.mode == "run":
-        table.add_column("outcome")
-    for entry in plan.selected[:ROWS]:
+        table.add_column("outcome", no_wrap=True)
+    for entry in shown:
         cells = [entry.item.what, entry.item.id, entry.item.title or "", entry.decision.reason]
         cells += [str(entry.outcome or "")] if run.mode == "run" else []
         table.add_row(*(Text(redact(harmless(text))) for text in cells))
@@ -200,6 +209,26 @@ def closing_line(run: Run, command: str) -> str:
     return text + ("" if run.exit_code == 0 else f" Not everything is done: exit status {int(run.exit_code)}.")
 
 
+def stuck_line(stuck: Stuck) -> str:
+    """That too little was deleted, for a reason that will not pass by itself."""
+    entry = stuck.oldest
+    if entry is None:
+        return "nothing is stuck"
+    item = entry.item
+    since = f"from {stuck.since:%Y-%m-%d}, " if stuck.since else ""
+    stays = "stays" if stuck.count == 1 else "stay"
+    return (
+        f"{_items(stuck.count)} older than the rule {stays}, and will not go without you; "
+        f"the oldest: {item.what} {_short(item.id)} ({since}{_short(entry.error or entry.decision.reason)})"
+    )
+
+
+def _short(text: str) -> str:
+    """Other people's text, harmless, and not a screen full of it."""
+    text = harmless(text)
+    return text if len(text) <= LETTERS else f"{text[:LETTERS]}…"
+
+
 def _items(count: int) -> str:
     return f"{count} item{'' if count == 1 else 's'}"
 
@@ -209,6 +238,8 @@ def trouble(plan: Plan) -> None:
     name = plan.account
     for warning in plan.warnings:
         log.warning("%s: %s", name, warning)
+    if plan.stuck.oldest:
+        log.warning("%s: %s", name, stuck_line(plan.stuck))
     if plan.failed:
         log.error("%s: could not be listed, so nothing was deleted there: %s", name, plan.error)
     elif plan.error:
@@ -217,8 +248,8 @@ def trouble(plan: Plan) -> None:
         log.error("%s: refused, nothing is deleted there: %s", name, refusal)
     bad = [entry for entry in plan.selected if entry.outcome in (Outcome.FAILED, Outcome.UNKNOWN)]
     for entry in [*bad, *plan.overdue][:LINES]:
-        what = f"{entry.item.what} {harmless(entry.item.id)} ({harmless(entry.item.title or 'no title')})"
+        what = f"{entry.item.what} {_short(entry.item.id)} ({_short(entry.item.title or 'no title')})"
         said = f"{entry.outcome}: {entry.error}" if entry.outcome else f"kept: {entry.decision.reason}"
-        log.error("%s: %s: %s", name, what, said)
+        log.error("%s: %s: %s", name, what, _short(said))
     if len(bad) + len(plan.overdue) > LINES:
         log.error("%s: and %d more like these; --format json shows all", name, len(bad) + len(plan.overdue) - LINES)

@@ -13,6 +13,7 @@ a dry run exists.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,6 @@ class Provider(ABC):
         """The item's files, for an archive. Raises ProviderError if they cannot all be had."""
         raise ProviderError(f"the files of {item.what} cannot be fetched")
 
-
     def restore(self, saved: Mapping[str, Any], permit: Permit) -> Restored:
         """Creates an archived item anew from the vendor's object. Raises ProviderError where that cannot be."""
         raise ProviderError("the vendor has no call that brings this back")
@@ -128,8 +128,8 @@ def count_of(body: Mapping[str, Any], name: str) -> int:
 
 def whole(value: object) -> int | None:
     """A whole number, also written as digits; None for anything else (true is no number)."""
-    if isinstance(value, str) and value.strip().lstrip("-").isascii() and value.strip().lstrip("-").isdigit():
-        return int(value) if len(value) < 20 else None
+    if isinstance(value, str):
+        return int(value) if len(value) < 20 and re.fullmatch(r"\s*-?[0-9]+\s*", value) else None
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
@@ -154,7 +154,7 @@ def instant(value: object, zone: tzinfo | None = None) -> datetime | None:
         when = datetime.fromisoformat(value.strip())
         if when.tzinfo is None:
             when = when.replace(tzinfo=zone) if zone else when
-        return when.astimezone(UTC) if when.tzinfo else None
+        return when.astimezone(UTC) if when.tzinfo and when.timestamp() >= EARLIEST else None
     except (ValueError, OverflowError):
         return None
 
@@ -163,6 +163,6 @@ def milliseconds(value: object) -> datetime | None:
     """Unix milliseconds, as a number or as text with decimals. In UTC; None for what cannot be read."""
     try:
         number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return datetime.fromtimestamp(number / 1000, UTC) if EARLIEST <= number / 1000 <= LATEST else None

@@ -1,7 +1,8 @@
 """Vobiz: live conference rooms that should have ended, and call recordings.
 
-Sources: https://www.vobiz.ai/docs/conference/retrieve-all-conferences, .../retrieve-conference,
-.../hang-up-conference, https://www.vobiz.ai/docs/recording/list-all-recordings, .../recording-object.
+Sources, all below https://www.vobiz.ai/docs/: conference/retrieve-all-conferences, conference/retrieve-conference,
+conference/hang-up-conference, conference/conference-object, conference/members, recording/list-all-recordings,
+recording/retrieve-recording, recording/recording-object, errors. Docstrings name them without their beginning.
 """
 
 from __future__ import annotations
@@ -9,25 +10,26 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, tzinfo
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
-from typing import Annotated, Any
-from urllib.parse import urlsplit
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from ..cutoff import parse_instant
-from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
-from ..http import Http, Permit, Stop, path, segment
+from ..errors import AccessRefused, ConfigError, HttpError, Problem, ProviderError, Unsendable
+from ..http import Http, Permit, Stop, path
 from ..items import Item, Kind, Live, Media, Outcome, Result, State
-from ..paging import Page, by_offset
+from ..paging import Page, Row, by_offset
 from ..redact import harmless
 from ..selection import LiveRule, Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Span, Table, When
 from .base import Provider, Source, count_of, instant, milliseconds, rows_of, text, whole
 
 PAGE = 100
+"""The most recordings on one page (recording/list-all-recordings)."""
 SHOWN = 5
+"""So many rooms without details are named in a warning; the formats for machines have them all."""
 GATEWAY = "Not Found"
 """The gateway's 404 for a path that does not exist; never that of a missing room or recording."""
 _RECORDING_ID = re.compile(r"[A-Za-z0-9_-]+")
@@ -35,18 +37,33 @@ EMPTY_LIST = (
     "Vobiz lists no live room, which it also does while rooms are live: this is inconclusive. "
     "Name your rooms in rooms or rooms_file, so that they are looked up one by one"
 )
-NO_DETAILS = "Vobiz gives no usable details of this room"
+LONGEST = timedelta(days=3660)
+"""No room is believed to have been running for longer."""
+SLACK = timedelta(seconds=60)
+"""So much longer than the room is running may a member have been in it: whole seconds, read one after the other."""
+UNFINISHED = timedelta(days=1)
+"""For so long after it was added, a recording without an end is taken for one that is still being made."""
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class RegisteredRoom(Table, frozen=True, kw_only=True):
-    """A room that the operator opened, and when it should end."""
+    """A room that the operator knows of, and when it should end, if that is fixed.
+
+    A time without an offset is in the config's time zone; a date alone means the end of that day.
+    """
 
     name: str
     ends_at: Annotated[str | None, When] = None
 
 
-class LiveRoomRule(RuleSettings, frozen=True, kw_only=True):
-    """A rule for live rooms. ``older_than`` is a grace: so long past the end that the room should have had."""
+class LiveRoomRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule for live rooms. ``older_than`` is a grace: so long past the end that the room should have had.
+
+    ``rooms`` and ``rooms_file`` are the operator's own registry, which the vendor advises to keep, because its
+    list misses live rooms (conference/retrieve-all-conferences).
+    """
+
+    says_when: ClassVar[bool] = True
 
     max_duration: Annotated[timedelta | None, Span] = None
     abandoned_after: Annotated[timedelta | None, Span] = None
@@ -57,6 +74,7 @@ class LiveRoomRule(RuleSettings, frozen=True, kw_only=True):
     end_without_details: bool = False
 
     def problems(self) -> Iterator[tuple[str, str]]:
+        yield from super().problems()
         if not (self.max_duration or self.abandoned_after or self.rooms or self.rooms_file):
             yield "", "say when a room should have ended: max_duration, abandoned_after, rooms or rooms_file"
 
@@ -68,56 +86,89 @@ class LiveRoomRule(RuleSettings, frozen=True, kw_only=True):
                 yield "rooms_file", str(error)
 
     def live(self, zone: tzinfo) -> LiveRule:
-        """The rule for the core. Where a name stands twice, the later end counts. Raises ValueError."""
+        """The rule for the core. Where a name stands twice, the later end counts, because doubt keeps.
+
+        Raises ConfigError if ``rooms_file`` cannot be read.
+        """
         scheduled: dict[str, datetime | None] = {}
-        listed = [(room.name, room.ends_at) for room in self.rooms]
-        listed += _from_file(Path(self.rooms_file).expanduser()) if self.rooms_file else []
-        for name, written in listed:
-            end = parse_instant(written, zone) if written else None
-            known = scheduled.get(name)
-            scheduled[name] = max(known, end) if known and end else end or known
+        for name, written in self._registered():
+            ends = (scheduled.get(name), _end(written, zone) if written else None)
+            scheduled[name] = max((end for end in ends if end), default=None)
         return LiveRule(self.max_duration, self.abandoned_after, self.max_members, scheduled, self.end_without_details)
+
+    def _registered(self) -> list[tuple[str, str | None]]:
+        listed = [(room.name, room.ends_at) for room in self.rooms]
+        try:
+            return listed + (_from_file(Path(self.rooms_file).expanduser()) if self.rooms_file else [])
+        except ValueError as error:
+            raise ConfigError([Problem("rooms_file", str(error))]) from None
+
+
+def _end(written: str, zone: tzinfo) -> datetime:
+    """The instant from which on a scheduled end has passed for certain, in UTC: of several readings the latest.
+
+    A date alone ends with its day; a time that the clock of ``zone`` shows twice ends with the second.
+    """
+    try:
+        when = datetime.fromisoformat(written.strip())
+        if _is_date(written.strip()):
+            when = datetime.combine(when.date() + timedelta(days=1), time())
+        readings = [when] if when.tzinfo else [when.replace(tzinfo=zone, fold=fold) for fold in (0, 1)]
+        return max(reading.astimezone(UTC) for reading in readings)
+    except (OverflowError, ValueError):
+        return NEVER
+
+
+def _is_date(written: str) -> bool:
+    try:
+        date.fromisoformat(written)
+    except ValueError:
+        return False
+    return True
 
 
 def _from_file(file: Path) -> list[tuple[str, str | None]]:
     """Names and ends of a CSV file with the header name,ends_at. Raises ValueError, naming the line."""
+    rows: list[tuple[int, list[str]]] = []
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines, strict=True)
+            rows += [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise ValueError(f"{file}, line {reader.line_num}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
-    rows = csv.reader(lines)
-    header = [name.strip().lower() for name in next(rows, [])]
-    if header != ["name", "ends_at"]:
+    if not rows or [name.strip().lower() for name in rows[0][1]] != ["name", "ends_at"]:
         raise ValueError(f"{file}, line 1: expected the header name,ends_at")
-    rooms: list[tuple[str, str | None]] = []
-    for row in rows:
-        if not row:
-            continue
-        if len(row) != 2 or not row[0]:
-            raise ValueError(f"{file}, line {rows.line_num}: expected a name and an end, separated by a comma")
-        written = row[1].strip() or None
-        try:
-            rooms.append((row[0], When.parse(written) if written else None))
-        except ValueError as error:
-            raise ValueError(f"{file}, line {rows.line_num}: {error}") from None
-    return rooms
+    return [_room_of(row, f"{file}, line {number}") for number, row in rows[1:] if row]
 
 
-class RecordingRule(RuleSettings, frozen=True, kw_only=True):
+def _room_of(row: list[str], where: str) -> tuple[str, str | None]:
+    """A line's name, exactly as it is written, and its end."""
+    if len(row) != 2 or not row[0]:
+        raise ValueError(f"{where}: expected a name and an end, separated by a comma")
+    written = row[1].strip()
+    try:
+        return row[0], When.parse(written) if written else None
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
+class RecordingRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rule for recordings; ``title`` is a glob over the room's name, or over "FROM to TO"."""
 
 
 class VobizSettings(AccountSettings, frozen=True, kw_only=True):
-    """A Vobiz account. No request rate is documented."""
+    """A Vobiz account. The vendor documents no request rate; ten a second is our own choice."""
 
     url: str = "https://api.vobiz.ai"
-    auth_id: str
+    auth_id: Annotated[str, Meta(pattern="^[!-~]+$")]
     auth_token: Annotated[Secret, Secret]
     rate: Annotated[Pace, Rate] = Pace(10, 1)
 
 
 class _Auth:
-    """Two headers with every request; they do not expire (https://www.vobiz.ai/docs/errors)."""
+    """Headers with every request. No expiry of them is documented, so a 401 is final (errors)."""
 
     def __init__(self, settings: VobizSettings) -> None:
         self._settings = settings
@@ -131,13 +182,15 @@ class _Auth:
 
 
 class Vobiz(Provider):
-    """One Vobiz account."""
+    """One Vobiz account. Paths end with a slash, and their case matters: a wrong one is answered with 401 (errors)."""
 
     name = "vobiz"
-    title = "Vobiz"
+    title = "Vobiz (live conference rooms, call recordings)"
     settings_type = VobizSettings
     sources = {
-        "conferences": Source("live rooms that should have ended; ending one disconnects people", LiveRoomRule, True),
+        "conferences": Source(
+            "live rooms that should have ended; ending one disconnects people", LiveRoomRule, recheck=True
+        ),
         "recordings": Source("call recordings", RecordingRule, media=True),
     }
 
@@ -154,47 +207,66 @@ class Vobiz(Provider):
         if what == "conferences":
             yield from self._rooms(rules)
         else:
-            for row in by_offset(self._page, lambda row: repr(row.get("recording_id"))):
-                yield recording(row)
+            for row in by_offset(self._page, _key):
+                yield recording(row, self.clock())
 
     def _rooms(self, rules: Sequence[Rule]) -> Iterator[Item]:
-        """Listed rooms and those that the rules register, each looked up by itself: the list is only a hint."""
+        """Listed rooms and those that the rules register, each looked up by itself.
+
+        The list is names only, may miss live rooms, and is empty also while rooms are live
+        (conference/retrieve-all-conferences). Its older shape held objects; anything but names is an error.
+        """
         names = self.http.get(self._path("Conference")).json().get("conferences")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ProviderError("the answer has no list of room names under 'conferences'")
         if not names:
             self.warnings.append(EMPTY_LIST)
         registered = [name for rule in rules if rule.live for name in rule.live.scheduled]
-        undecided = []
+        silent = []
         for name in dict.fromkeys([*names, *registered]):
             room = self._room_or_unsendable(name)
             if room is not None:
+                silent += [name] if room.doubt and not room.unsendable else []
                 yield room
-                undecided += [harmless(name)] if room.live and room.live.run_time is None else []
-        if undecided:
-            shown = ", ".join(map(repr, undecided[:SHOWN])) + (", …" if len(undecided) > SHOWN else "")
-            self.warnings.append(f"of {len(undecided)} live rooms no usable details are given; undecided: {shown}")
+        if silent:
+            self.warnings.append(_silence(silent))
 
     def _room_or_unsendable(self, name: str) -> Item | None:
         try:
-            segment(name)
+            return self._room(name)
         except Unsendable as error:
             return _room(name, Live(), None, str(error), {}, unsendable=True)
-        return self._room(name)
 
     def _room(self, name: str) -> Item | None:
-        """A live room; None if there is none of this name now. Raises ProviderError."""
+        """A live room; None if there is none of this name now. Raises ProviderError.
+
+        It began its run time before now; the vendor gives no time of its own (conference/conference-object).
+        """
+        row = self._read("Conference", name)
+        if row is None:
+            return None
+        live, doubt = details(row, name)
+        return _room(name, live, None if live.run_time is None else self.clock() - live.run_time, doubt, row)
+
+    def _read(self, *where: str) -> dict[str, Any] | None:
+        """One thing as the vendor describes it; None for its own 404. Raises ProviderError.
+
+        Its own 404 has a body (conference/retrieve-conference, recording/retrieve-recording). Without one, it may
+        come from anything on the way, and nobody knows whether the thing is there.
+        """
         try:
-            row = self.http.get(self._path("Conference", name)).json()
+            return self.http.get(self._path(*where)).json()
         except HttpError as error:
             _gone_or_raise(error)
+            if not error.body:
+                raise
             return None
-        live = details(row, name)
-        began = self.clock() - live.run_time if live.run_time is not None else None
-        return _room(name, live, began, NO_DETAILS if began is None else None, row)
 
     def _page(self, offset: int) -> Page:
-        """One page of recordings. ``meta.next`` lacks part of its path and is never followed."""
+        """One page of recordings (recording/list-all-recordings). Raises ProviderError for any other shape.
+
+        ``meta.next`` lacks the ``/api`` of its path, so it is never followed; null, it ends the list.
+        """
         body = self.http.get(self._path("Recording"), [("limit", str(PAGE)), ("offset", str(offset))]).json()
         meta = body.get("meta")
         if not isinstance(meta, dict):
@@ -205,50 +277,78 @@ class Vobiz(Provider):
     # One item ---------------------------------------------------------------------------------
 
     def look(self, item: Item) -> Item | None:
+        """The item as it is now; None for the vendor's own 404. Raises ProviderError for anything else.
+
+        A recording comes flat, or wrapped in a list (recording/retrieve-recording).
+        """
         if item.what == "conferences":
             return self._room(item.id)
-        try:
-            row = self.http.get(self._path("Recording", _recording_id(item.id))).json()
-        except HttpError as error:
-            _gone_or_raise(error)
+        row = self._read("Recording", _recording_id(item.id))
+        if row is None:
             return None
         found = row if "recording_id" in row else next(iter(rows_of(row, "objects")), {})
         if found.get("recording_id") != item.id:
             raise ProviderError(f"the server answered with something else than recording {item.id}")
-        return recording(found)
+        return recording(found, self.clock())
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
+        """Hangs up rooms by name and deletes recordings by id, one request each: 204 is done, the vendor's 404 is gone.
+
+        The vendor's calls for all rooms and for many recordings are never used: a name or id that would lead
+        there is not sent. Raises HttpError, Ambiguous, Unsendable.
+        """
         return [self._delete(item, permit) for item in items]
 
     def _delete(self, item: Item, permit: Permit) -> Result:
-        """Hangs up one room or deletes one recording, by its name or id; both are refused if empty or dotted."""
         room = item.what == "conferences"
-        where = self._path("Conference", item.id) if room else self._path("Recording", _recording_id(item.id))
+        where = ("Conference", item.id) if room else ("Recording", _recording_id(item.id))
         try:
-            self.http.delete(where, permit, ok=(204,))
+            self.http.delete(self._path(*where), permit, ok={204})
         except HttpError as error:
             _gone_or_raise(error)
+            # What a hang-up of an ended room is answered with is not documented: a 404 that says nothing is checked.
+            if not error.body and self.look(item) is not None:
+                raise
             return Result(Outcome.GONE)
         return Result(Outcome.DELETED)
 
     def fetch(self, item: Item) -> Iterator[Media]:
-        """The recording's file. The account's headers are sent to the account's own host only."""
+        """The recording's one file, from its ``recording_url``, which may be temporary (recording/recording-object).
+
+        The account's headers go along to the account's own host only. Raises ProviderError.
+        """
         url = text(item.raw.get("recording_url"))
         if url is None:
             raise ProviderError(f"the recording {item.id} has no recording_url")
-        yield Media(urlsplit(url).path.rpartition("/")[2] or item.id, self.http.download(url))
+        yield Media(f"{item.id}.{text(item.raw.get('recording_format')) or 'mp3'}", self._download(url))
+
+    @contextmanager
+    def _download(self, url: str) -> Iterator[Iterator[bytes]]:
+        """A file's chunks. A refusal concerns this file alone: its address may have run out."""
+        try:
+            with self.http.download(url) as chunks:
+                yield chunks
+        except AccessRefused as error:
+            raise HttpError(f"its file cannot be had: {error}", error.status, error.body) from None
+
+
+def _silence(names: Sequence[str]) -> str:
+    shown = ", ".join(f'"{harmless(name)}"' for name in names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+    rooms = "1 live room" if len(names) == 1 else f"{len(names)} live rooms"
+    return f"Vobiz gives no usable details of {rooms}, which nothing but a scheduled end can end: {shown}"
 
 
 def _gone_or_raise(error: HttpError) -> None:
-    """Returns for the vendor's own 404; the gateway's, and any other refusal, is raised."""
+    """Returns for any 404 but the gateway's, which means that the address is wrong (conference/members)."""
     if error.status != 404:
         raise error
     if error.body.get("message") == GATEWAY and "error" not in error.body:
-        raise AccessRefused("the server does not know this address; check the account's url and auth_id", 404)
+        why = "the server does not know this address; check the account's url and auth_id"
+        raise AccessRefused(why, error.status, error.body)
 
 
 def _asked_pause(error: HttpError) -> float | None:
-    """``details.retryAfter`` of the error object, in seconds."""
+    """``details.retryAfter`` of the error object (errors), taken for seconds; None if there is none."""
     inner = error.body.get("error")
     stated = inner.get("details") if isinstance(inner, dict) else None
     seconds = whole(stated.get("retryAfter")) if isinstance(stated, dict) else None
@@ -262,21 +362,32 @@ def _recording_id(ident: str) -> str:
     return ident
 
 
-def details(row: Mapping[str, Any], name: str) -> Live:
-    """How long a room and its youngest member have been there (seconds, as text); empty where anything is odd.
+def details(row: Mapping[str, Any], name: str) -> tuple[Live, str | None]:
+    """How long a room and its youngest member have been there, or else, in words, why nobody can tell.
 
-    A live room may answer ``{"error": "failed"}`` with status 200.
+    ``conference_run_time``, ``conference_member_count`` and ``join_time`` are numbers as text, the times lengths in
+    seconds (conference/conference-object). A live room may also answer 200 with ``{"error": "failed"}``
+    (conference/retrieve-conference), and does so at present whenever it has members (conference/members).
     """
-    run_time, count = whole(row.get("conference_run_time")), whole(row.get("conference_member_count"))
-    members = row.get("members")
-    if "error" in row or row.get("conference_name") != name or run_time is None or run_time < 0:
-        return Live()
-    if count is None or not isinstance(members, list) or len(members) != count:
-        return Live()
-    joined = [whole(member.get("join_time")) if isinstance(member, dict) else None for member in members]
-    known = [seconds for seconds in joined if seconds is not None and seconds >= 0]
-    youngest = timedelta(seconds=min(known)) if known and len(known) == len(joined) else None
-    return Live(timedelta(seconds=run_time), count, youngest)
+    run_time, members = _seconds(row.get("conference_run_time")), row.get("members")
+    if "error" in row:
+        return Live(), f"Vobiz gives no details of it (error: {row['error']!r})"
+    if row.get("conference_name") != name:
+        return Live(), f"Vobiz answers with the details of another room ({row.get('conference_name')!r})"
+    if run_time is None:
+        return Live(), f"its conference_run_time cannot be read ({row.get('conference_run_time')!r})"
+    if not isinstance(members, list) or whole(row.get("conference_member_count")) != len(members):
+        return Live(), f"its members are not the {row.get('conference_member_count')!r} of conference_member_count"
+    joined = [_seconds(member.get("join_time")) if isinstance(member, dict) else None for member in members]
+    known = [age for age in joined if age is not None and age <= run_time + SLACK]
+    if len(known) < len(members):
+        return Live(), "the join_time of its members cannot be read, or is longer than the room is running"
+    return Live(run_time, len(members), min(known, default=None)), None
+
+
+def _seconds(value: object) -> timedelta | None:
+    number = whole(value)
+    return timedelta(seconds=number) if number is not None and 0 <= number <= LONGEST.total_seconds() else None
 
 
 def _room(
@@ -302,26 +413,55 @@ def _room(
     )
 
 
-def recording(row: Mapping[str, Any]) -> Item:
-    """A recording as an ``Item``; it ended at ``recording_end_ms``, else when it was added."""
+def _key(row: Row) -> str:
     ident = row.get("recording_id")
-    added, ended = instant(row.get("add_time")), row.get("recording_end_ms")
-    end, doubt = (milliseconds(ended), "recording_end_ms") if ended is not None else (added, "add_time")
-    if added is None:
-        end, doubt = None, "add_time"
+    return ident if isinstance(ident, str) and ident else repr(row)
+
+
+def recording(row: Mapping[str, Any], now: datetime) -> Item:
+    """A recording (recording/recording-object) as an ``Item``. What cannot be read is in doubt.
+
+    ``conference_name`` is null or empty for ordinary calls. ``now`` (aware UTC) tells which may be unfinished.
+    """
+    ident, added = row.get("recording_id"), _moment(row.get("add_time"))
+    end, doubt = _ended(row, added)
+    unfinished = row.get("recording_end_ms") is None and added is not None and now - added < UNFINISHED
+    if unfinished:
+        doubt = "it has no recording_end_ms and was added less than a day ago, so it may still be recorded"
     return Item(
         what="recordings",
         id=ident if isinstance(ident, str) else "",
         kind=Kind.RECORDING,
-        state=State.OVER,
+        state=State.UNFINISHED if unfinished else State.OVER,
         title=text(row.get("conference_name")) or _between(row),
         started_at=milliseconds(row.get("recording_start_ms")),
         ended_at=end,
         created_at=added,
-        doubt=f"its {doubt} cannot be read ({row.get(doubt)!r})" if end is None else None,
-        undeletable=None if isinstance(ident, str) and ident else "it has no id",
+        doubt=doubt,
+        undeletable=None if isinstance(ident, str) and ident else f"its id is not text ({ident!r})",
         raw=row,
     )
+
+
+def _ended(row: Mapping[str, Any], added: datetime | None) -> tuple[datetime | None, str | None]:
+    """The end, and what is in doubt: ``recording_end_ms``, else ``add_time``, without which no end is believed.
+
+    The milliseconds are text with decimals, or null (recording/recording-object).
+    """
+    if added is None:
+        return None, f"its add_time cannot be read ({row.get('add_time')!r})"
+    stated = row.get("recording_end_ms")
+    if stated is None:
+        return added, None
+    end, start = milliseconds(stated), milliseconds(row.get("recording_start_ms"))
+    if end is None:
+        return None, f"its recording_end_ms cannot be read ({stated!r})"
+    return (None, "it ends before it begins") if start and end < start else (end, None)
+
+
+def _moment(value: object) -> datetime | None:
+    """A date and time with an offset; not a bare number, which ``add_time`` never is."""
+    return instant(value) if whole(value) is None else None
 
 
 def _between(row: Mapping[str, Any]) -> str | None:

@@ -103,9 +103,9 @@ class Emulator:
     """A vendor's server in memory. A subclass holds the state and implements ``handle``.
 
     ``disasters`` names what a careless client brought about. ``doomed`` are the ids, by source, that the
-    account's sample rules must delete from a filled backlog. ``interfere`` holds hooks that tests install: each is asked before the emulator and may answer in
-    its place. ``after`` hooks may replace the answer after the emulator has acted on the request,
-    which is how a lost acknowledgement is made.
+    account's sample rules must delete from a filled backlog. ``interfere`` holds hooks that tests install:
+    each is asked before the emulator and may answer in its place. ``after`` hooks may replace the answer after
+    the emulator has acted on the request, which is how a lost acknowledgement is made.
     """
 
     def __init__(self, clock: Clock = utc_clock) -> None:

@@ -1,16 +1,20 @@
 """An emulated TrueConf Server: API v3.x and v4 from one state, written from the fact sheet.
 
 State is kept in the shape of v3 and rendered for v4. Odd habits that the sheet calls real are on: an expired
-token is 403 ``accessTokenInvalid`` on v3 and 401 on v4, DELETE answers 200 with an id or 204 with nothing, a
-page is smaller than asked for, ``stopped`` includes what has not begun.
+token is 403 ``accessTokenInvalid`` on v3 and 401 on v4 (sheet 2.4), DELETE answers 200 with an id on v3 and 204
+with nothing on v4 (sheet 8), v4 writes start times as digits or ISO-8601 text (sheet 3.1), a page is smaller than
+asked for, ``stopped`` includes what has not begun.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
-import secrets
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from http import HTTPStatus
 from typing import Any
 
 from .server import Clock, Emulator, Request, Response, utc_clock
@@ -22,6 +26,7 @@ SCOPE = "conferences conferences:read conferences:write"
 V4_TYPES = {-1: "none", 0: "week", 1: "once"}
 V4_MODES = {0: "PxP", 1: "OxP", 3: "S|L"}
 ROOM = {"type": -1}
+USERS_CLIENT = "trueconf_server_users"
 
 
 class TrueConf(Emulator):
@@ -29,10 +34,15 @@ class TrueConf(Emulator):
 
     ``api``: the version that exists; the other is an unknown route. ``page_cap``: the largest page.
     ``first_page``: v4's, 0 or 1 (not documented). ``ignore_filters``: tag, state and owner do nothing.
-    ``next_page``: v3 lists carry ``next_page_id``. ``delete_status``: 200 with the id, or 204 with nothing.
-    ``delete_running``: whether a running conference can be deleted (not documented). ``v4_times``: how v4
-    writes start times, ``digits`` or ``iso``. ``scope``: what the token may do. ``missing_route_body``:
-    what an unknown route answers.
+    ``v4_tag``: v4 honours ``tag`` too (not documented). ``next_page``: v3 lists carry ``next_page_id``.
+    ``bare_list``: v4 lists are a list alone. ``count_shift``: added to the total; None leaves the total out.
+    ``broken_pages``: page number, from 1, to ``lost`` (empty), ``short`` (half of it) or ``repeated`` (the one
+    before). ``repeated``: ids of the first page that the next one shows again; they count once.
+    ``delete_status``: 200 with the id, 204 with nothing, None: by version. ``delete_running``: whether a running
+    conference can be deleted (not documented). ``v4_times``: how v4 writes start times, ``digits``, ``iso`` or
+    ``mixed``. ``v4_end_time``: v4 schedules carry ``end_time``. ``scope``: what the token may do.
+    ``token_error``: a refused sign-in in the shape ``oauth`` or ``reason``. ``say_expiry``: the sign-in says
+    ``expires_in``. ``missing_route_body``: what an unknown route answers. ``users``: names and passwords.
     """
 
     def __init__(
@@ -43,11 +53,18 @@ class TrueConf(Emulator):
         page_cap: int = 8,
         first_page: int = 1,
         ignore_filters: bool = False,
+        v4_tag: bool = False,
         next_page: bool = False,
-        delete_status: int = 200,
+        bare_list: bool = False,
+        count_shift: int | None = 0,
+        broken_pages: Mapping[int, str] | None = None,
+        delete_status: int | None = None,
         delete_running: bool = True,
-        v4_times: str = "digits",
+        v4_times: str = "mixed",
+        v4_end_time: bool = False,
         scope: str = SCOPE,
+        token_error: str = "oauth",  # noqa: S107  # a shape, no secret
+        say_expiry: bool = True,
         token_life: timedelta = timedelta(days=7),
         missing_route_body: Any = None,
     ) -> None:
@@ -56,11 +73,19 @@ class TrueConf(Emulator):
         self.page_cap = page_cap
         self.first_page = first_page
         self.ignore_filters = ignore_filters
+        self.v4_tag = v4_tag
         self.next_page = next_page
+        self.bare_list = bare_list
+        self.count_shift = count_shift
+        self.broken_pages = dict(broken_pages or {})
+        self.repeated: set[str] = set()
         self.delete_status = delete_status
         self.delete_running = delete_running
         self.v4_times = v4_times
+        self.v4_end_time = v4_end_time
         self.scope = scope
+        self.token_error = token_error
+        self.say_expiry = say_expiry
         self.token_life = token_life
         self.missing_route_body = missing_route_body
         self.client_id = "cleanup-app"
@@ -68,6 +93,7 @@ class TrueConf(Emulator):
         self.secret_key = "sandbox-trueconf-secret-key"  # noqa: S105  # invented; it opens nothing
         self.users: dict[str, str] = {}
         self.tokens: dict[str, tuple[datetime, str | None]] = {}
+        self._numbers = itertools.count(1)
         self.conferences: dict[str, dict[str, Any]] = {}
 
     # State ------------------------------------------------------------------------------------
@@ -127,108 +153,158 @@ class TrueConf(Emulator):
 
     # Requests ---------------------------------------------------------------------------------
 
+    @property
+    def v4(self) -> bool:
+        """Whether this server speaks v4."""
+        return self.api.startswith("v4")
+
     def handle(self, request: Request) -> Response:
-        parts = [part for part in request.segments if part]
-        v4 = self.api.startswith("v4")
-        if request.method == "POST" and parts == (
-            ["api", self.api, "oauth2", "token"] if v4 else ["oauth2", "v1", "token"]
-        ):
-            return self._token(request)
-        if parts[:1] != ["api"] or len(parts) < 3 or not self._serves(parts[1]) or parts[2] != "conferences":
+        parts = list(request.segments)
+        if parts == (["api", self.api, "oauth2", "token"] if self.v4 else ["oauth2", "v1", "token"]):
+            return self._token(request) if request.method == "POST" else self._no_route()
+        known = len(parts) > 2 and parts[0] == "api" and self._serves(parts[1]) and parts[2] == "conferences"
+        if not known or "" in parts:
             return self._no_route()
-        if refusal := self._refusal(request, v4):
+        token = request.bearer or request.arg("access_token") or ""
+        if refusal := self._refusal(token, request.method):
             return refusal
-        user = self.tokens.get(request.bearer or "", (None, None))[1]
-        if len(parts) == 3:
-            return self._collection(request, v4, user)
-        return self._single(request, parts[3], parts[4:], v4)
+        user = self.tokens[token][1] if token in self.tokens else None
+        return self._collection(request, user) if len(parts) == 3 else self._single(request.method, parts[3:], user)
 
     def _serves(self, version: str) -> bool:
         """Older numbers of the same major version work too (sheet 3.1)."""
-        return version == self.api or (self.api.startswith("v3") and version.startswith("v3"))
+        return version == self.api or (not self.v4 and re.fullmatch(r"v3\.\d+", version) is not None)
 
     def _no_route(self) -> Response:
-        if self.missing_route_body is not None or not self.api.startswith("v4"):
+        if self.missing_route_body is not None or not self.v4:
             return Response(404, self.missing_route_body)
-        return Response(404, {"error": {"code": 404, "errors": [{"reason": "routeNotFound"}]}, "trace_id": "t-1"})
+        return Response(404, {**_error(404, "routeNotFound").body, "trace_id": "5f0c-0001"})
 
     def _token(self, request: Request) -> Response:
-        fields = request.json() if "json" in (request.headers.get("Content-Type") or "") else request.form()
+        """Sheet 2.1: v3 takes JSON and forms, v4 was only ever seen to take JSON."""
+        kind = request.headers.get("Content-Type") or ""
+        if "json" not in kind and (self.v4 or "x-www-form-urlencoded" not in kind):
+            return Response(400, {"error": "invalid_request", "error_description": "The content type is not known"})
+        fields = request.json() if "json" in kind else request.form()
         fields = fields if isinstance(fields, dict) else {}
-        kind, user = fields.get("grant_type"), fields.get("username")
-        if kind == "client_credentials":
-            good = (fields.get("client_id"), fields.get("client_secret")) == (self.client_id, self.client_secret)
-        else:
-            good = kind == "password" and bool(fields.get("client_id")) and user in self.users
-            good = good and self.users[str(user)] == fields.get("password")
-        if not good:
-            return Response(401, {"error": "invalid_client", "error_description": "Client authentication failed"})
-        token = secrets.token_hex(20)
-        self.tokens[token] = (self.clock() + self.token_life, None if kind == "client_credentials" else str(user))
-        life = round(self.token_life.total_seconds())
-        return Response(200, {"access_token": token, "expires_in": life, "token_type": "Bearer", "scope": self.scope})
+        grant = fields.get("grant_type")
+        if grant not in ("client_credentials", "password"):
+            return Response(400, {"error": "unsupported_grant_type", "error_description": "The grant is not known"})
+        if not (self._is_application(fields) if grant == "client_credentials" else self._is_user(fields)):
+            return self._no_token()
+        return self._new_token(None if grant == "client_credentials" else str(fields["username"]))
 
-    def _refusal(self, request: Request, v4: bool) -> Response | None:
-        token = request.bearer or request.arg("access_token") or ""
+    def _is_application(self, fields: Mapping[str, Any]) -> bool:
+        return (fields.get("client_id"), fields.get("client_secret")) == (self.client_id, self.client_secret)
+
+    def _is_user(self, fields: Mapping[str, Any]) -> bool:
+        known = fields.get("client_id") in (self.client_id, USERS_CLIENT)
+        return known and self.users.get(str(fields.get("username")), object()) == fields.get("password")
+
+    def _no_token(self) -> Response:
+        if self.token_error == "reason":  # noqa: S105  # a shape, no secret
+            return Response(401, {"reason": "InvalidCredentials"})
+        return Response(401, {"error": "invalid_client", "error_description": "Client authentication failed"})
+
+    def _new_token(self, user: str | None) -> Response:
+        token = hashlib.sha256(f"trueconf token {next(self._numbers)}".encode()).hexdigest()[:40]
+        self.tokens[token] = (self.clock() + self.token_life, user)
+        life = {"expires_in": round(self.token_life.total_seconds())} if self.say_expiry else {}
+        return Response(200, {"access_token": token, **life, "token_type": "Bearer", "scope": self.scope})
+
+    def _refusal(self, token: str, method: str) -> Response | None:
+        """Sheet 2.3 and 2.4; the secret key of the control panel may do everything, always."""
         if token == self.secret_key:
             return None
         if token not in self.tokens or self.tokens[token][0] <= self.clock():
-            return _error(401, "accessTokenInvalid") if v4 else _error(403, "accessTokenInvalid")
-        needed = "conferences:read" if request.method == "GET" else "conferences:write"
-        if not {needed, "conferences"} & set(self.scope.split()):
-            return Response(403, {"error": {"code": 403, "message": "Forbidden", "errors": [{"reason": "forbidden"}]}})
-        return None
+            return _error(401) if self.v4 else _error(403, "accessTokenInvalid", "The access token is invalid.")
+        needed = "conferences:read" if method == "GET" else "conferences:write"
+        return None if {needed, "conferences"} & set(self.scope.split()) else _error(403, "forbidden")
 
-    def _collection(self, request: Request, v4: bool, user: str | None) -> Response:
+    def _collection(self, request: Request, user: str | None) -> Response:
         if request.method == "POST":
-            return self._create(request, v4)
+            return self._create(request, self.v4)
         if request.method != "GET":
             return self._no_route()
         rows = [row for row in self.conferences.values() if self._visible(row, user) and self._matches(row, request)]
         size = max(1, min(request.number("page_size", 200), self.page_cap))
-        number = request.number("page", self.first_page) - self.first_page if v4 else request.number("page_id", 1) - 1
-        shown = rows[number * size : (number + 1) * size] if number >= 0 else []
-        body: dict[str, Any] = {"conferences": [self.rendered(row, v4) for row in shown]}
-        body["results" if v4 else "cnt"] = len(rows)
-        if self.next_page and not v4:
-            body["next_page_id"] = number + 2 if (number + 1) * size < len(rows) else -1
+        first = self.first_page if self.v4 else 1
+        number = request.number("page" if self.v4 else "page_id", first) - first + 1
+        shown = [self.rendered(row, self.v4) for row in self._page(rows, number, size)]
+        if self.v4 and self.bare_list:
+            return Response(200, shown)
+        body: dict[str, Any] = {"conferences": shown}
+        if self.count_shift is not None:
+            body["results" if self.v4 else "cnt"] = len(rows) + self.count_shift
+        if self.next_page and not self.v4:
+            body["next_page_id"] = number + 1 if number * size < len(rows) else -1
         return Response(200, body)
+
+    def _page(self, rows: list[dict[str, Any]], number: int, size: int) -> list[dict[str, Any]]:
+        """A page counted from 1; none before it and none after the last."""
+        twice = [row for row in rows[:size] if row.get("id") in [*self.repeated]]
+        rows = rows[:size] + twice + rows[size:]
+        fault = self.broken_pages.get(number)
+        number -= fault == "repeated"
+        shown = rows[(number - 1) * size : number * size] if number > 0 else []
+        return {"lost": [], "short": shown[: len(shown) // 2]}.get(fault or "", shown)
 
     def _visible(self, row: Mapping[str, Any], user: str | None) -> bool:
         """A user's token sees what the user owns or takes part in; a server-wide one sees everything (sheet 2.3)."""
-        invited = [entry.get("id") for entry in row.get("invitations") or []]
-        return user is None or str(row.get("owner")).partition("@")[0] == user or user in invited
+        invited = [entry.get("id") for entry in row.get("invitations") or [] if isinstance(entry, dict)]
+        return user is None or self._owns(row, user) or user in invited
+
+    @staticmethod
+    def _owns(row: Mapping[str, Any], user: str | None) -> bool:
+        return user is None or str(row.get("owner")).partition("@")[0] == user
 
     def _matches(self, row: Mapping[str, Any], request: Request) -> bool:
+        """The filters of sheet 3.2: ``tag`` is v3's, ``owner`` is v4's; an empty ``tag`` asks for nothing."""
         if self.ignore_filters:
             return True
         tag, state, owner = (request.arg(name) for name in ("tag", "state", "owner"))
-        if tag is not None and not self.api.startswith("v4") and tag not in (row.get("tags") or []):
+        tags = row.get("tags")
+        if tag and (self.v4_tag or not self.v4) and not (isinstance(tags, list) and tag in tags):
             return False
-        return state in (None, row.get("state")) and owner in (None, row.get("owner"))
+        return state in (None, row.get("state")) and (not self.v4 or owner in (None, row.get("owner")))
 
-    def _single(self, request: Request, ident: str, rest: list[str], v4: bool) -> Response:
+    def _single(self, method: str, parts: list[str], user: str | None) -> Response:
+        ident, rest = parts[0], parts[1:]
+        if (method, rest) not in (("GET", []), ("DELETE", []), ("POST", ["stop"]), ("POST", ["run"])):
+            return self._no_route()
         row = self.conferences.get(ident)
         if row is None:
             return _error(404, "conferenceNotFound", f"Conference '{ident}' is not found.")
-        if request.method == "GET" and not rest:
-            shown = self.rendered(row, v4)
-            return Response(200, {"conference": shown | ({"sai": "x"} if v4 else {})})
-        if request.method == "POST" and rest in (["stop"], ["run"]):
-            self.disasters.append(f"conference {ident} was told to {rest[0]}")
-            row["state"] = "running" if rest == ["run"] else "stopped"
-            return Response(200, {"state": row["state"]})
-        if request.method == "DELETE" and not rest:
-            return self._delete(ident, row)
-        return self._no_route()
+        if not self._visible(row, user):
+            return _error(403, "forbidden")
+        if method == "GET":
+            return Response(200, {"conference": self.rendered(row, self.v4) | ({"sai": "x"} if self.v4 else {})})
+        if method == "DELETE":
+            return self._delete(ident, row, user)
+        self.disasters.append(f"conference {ident} was told to {rest[0]}")
+        row["state"] = "running" if rest == ["run"] else "stopped"
+        return Response(200, {"state": row["state"]})
 
-    def _delete(self, ident: str, row: Mapping[str, Any]) -> Response:
-        if row.get("state") == "running":
-            self.disasters.append(f"the running conference {ident} was deleted")
-            if not self.delete_running:
-                return _error(400, "conferenceIsRunning")
+    def _delete(self, ident: str, row: Mapping[str, Any], user: str | None) -> Response:
+        """There is no undelete (sheet 1): what should never have gone is gone, and remembered."""
+        self.disasters += [f"conference {ident} was deleted: {wrong}" for wrong in self._wrongs(row, user)]
+        if row.get("state") == "running" and not self.delete_running:
+            return _error(400, "conferenceIsRunning")
         del self.conferences[ident]
-        return Response(self.delete_status, {"id": ident} if self.delete_status == 200 else None)
+        status = self.delete_status or (204 if self.v4 else 200)
+        return Response(status, {"id": ident} if status == 200 else None)
+
+    def _wrongs(self, row: Mapping[str, Any], user: str | None) -> list[str]:
+        schedule = row["schedule"] if isinstance(row.get("schedule"), dict) else {}
+        start = schedule.get("start_time")
+        ahead = type(start) is int and start > self.clock().timestamp()
+        signs = {
+            "it is running": row.get("state") == "running",
+            "it is weekly": schedule.get("type") in (0, "week"),
+            "it has not begun": ahead and schedule.get("type") == 1,
+            "it is somebody else's": not self._owns(row, user),
+        }
+        return [sign for sign, holds in signs.items() if holds]
 
     def _create(self, request: Request, v4: bool) -> Response:
         """POST /conferences (the sheet names the call and the field ``tags``)."""
@@ -248,21 +324,24 @@ class TrueConf(Emulator):
         if not v4:
             return shown
         shown["mode"] = V4_MODES.get(shown.pop("type", 0), "PxP")
-        if isinstance(made := shown.get("created_at"), int):
-            shown["created_at"] = datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if type(made := shown.get("created_at")) is int:
+            shown["created_at"] = _iso(made)
         schedule = shown.get("schedule")
         if isinstance(schedule, dict):
-            shown["schedule"] = self._v4_schedule(schedule)
+            shown["schedule"] = self._v4_schedule(schedule, sum(map(ord, str(shown.get("id")))))
         return shown
 
-    def _v4_schedule(self, schedule: dict[str, Any]) -> dict[str, Any]:
-        kind, start = schedule.get("type"), schedule.get("start_time")
-        if isinstance(kind, int) and not isinstance(kind, bool):
+    def _v4_schedule(self, schedule: dict[str, Any], habit: int) -> dict[str, Any]:
+        """Sheet 3.1; ``habit`` is any number that belongs to the conference: ``mixed`` times go by it."""
+        kind, start, length = (schedule.get(name) for name in ("type", "start_time", "duration"))
+        if type(kind) is int:
             schedule["type"] = V4_TYPES.get(kind, kind)
         schedule.pop("time", None)
-        if isinstance(start, int) and not isinstance(start, bool):
-            iso = self.v4_times == "iso" and start > 0
-            schedule["start_time"] = datetime.fromtimestamp(start, UTC).isoformat() if iso else str(start)
+        if type(start) is int:
+            style = {"digits": 0, "iso": 1}.get(self.v4_times, habit % 3)
+            schedule["start_time"] = (str(start), _iso(start), _iso(start, habit % 27 - 12))[style]
+            if self.v4_end_time and type(length) is int:
+                schedule["end_time"] = str(start + length)
         return schedule
 
     # Backlog ----------------------------------------------------------------------------------
@@ -270,8 +349,12 @@ class TrueConf(Emulator):
     def fill(self) -> None:
         """A backlog with everything that the sheet names; ``doomed`` says what the sample rules must delete."""
         self._fill_due()
+        self.doomed["conferences"] = set(self.conferences)
         self._fill_kept()
+        self._fill_neighbours()
+        self._fill_odd_times()
         self._fill_odd()
+        self.repeated |= {"0048411002"}
 
     def _fill_due(self) -> None:
         self.add_conference("0073310045", topic="Budget review", ended=41 * DAY)
@@ -279,37 +362,56 @@ class TrueConf(Emulator):
         self.add_conference("conf-42", topic="Übergabe ☎ 会議", ended=31 * DAY, type=1)
         self.add_conference("0000001c@host#vcs", topic="A call's id", ended=35 * DAY)
         self.add_conference("a b&c=d", topic="An id with everything", ended=33 * DAY, tags=["delete"])
-        self.add_conference("hostile", topic=HOSTILE, ended=60 * DAY)
-        self.add_conference("offsets", topic="Offsets change nothing", ended=30 * DAY + 4 * HOUR)["schedule"].update(
-            time_offset=-600, special_time_offset=840
-        )
+        self.add_conference("hostile", topic=HOSTILE, ended=60 * DAY, owner="\x1b]0;eve\x07", tags=[HOSTILE])
+        self.add_conference("48411003", topic="Not the held one", ended=50 * DAY)
+        self.add_conference("nameless", topic=None, owner=None, ended=45 * DAY)
+        offsets = self.add_conference("offsets", topic="Offsets change nothing", ended=30 * DAY + 4 * HOUR)
+        offsets["schedule"].update(time_offset=-600, special_time_offset=840)
+        digits = self.add_conference("digits", topic="Digits as text", ended=38 * DAY)["schedule"]
+        digits["start_time"] = str(digits["start_time"])
+        iso = self.add_conference("iso", topic="Text with an offset", ended=30 * DAY + 4 * HOUR)["schedule"]
+        iso["start_time"] = _iso(iso["start_time"], 11)
+        plain = self.add_conference("old_version", topic="Of an old version", ended=700 * DAY)
+        for name in ("created_at", "access", "invitations"):
+            del plain[name]
         self.add_room("room_tagged", topic="Project room", created=200 * DAY, tags=["cleanup"])
-        self.doomed["conferences"] = set(self.conferences)
 
     def _fill_kept(self) -> None:
-        self.add_conference("73310045", topic="Not the one with zeros", ended=2 * DAY)
         self.add_conference("0048411003", topic="Held by its id", ended=90 * DAY)
-        self.add_conference("0000000010", topic="Kept by its tag", ended=90 * DAY, tags=["Keep"])
+        self.add_conference("0000000009", topic="Kept by its tag", ended=90 * DAY, tags=["cleanup", "keep"])
+        self.add_conference("0000000010", topic="Kept by its tag, in capitals", ended=90 * DAY, tags=["Keep"])
         self.add_conference("0000000011", topic="Just inside", ended=30 * DAY - 4 * HOUR)
         self.add_conference("0000000012", topic="Planned", ended=-7 * DAY, created_at=1577836800)
         self.add_conference("0000000013", topic="Running for days", ended=40 * DAY, state="running")
+        self.add_conference("0000000016", topic="Long", ended=20 * DAY, length=23 * HOUR)
         self.add_weekly("0000000014", topic="Weekly", began=300 * DAY)
         self.add_weekly("0000000015", topic="Weekly, tagged", began=300 * DAY, tags=["cleanup"], type=1)
         self.add_room("room_7", topic="Open room", created=500 * DAY)
         self.add_room("room_new", topic="New room", created=3 * DAY, tags=["cleanup"])
+        self.add_room("room_kept", topic="Room kept by its tag", created=500 * DAY, tags=["cleanup", "keep"])
 
-    def _fill_odd(self) -> None:
-        odd: list[Any] = [True, None, -1, "soon", "1759741200.5", {"date": "2025-10-06"}]
+    def _fill_neighbours(self) -> None:
+        """What a client hits that drops zeros or does not encode an id."""
+        for ident in ("73310045", "0000001c@host", "0000001c", "a b", "a"):
+            self.add_conference(ident, topic="Neighbour", ended=2 * DAY)
+
+    def _fill_odd_times(self) -> None:
+        odd: list[Any] = [True, None, -1, "soon", "1759741200.5", {"date": "2025-10-06"}, 10**12, "-1759741200"]
         for number, value in enumerate(odd, 20):
             self.add_conference(f"00000000{number}", topic=f"start_time {value!r}")["schedule"]["start_time"] = value
-        for number, value in enumerate(odd[:4], 30):
+        for number, value in enumerate([True, None, -1, "soon", "3600.5", []], 30):
             self.add_conference(f"00000000{number}", topic=f"duration {value!r}")["schedule"]["duration"] = value
-        del self.add_conference("0000000040", topic="no duration")["schedule"]["duration"]
-        self.add_conference("0000000041", topic="unknown type")["schedule"]["type"] = 7
-        self.add_conference("0000000042", topic="type as text")["schedule"]["type"] = "daily"
-        del self.add_conference("0000000043", topic="no schedule")["schedule"]
-        self.add_conference("0000000044", topic="unknown state", state="paused")
-        self.add_conference("0000000045", topic="tags as text", tags="keep")
+        for number, name in enumerate(("duration", "start_time", "type"), 36):
+            del self.add_conference(f"00000000{number}", topic=f"no {name}")["schedule"][name]
+
+    def _fill_odd(self) -> None:
+        for number, value in enumerate([7, "daily", True, None], 40):
+            self.add_conference(f"00000000{number}", topic=f"type {value!r}")["schedule"]["type"] = value
+        del self.add_conference("0000000044", topic="no schedule")["schedule"]
+        self.add_conference("0000000045", topic="schedule null", schedule=None)
+        self.add_conference("0000000046", topic="unknown state", state="paused")
+        del self.add_conference("0000000047", topic="no state")["state"]
+        self.add_conference("0000000048", topic="tags as text", tags="keep")
         self.add_room("room_undated", topic="Tagged, never created", tags=["cleanup"])["created_at"] = None
 
     def account(self, name: str, url: str, **extra: Any) -> str:
@@ -323,7 +425,7 @@ class TrueConf(Emulator):
             "rate": "unlimited",
             **extra,
         }
-        lines = [f"[accounts.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
+        lines = [f"[accounts.{name}]", *(f"{key} = {_toml(value)}" for key, value in settings.items())]
         shared = ['what = "conferences"', 'older_than = "30 days"', 'keep_tags = ["keep"]']
         lines += ["", f"[[accounts.{name}.rules]]", 'name = "ended one-time conferences"', *shared]
         lines += ['keep_ids = ["0048411003"]']
@@ -338,7 +440,26 @@ class TrueConf(Emulator):
         return "\n".join(lines) + "\n"
 
 
-def _error(status: int, reason: str, message: str = "") -> Response:
-    """The error object of the sheet's section 6."""
-    entry = {"reason": reason, "message": message, "locationType": "path", "location": "conference_id"}
-    return Response(status, {"error": {"code": status, "message": "Error", "errors": [entry]}})
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _iso(seconds: int, offset: int = 0) -> str:
+    """ISO-8601 text of that many hours from UTC; what is no sensible time stays a number, as text."""
+    if not 0 < seconds < 32_503_680_000:
+        return str(seconds)
+    text = datetime.fromtimestamp(seconds, timezone(timedelta(hours=offset)) if offset else UTC).isoformat()
+    return text if offset else text.replace("+00:00", "Z")
+
+
+def _error(status: int, reason: str = "", message: str = "") -> Response:
+    """The error object of the sheet's section 6; only what is not found has a place, without a reason no list."""
+    phrase = HTTPStatus(status).phrase
+    error: dict[str, Any] = {"code": status, "message": phrase}
+    if reason:
+        entry = {"reason": reason, "message": message or phrase}
+        place = {"locationType": "path", "location": "conference_id"} if reason == "conferenceNotFound" else {}
+        error["errors"] = [{**entry, **place}]
+    return Response(status, {"error": error})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import threading
 from collections import Counter
@@ -22,7 +24,9 @@ from confcleanup.sandbox.vonage import Vonage
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
-LOOKING_FAILED = re.compile("looking again failed|whether it is still listed is not known")
+HONEST_UNKNOWN = re.compile(
+    "looking again failed|whether it is still listed is not known|cannot be told from a new one"
+)
 Key = tuple[str, str]
 """A source and an id."""
 
@@ -172,7 +176,8 @@ def wrongs(emulator: Emulator, before: set[Key], may_go: set[Key]) -> list[str]:
 def lies(emulator: Emulator, state: Path) -> list[str]:
     """Where the ledger says something else of an item's deletion than the emulator's state.
 
-    The last word on an item counts. ``unknown`` is no lie, if it says that looking failed.
+    The last word on an item counts. ``unknown`` is no lie, if it says that looking failed, or that nobody can
+    tell by looking (a room without details).
     """
     with Ledger(state, writable=False) as ledger:
         ledger.verify()
@@ -180,10 +185,12 @@ def lies(emulator: Emulator, state: Path) -> list[str]:
     now, found = held(emulator), []
     for key, entry in words.items():
         there, said = key in now, entry["outcome"]
-        if said == "unknown" and LOOKING_FAILED.search(entry["error"] or ""):
+        if said == "unknown" and HONEST_UNKNOWN.search(entry["error"] or ""):
             continue
         if there == (said in ("deleted", "gone")) or said == "unknown":
             found.append(f"{key} is {'there' if there else 'gone'}, the ledger says {said}: {entry['error']}")
+        if said == "gone" and key in acknowledged(emulator):
+            found.append(f"{key} was deleted by the program, the ledger says that it was gone before")
     return found + [f"{key} was deleted without a word" for key in acknowledged(emulator).keys() - words.keys()]
 
 
@@ -195,3 +202,10 @@ def miscounts(done: Run) -> list[str]:
         if (done.mode == "run" and any(entry.outcome is None for entry in plan.selected))
         or (not plan.failed and plan.listed < len(plan.selected) + plan.kept.total())
     ]
+
+
+def figures(*words: object) -> None:
+    """Adds a line to the file that CONFCLEANUP_FIGURES names, if it names one."""
+    if file := os.environ.get("CONFCLEANUP_FIGURES"):
+        with Path(file).open("a", encoding="utf-8") as out:
+            out.write(json.dumps(words) + "\n")

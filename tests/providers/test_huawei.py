@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
 import time
@@ -10,11 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from confcleanup.cleanup import Plan, Watcher, carry_out, make_plan
+from confcleanup.cli import cli
 from confcleanup.errors import AccessRefused, HttpError, Problem, ProviderError, Stopped
 from confcleanup.guards import Limits
 from confcleanup.http import Permit
@@ -297,9 +302,12 @@ def test_hazard_07_a_recording_that_is_not_transcoded_is_kept(value: object) -> 
 
 
 @pytest.mark.parametrize("value", [False, "true", None, 1, ...], ids=repr)
-def test_hazard_07_a_recording_that_is_not_available_is_kept(value: object) -> None:
+@pytest.mark.parametrize("finished", [True, False])
+def test_hazard_07_a_recording_that_is_not_available_is_kept(finished: bool, value: object) -> None:
     server = huawei()
-    server.add_recording(UUID, available=value, detail={"available": True, "isDecodeFinish": True})
+    server.add_recording(
+        UUID, available=value, isDecodeFinish=finished, detail={"available": True, "isDecodeFinish": True}
+    )
     with world(server) as place:
         (item,) = place.listed()
         assert (item.state, item.doubt) == (State.UNFINISHED, "not available")
@@ -970,3 +978,76 @@ def test_keep_ids_take_every_spelling_of_a_conf_uuid(ident: str) -> None:
     rule = build(Client.sources["recordings"].rule, {"what": "recordings", "keep_ids": [ident]}, "x", [])
     assert rule
     assert rule.ids() == {UUID}
+
+
+# The whole program ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Runs the program against an emulator; gives its exit status and the account in its JSON."""
+    log = logging.getLogger("confcleanup")
+    before = log.propagate, log.level, list(log.handlers)
+
+    def started(server: Huawei, *words: str, rule: str = "") -> tuple[int, dict[str, Any]]:
+        with Server(server) as served:
+            server.public_url = served.url
+            file = tmp_path / "config.toml"
+            file.write_text(server.account("hw", served.url) + rule, "utf-8")
+            file.chmod(0o600)
+            words = ("-c", str(file), "--state", str(tmp_path / "state"), *words, "--format", "json")
+            result = CliRunner().invoke(cli, words)
+        return result.exit_code, json.loads(result.stdout)["accounts"][0]
+
+    yield started
+    log.propagate, log.level, log.handlers[:] = before
+
+
+def today(**switches: Any) -> Huawei:
+    """An emulator with a backlog, whose clock is the machine's, as the program's is."""
+    server = Huawei(lambda: datetime.now(UTC), **switches)
+    server.fill()
+    return server
+
+
+def test_the_program_cleans_the_backlog_and_a_second_run_finds_nothing_to_do(command: Any) -> None:
+    server = today()
+    kept = set(server.recordings) - server.doomed["recordings"]
+    status, account = command(server, "run", "--yes")
+    assert (status, account["deleted"]) == (0, len(server.doomed["recordings"]))
+    assert set(server.recordings) == kept
+    status, account = command(server, "run", "--yes")
+    assert (status, account["selected"], account["listed"]) == (0, 0, len(kept))
+    assert server.disasters == []
+
+
+def test_hazard_08_the_program_ends_with_1_and_deletes_nothing_after_an_incomplete_list(command: Any) -> None:
+    server = today(miscount=1)
+    before = set(server.recordings)
+    status, account = command(server, "run", "--yes")
+    assert (status, account["status"]) == (1, "failed")
+    assert "not complete" in account["error"]
+    assert set(server.recordings) == before
+
+
+def test_hazard_11_the_program_ends_with_1_if_a_deletion_is_not_confirmed(command: Any) -> None:
+    server = today(stubborn={Huawei.uuid(1)})
+    status, account = command(server, "run", "--yes")
+    assert (status, account["failed"]) == (1, 1)
+    assert account["deleted"] == len(server.doomed["recordings"]) - 1
+
+
+def test_hazard_05_the_program_warns_and_deletes_only_what_a_common_user_owns(command: Any) -> None:
+    server = today(admin_type=2)
+    others = {uuid for uuid, recording in server.recordings.items() if recording.owner != "00ab"}
+    status, account = command(server, "run", "--yes")
+    assert (status, account["deleted"]) == (0, 1)
+    assert others <= set(server.recordings)
+
+
+def test_hazard_17_an_archive_that_cannot_be_made_keeps_the_recording(command: Any, tmp_path: Path) -> None:
+    server = today(whitelisted=False)
+    before = set(server.recordings)
+    status, account = command(server, "run", "--yes", rule=f"archive = {str(tmp_path / 'kept')!r}\n")
+    assert (status, account["deleted"]) == (1, 0)
+    assert set(server.recordings) == before

@@ -281,7 +281,7 @@ def test_hazard_06_errors_of_any_shape_are_told_apart_by_their_status(answer: Re
     assert len(deleted(emulator)) == 1
 
 
-ODD: list[Any] = [True, None, -3600, -1, 0, "3600.5", 3600.5, "soon", "", [], {}, ..., 10**20, "1" * 30]
+ODD: list[Any] = [True, None, -3600, -1, 0, "--5", "3600.5", 3600.5, "soon", "", [], {}, ..., 10**20, "1" * 30]
 """What a field of the schedule may hold instead of a number; ``...`` is nothing at all."""
 
 
@@ -771,7 +771,7 @@ def test_hazard_21_the_same_name_in_another_domain_is_another_owner() -> None:
         assert cleaned(provider, replace(RULE, owner="anna@vc.example.org")) == {}
 
 
-@pytest.mark.parametrize("style", ["table", "json", "jsonl"])
+@pytest.mark.parametrize("style", ["table", "csv", "json", "jsonl"])
 @pytest.mark.parametrize("word", ["plan", "run"])
 def test_hazard_22_other_peoples_text_cannot_write_to_a_terminal(style: str, word: str, command: Any) -> None:
     hostile = "\x1b[2J\x1b]0;x\x07Budget\r\nhq: deleted everything\u202egnp.exe\x00\u2066"

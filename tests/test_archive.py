@@ -1,0 +1,281 @@
+"""What a rule archives: copied, checked, and only then deleted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from confcleanup.archive import Archive, place, safe, without_private
+from confcleanup.cli import cli
+from confcleanup.errors import ArchiveError
+from confcleanup.items import Item, Media
+from confcleanup.sandbox.huawei import Huawei
+from confcleanup.sandbox.server import Emulator, Request, Response, Server
+from confcleanup.sandbox.trueconf import TrueConf
+from confcleanup.sandbox.vobiz import Vobiz
+from confcleanup.sandbox.vonage import Vonage
+
+from .fake import thing
+
+DAY = timedelta(days=1)
+
+
+@contextmanager
+def chunks(*parts: bytes) -> Iterator[Iterator[bytes]]:
+    yield iter(parts)
+
+
+def media(content: bytes = b"sound", name: str = "call.mp3", **more: Any) -> Media:
+    return Media(name, chunks(content), **more)
+
+
+def folder_of(root: Path, item: Item) -> Path:
+    return root / place("hq", item)
+
+
+def test_a_copy_holds_the_item_its_media_and_sums_that_sha256sum_accepts(tmp_path: Path) -> None:
+    item = replace(thing("7"), raw={"topic": "Budget"})
+    Archive(str(tmp_path)).keep("hq", item, [media(b"one"), media(b"two")])
+    folder = folder_of(tmp_path, item)
+    assert sorted(path.name for path in folder.iterdir()) == ["01-call.mp3", "02-call.mp3", "SHA256SUMS", "item.json"]
+    assert json.loads((folder / "item.json").read_bytes())["vendor"] == {"topic": "Budget"}
+    done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (media(b""), "empty"),
+        (media(b"four", size=5), "4 bytes"),
+        (media(b"x", sha256="0" * 64), "SHA-256"),
+    ],
+)
+def test_a_download_that_is_not_what_the_vendor_says_leaves_no_complete_copy(
+    tmp_path: Path, broken: Media, why: str
+) -> None:
+    item = thing("7")
+    with pytest.raises(ArchiveError, match=why):
+        Archive(str(tmp_path)).keep("hq", item, [broken])
+    assert not (folder_of(tmp_path, item) / "SHA256SUMS").exists()
+    assert Archive(str(tmp_path)).find("hq", item) is None
+
+
+def test_a_size_and_a_sum_that_fit_are_accepted(tmp_path: Path) -> None:
+    content = b"sound"
+    good = media(content, size=5, sha256=hashlib.sha256(content).hexdigest().upper())
+    Archive(str(tmp_path)).keep("hq", thing("7"), [good])
+    assert Archive(str(tmp_path)).find("hq", thing("7")) is not None
+
+
+def test_a_complete_copy_is_not_downloaded_again(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path))
+    archive.keep("hq", thing("7"), [media()])
+    archive.keep("hq", thing("7"), [media(b"never read", size=1)])
+
+
+def test_a_copy_that_was_damaged_is_made_again(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path))
+    archive.keep("hq", thing("7"), [media(b"good")])
+    file = folder_of(tmp_path, thing("7")) / "01-call.mp3"
+    file.write_bytes(b"rotten")
+    archive.keep("hq", thing("7"), [media(b"good")])
+    assert file.read_bytes() == b"good"
+
+
+def test_an_archive_that_cannot_be_written_keeps_the_item(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder", encoding="utf-8")
+    with pytest.raises(ArchiveError, match="cannot be used"):
+        Archive(str(blocked)).keep("hq", thing("7"), [])
+
+
+def test_passwords_links_and_tokens_are_not_archived() -> None:
+    saved = without_private(
+        {
+            "topic": "Budget",
+            "url": "https://vc.example.org/c/1",
+            "guestJoinUri": "x",
+            "password": "p",
+            "deep": [{"accessToken": "t", "tags": ["a"]}],
+        }
+    )
+    assert saved == {"topic": "Budget", "deep": [{"tags": ["a"]}]}
+
+
+@given(st.text(max_size=200))
+def test_no_name_leaves_its_folder(name: str) -> None:
+    found = safe(name)
+    assert found
+    assert "/" not in found
+    assert "\\" not in found
+    assert found.strip(". ") == found
+    assert len(found) <= 95
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_two_names_never_become_the_same(one: str, other: str) -> None:
+    assert (safe(one) == safe(other)) == (one == other)
+
+
+@pytest.mark.parametrize("name", ["CON", "nul.txt", "com1", "LPT9.mp3"])
+def test_names_that_windows_reserves_are_changed(name: str) -> None:
+    assert safe(name) != name
+
+
+# Through the whole program ---------------------------------------------------------------------
+
+
+class Setting:
+    """An emulator, an archive, and a config whose every deleting rule archives."""
+
+    def __init__(self, folder: Path, emulator: Any, url: str) -> None:
+        self.folder, self.emulator, self.archive = folder, emulator, folder / "archive"
+        emulator.public_url = url
+        emulator.fill()
+        self.config = folder / "config.toml"
+        text = emulator.account("hq", url)
+        lines = [
+            line + f'\narchive = "{self.archive}"' if line.startswith("what = ") else line for line in text.splitlines()
+        ]
+        self.config.write_text("\n".join(lines), encoding="utf-8")
+        self.config.chmod(0o600)
+
+    def __call__(self, *words: str) -> Result:
+        options = ["-c", str(self.config), "--state", str(self.folder / "state"), "-q"]
+        return CliRunner().invoke(cli, [*options, *words])
+
+    def copies(self) -> list[Path]:
+        return [path.parent for path in self.archive.rglob("SHA256SUMS")]
+
+
+@contextmanager
+def setting(folder: Path, emulator: Emulator) -> Iterator[Setting]:
+    with Server(emulator) as server:
+        yield Setting(folder, emulator, server.url)
+
+
+@pytest.mark.parametrize("vendor", [TrueConf, Vobiz, Huawei, Vonage])
+def test_everything_deleted_was_archived_before(tmp_path: Path, vendor: Any) -> None:
+    with setting(tmp_path, vendor()) as hq:
+        done = hq("run", "--yes")
+        doomed = sum(len(ids) for ids in hq.emulator.doomed.values())
+        assert done.exit_code in (0, 1)
+        gone = json.loads(hq("history", "--format", "json").stdout)["deletions"]
+        assert len(hq.copies()) >= len([entry for entry in gone if entry["outcome"] == "deleted"]) > 0
+        if vendor is not Vobiz:
+            assert len(gone) == doomed, done.stderr
+        for folder in hq.copies():
+            assert subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=folder, check=False).returncode == 0
+        assert hq.emulator.disasters == []
+
+
+def spoil(hq: Setting, path_part: str, answer: Response) -> None:
+    def hook(request: Request) -> Response | None:
+        return answer if path_part in request.path and request.method == "GET" else None
+
+    hq.emulator.interfere.append(hook)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response(500),
+        Response(404),
+        Response(200, b""),
+        Response(200, b"short"),
+        Response(200, {"error": "expired"}),
+        Response(200, b"<html>sign in</html>", {"Content-Type": "text/html"}),
+        Response(302, None, {"Location": "https://elsewhere.example/audio"}),
+        Response(close=True),
+    ],
+)
+def test_a_failed_short_or_foreign_download_blocks_the_deletion(
+    tmp_path: Path, answer: Response, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("confcleanup.http.Stop.wait", lambda self, seconds: None)
+    with setting(tmp_path, Vonage()) as hq:
+        before = dict(hq.emulator.company)
+        spoil(hq, "/audio/", answer)
+        done = hq("run", "--yes")
+        assert done.exit_code == 1
+        assert hq.emulator.company == before
+        assert hq.emulator.requests("DELETE") == []
+        assert hq.copies() == []
+
+
+def test_the_bearer_is_not_sent_to_another_host(tmp_path: Path) -> None:
+    class Thief(Emulator):
+        def handle(self, request: Request) -> Response:
+            return Response(200, b"sound")
+
+    thief = Thief()
+    with Server(thief) as other, setting(tmp_path, Vonage()) as hq:
+        for row in hq.emulator.company.values():
+            row["download_url"] = f"{other.url}/audio"
+        done = hq("run", "--yes", "--rule", "old company-recordings")
+        assert done.exit_code == 1
+        assert thief.seen == []
+        assert hq.emulator.requests("DELETE") == []
+
+
+def test_restore_creates_a_conference_anew_and_says_what_is_lost(tmp_path: Path) -> None:
+    with setting(tmp_path, TrueConf()) as hq:
+        hq("run", "--yes")
+        assert "0073310045" not in hq.emulator.conferences
+        dry = hq("restore", "hq", "0073310045", "--dry-run")
+        assert dry.exit_code == 0
+        assert "0073310045" not in hq.emulator.conferences
+        done = hq("restore", "hq", "0073310045", "--yes")
+        assert done.exit_code == 0, done.stderr
+        row = hq.emulator.conferences["0073310045"]
+        assert (row["topic"], row["schedule"]["type"]) == ("Budget review", 1)
+        assert "recordings" in done.stdout
+        assert "none altered" in hq("history", "--verify").stdout
+
+
+def test_restore_takes_another_id_if_the_old_one_is_taken(tmp_path: Path) -> None:
+    with setting(tmp_path, TrueConf()) as hq:
+        hq("run", "--yes")
+        hq.emulator.add_conference("0073310045", topic="A newcomer")
+        done = hq("restore", "hq", "0073310045", "--yes")
+        assert done.exit_code == 0, done.stderr
+        assert "the id 0073310045" in done.stdout
+        assert hq.emulator.conferences["0073310045"]["topic"] == "A newcomer"
+
+
+def test_restore_of_a_room_brings_its_tags_back(tmp_path: Path) -> None:
+    with setting(tmp_path, TrueConf()) as hq:
+        hq("run", "--yes")
+        assert hq("restore", "hq", "room_tagged", "--yes").exit_code == 0
+        row = hq.emulator.conferences["room_tagged"]
+        assert (row["tags"], row["schedule"]["type"]) == (["cleanup"], -1)
+
+
+def test_restore_of_a_recording_says_where_its_files_lie(tmp_path: Path) -> None:
+    with setting(tmp_path, Vonage()) as hq:
+        hq("run", "--yes")
+        done = hq("restore", "hq", "204401", "--yes")
+        assert done.exit_code == 0, done.stderr
+        assert str(hq.archive) in done.stdout
+        assert "No vendor takes a recording back" in done.stdout
+
+
+def test_restore_of_something_never_deleted_says_so(tmp_path: Path) -> None:
+    with setting(tmp_path, TrueConf()) as hq:
+        hq("run", "--yes")
+        done = hq("restore", "hq", "room_7", "--yes")
+        assert done.exit_code == 1
+        assert "knows of no deletion" in done.stderr

@@ -1,0 +1,357 @@
+"""One run over several accounts: guards, outcome, exit status, and one run at a time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from confcleanup.cleanup import Plan, Watcher
+from confcleanup.cli import cli
+from confcleanup.config import Account, Config, StateSettings
+from confcleanup.cutoff import Period
+from confcleanup.errors import HttpError, LedgerError, Locked, ProviderError
+from confcleanup.guards import Limits
+from confcleanup.holds import HoldSettings
+from confcleanup.items import Item, Outcome
+from confcleanup.ledger import Ledger
+from confcleanup.runs import Request, Run, execute, lock
+from confcleanup.settings import AccountSettings
+
+from .fake import NOW, Fake, FakeRule, thing
+
+MONTH = Period.parse("30 days")
+
+
+class World:
+    """Accounts at providers in memory, a ledger, and runs over them."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.accounts: dict[str, Account] = {}
+        self.fakes: dict[str, Fake] = {}
+
+    def add(self, name: str, *items: Item, **limits: Any) -> Fake:
+        fake = self.fakes[name] = Fake(*items)
+
+        class Mine(Fake):
+            def __new__(cls, settings: Any, stop: Any, clock: Any) -> Any:
+                fake.stop = stop
+                return fake
+
+        settings = AccountSettings(provider="fake", url="https://x", concurrency=1)
+        rules = (FakeRule(what="things", name="old", older_than=MONTH),)
+        self.accounts[name] = Account(name, Mine, settings, rules, Limits(**limits), "fingerprint")
+        return fake
+
+    def run(
+        self, *, delete: bool = True, confirm: Callable[[Run], bool] | None = None, accept_fewer: bool = False
+    ) -> Run:
+        everything = Config(Path("c"), UTC, None, self.accounts, StateSettings(), HoldSettings())
+        run = execute(
+            Request(everything, list(self.accounts.values()), delete=delete, accept_fewer=accept_fewer),
+            clock=lambda: NOW,
+            watcher=Watcher(),
+            confirm=confirm,
+            interrupted=threading.Event(),
+            ledger=self.ledger,
+        )
+        for plan in run.plans:
+            assert not delete or len(plan.selected) == sum(plan.count(outcome) for outcome in Outcome), (
+                "does not add up"
+            )
+        return run
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with Ledger(tmp_path / "state") as ledger:
+        yield World(ledger)
+
+
+def due(count: int, first: int = 0) -> list[Item]:
+    return [thing(f"{number}") for number in range(first, first + count)]
+
+
+def young(count: int) -> list[Item]:
+    return [thing(f"y{number}", days=1) for number in range(count)]
+
+
+def only(run: Run) -> Plan:
+    (plan,) = run.plans
+    return plan
+
+
+def failing() -> None:
+    raise ProviderError("the second page is missing")
+
+
+# Several accounts --------------------------------------------------------------------------------
+
+
+def test_all_accounts_are_cleaned_and_nothing_else_is_touched(world: World) -> None:
+    world.add("a", *due(3), *young(2))
+    world.add("b", *due(1))
+    run = world.run()
+    assert (int(run.exit_code), run.total(Outcome.DELETED)) == (0, 4)
+    assert sorted(world.fakes["a"].held) == ["y0", "y1"]
+
+
+def test_a_dry_run_deletes_nothing_and_writes_nothing(world: World) -> None:
+    world.add("a", *due(3))
+    run = world.run(delete=False)
+    assert (int(run.exit_code), run.selected, run.mode) == (0, 3, "plan")
+    assert world.fakes["a"].calls == []
+    assert world.ledger.verify()[0] == 0
+
+
+def test_a_failing_account_does_not_stop_the_others_and_makes_1(world: World) -> None:
+    world.add("a", *due(1)).before_list = failing
+    world.add("b", *due(1))
+    run = world.run()
+    assert [plan.status for plan in run.plans] == ["failed", "ok"]
+    assert int(run.exit_code) == 1
+    assert not world.fakes["b"].held
+
+
+def test_a_refused_account_does_not_stop_the_others_and_makes_3(world: World) -> None:
+    world.add("a", *due(2), max_deletions=1)
+    world.add("b", *due(1))
+    run = world.run()
+    assert [plan.status for plan in run.plans] == ["refused", "ok"]
+    assert int(run.exit_code) == 3
+    assert (len(world.fakes["a"].held), len(world.fakes["b"].held)) == (2, 0)
+
+
+def test_something_not_done_comes_before_something_refused(world: World) -> None:
+    world.add("a", *due(2), max_deletions=1)
+    world.add("b", *due(1)).before_list = failing
+    assert int(world.run().exit_code) == 1
+
+
+def test_a_signal_comes_before_everything(world: World) -> None:
+    world.add("b", *due(1)).before_list = failing
+    run = world.run()
+    statuses = []
+    for run.signal in (signal.SIGINT, signal.SIGTERM):
+        statuses.append(int(run.exit_code))
+    assert statuses == [130, 143]
+
+
+def test_a_failed_deletion_makes_1_and_the_others_go_on(world: World) -> None:
+    def refuse(item: Item) -> None:
+        if item.id == "1":
+            raise HttpError("409", 409)
+
+    world.add("a", *due(3)).before_delete = refuse
+    run = world.run()
+    assert int(run.exit_code) == 1
+    assert (run.total(Outcome.DELETED), run.total(Outcome.FAILED)) == (2, 1)
+
+
+def test_without_a_ledger_nothing_is_deleted(world: World) -> None:
+    world.add("a", *due(1))
+    world.ledger = None  # type: ignore[assignment]  # that is the case
+    with pytest.raises(LedgerError, match="no ledger"):
+        world.run()
+    assert world.fakes["a"].calls == []
+
+
+def test_a_ledger_that_fails_in_mid_run_leaves_every_account_with_its_outcomes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> list[int]:
+        raise LedgerError("database or disk is full")
+
+    world.add("a", *due(2))
+    world.add("b", *due(2))
+    monkeypatch.setattr(world.ledger, "append", full)
+    run = world.run()
+    assert int(run.exit_code) == 1
+    assert run.total(Outcome.DEFERRED) == 4
+    assert all(plan.error == "database or disk is full" for plan in run.plans)
+    assert not any(call == "delete" for fake in world.fakes.values() for call, _ in fake.calls)
+
+
+# Guards ------------------------------------------------------------------------------------------
+
+
+def guarded(world: World, told: str, **how: Any) -> None:
+    """The one account is refused in a dry run and in a run, and nothing is deleted there."""
+    fake = next(iter(world.fakes.values()))
+    before = dict(fake.held)
+    for delete in (False, True):
+        run = world.run(delete=delete, **how)
+        assert int(run.exit_code) == 3
+        assert told in only(run).refusals[0]
+    assert run.total(Outcome.DEFERRED) == run.selected
+    assert fake.held == before
+
+
+def test_max_deletions(world: World) -> None:
+    world.add("a", *due(3), max_deletions=2)
+    guarded(world, "3 items are selected, max_deletions allows 2")
+
+
+def test_max_share(world: World) -> None:
+    world.add("a", *due(11), *young(10), max_share=Fraction(1, 2))
+    guarded(world, "max_share allows 50%")
+
+
+def test_max_growth_compares_with_the_runs_before(world: World) -> None:
+    world.add("a", *due(10))
+    world.run()
+    world.add("a", *due(101, first=10))
+    guarded(world, "never selected more than 10")
+
+
+def test_a_shrunken_list_and_accept_fewer(world: World) -> None:
+    world.add("a", *young(100))
+    assert int(world.run().exit_code) == 0
+    world.add("a", *young(48), *due(1))
+    guarded(world, "49 items are listed where the last run left 100")
+    assert int(world.run(accept_fewer=True).exit_code) == 0
+    world.add("a", *young(48))
+    assert int(world.run().exit_code) == 0
+
+
+def test_a_refused_run_is_no_measure_for_the_next_one(world: World) -> None:
+    world.add("a", *young(100))
+    world.run()
+    world.add("a", *young(10))
+    for _ in range(3):
+        assert int(world.run().exit_code) == 3
+
+
+def test_a_clock_that_is_off(world: World) -> None:
+    world.add("a", *due(1)).http.skew = timedelta(minutes=-9)
+    guarded(world, "clock is 9 minutes ahead of the provider's")
+
+
+def test_when_the_time_is_up_the_rest_is_deferred_and_the_status_is_0(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = world.add("a", *due(4), max_runtime=timedelta(minutes=5))
+
+    def time_is_up(item: Item) -> None:
+        if item.id == "1":
+            fake.stop.deadline = 0
+
+    fake.after_delete = time_is_up
+    run = world.run()
+    assert int(run.exit_code) == 0
+    assert only(run).status == "partial"
+    assert [entry.outcome for entry in only(run).selected] == [Outcome.DELETED] * 2 + [Outcome.DEFERRED] * 2
+    assert int(world.run().exit_code) == 0
+    assert not fake.held
+
+
+# The question ------------------------------------------------------------------------------------
+
+
+def test_the_question_is_asked_once_with_all_plans(world: World) -> None:
+    asked: list[int] = []
+    world.add("a", *due(2))
+    world.add("b", *due(1))
+    run = world.run(confirm=lambda run: not asked.append(run.selected))  # type: ignore[func-returns-value]  # None: yes
+    assert asked == [3]
+    assert run.total(Outcome.DELETED) == 3
+
+
+def test_no_means_refused_and_everything_is_deferred(world: World) -> None:
+    world.add("a", *due(2))
+    world.add("b", *young(1))
+    run = world.run(confirm=lambda run: False)
+    assert int(run.exit_code) == 3
+    assert [plan.status for plan in run.plans] == ["refused", "ok"]
+    assert run.total(Outcome.DEFERRED) == 2
+    assert len(world.fakes["a"].held) == 2
+
+
+def test_nobody_is_asked_where_nothing_may_be_deleted(world: World) -> None:
+    def never(run: Run) -> bool:
+        raise AssertionError("asked")
+
+    world.add("a", *due(2), max_deletions=1)
+    world.add("b", *young(1))
+    assert int(world.run(confirm=never).exit_code) == 3
+
+
+# One at a time -----------------------------------------------------------------------------------
+
+HOLDER = """
+import pathlib, sys
+from confcleanup.runs import lock
+with lock(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock of ``tmp_path``."""
+    words = [sys.executable, "-c", HOLDER, str(tmp_path)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_run_is_told_who_holds_the_folder(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    import socket
+
+    with pytest.raises(Locked) as caught, lock(tmp_path):
+        pass
+    assert f"process {holder.pid} on {socket.gethostname()}" in str(caught.value)
+    assert "--state" in str(caught.value)
+
+
+def test_a_killed_holder_holds_nothing(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.wait()
+    with lock(tmp_path):
+        assert f"process {os.getpid()} on" in (tmp_path / "holder").read_text("utf-8")
+
+
+def test_the_lock_is_let_go_at_the_end_and_after_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), lock(tmp_path):
+        raise ZeroDivisionError
+    with lock(tmp_path):
+        pass
+    assert not (tmp_path / "holder").exists()
+
+
+def test_a_state_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LedgerError, match=r"the state folder .* cannot be used"), lock(tmp_path / "file" / "state"):
+        pass
+
+
+def test_the_command_ends_with_4_while_another_run_is_at_work(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    from confcleanup.sandbox.server import Server
+    from confcleanup.sandbox.trueconf import TrueConf
+
+    emulator = TrueConf()
+    emulator.add_conference("old")
+    with Server(emulator) as server:
+        config = tmp_path / "config.toml"
+        config.write_text(emulator.account("hq", server.url), "utf-8")
+        config.chmod(0o600)
+        words = ["-c", str(config), "--state", str(tmp_path)]
+        done = CliRunner().invoke(cli, [*words, "run", "--yes"])
+        assert done.exit_code == 4
+        assert f"process {holder.pid} on" in done.stderr
+        assert emulator.seen == []
+        assert CliRunner().invoke(cli, [*words, "plan"]).exit_code == 0
