@@ -49,7 +49,7 @@ LONGEST = 1000
 PATIENCE = 4
 """Times its time-out, and an answer has taken too long, however steadily it comes."""
 SLOWEST = 1024
-"""Bytes a second below which a body is not waited for any longer than that."""
+"""Bytes a second below which a file is not waited for any longer than that."""
 RETRIED = frozenset({None, 429, 500, 502, 503, 504})
 """Answers to a GET that may be better a moment later; None is no answer at all."""
 
@@ -350,6 +350,8 @@ class Http:
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:
         size = 0
+        raw: Any = response.raw
+        raw._original_response.is_a_file()  # urllib3 has no public way to our own class of answers
         try:
             while chunk := response.raw.read1(1024 * 1024):
                 self.stop.check()
@@ -478,7 +480,7 @@ class Http:
         began = time.monotonic()
         try:
             with self._transmit(method, target, headers, json_body, form) as response:
-                content = self._body(response, time.monotonic())
+                content = self._body(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None
         answer = Answer(response.status_code, response.headers, content)
@@ -514,7 +516,7 @@ class Http:
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None
 
-    def _body(self, response: requests.Response, began: float) -> bytes:
+    def _body(self, response: requests.Response) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while chunk := response.raw.read1(65536, decode_content=True):
@@ -522,8 +524,6 @@ class Http:
             if size > MAX_ANSWER:
                 why = f"the answer is larger than {MAX_ANSWER // 1024 // 1024} MiB"
                 raise ProviderError(why) if response.request.method == "GET" else Ambiguous(why, response.status_code)
-            if time.monotonic() - began > PATIENCE * self._timeout:
-                raise requests.Timeout("the answer takes too long")
             chunks.append(chunk)
         return b"".join(chunks)
 
@@ -575,7 +575,7 @@ class _Reader(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer whose head must come within ``PATIENCE`` times the time-out; a body may take longer, but not crawl."""
+    """An answer that must come within ``PATIENCE`` times the time-out; a file may take longer, but not crawl."""
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -583,8 +583,8 @@ class _Response(http.client.HTTPResponse):
         self._reader = _Reader(buffered.detach(), PATIENCE * (sock.gettimeout() or MAX_PAUSE))
         self.fp = io.BufferedReader(self._reader)
 
-    def begin(self) -> None:
-        super().begin()
+    def is_a_file(self) -> None:
+        """From here on, time is granted by what has come."""
         self._reader.per_byte = 1 / SLOWEST
 
 
@@ -663,7 +663,7 @@ def _cause(error: Exception) -> str:
         return "it took too long"
     innermost = list(_chain(error))[-1]
     text = str(innermost.args[-1] if innermost.args else "") or type(innermost).__name__
-    return redact(harmless(text))[:200]
+    return redact(harmless(re.sub(r"^\w*Connection\(.*?\): ", "", text)))[:200]
 
 
 def _refusal(method: str, answer: Answer) -> HttpError:

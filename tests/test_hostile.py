@@ -263,18 +263,22 @@ def drip_packed() -> Iterator[bytes]:
         yield b"\x00\x00\x00\xff\xff"
 
 
+def flood_of_nothing() -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 100000000\r\n\r\n"
+    yield gzip.compress(b"", mtime=0)[:10]
+    while True:
+        yield b"\x00\x00\x00\xff\xff" * 1000
+
+
 def always_continue() -> Iterator[bytes]:
     while True:
         yield b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@pytest.mark.parametrize("drip", [drip_head, drip_body, drip_chunks, drip_packed, always_continue])
+@pytest.mark.parametrize("drip", [drip_head, drip_body, drip_chunks, drip_packed, flood_of_nothing, always_continue])
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
 def test_an_answer_that_drips_is_not_waited_for(drip: Callable[[], Iterator[bytes]], method: str) -> None:
-    with dripping(drip) as url:
-        client = Http(
-            url, auth=NoAuth(), rate=Pace(0, 1), timeout=timedelta(seconds=0.05), stop=NoWaiting(), clock=lambda: NOW
-        )
+    with dripping(drip) as url, impatient(url) as client:
         began = time.monotonic()
         with pytest.raises(Ambiguous if method == "DELETE" else ProviderError):
             {
@@ -283,7 +287,35 @@ def test_an_answer_that_drips_is_not_waited_for(drip: Callable[[], Iterator[byte
                 "POST": lambda: client.sign_in_post("x"),
             }[method]()
         assert time.monotonic() - began < 10
-        client.close()
+
+
+def a_long_file() -> Iterator[bytes]:
+    yield b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n"
+    for _ in range(100):
+        yield b"x" * 4000
+
+
+@contextmanager
+def impatient(url: str) -> Iterator[Http]:
+    client = Http(
+        url, auth=NoAuth(), rate=Pace(0, 1), timeout=timedelta(seconds=0.05), stop=NoWaiting(), clock=lambda: NOW
+    )
+    yield client
+    client.close()
+
+
+def test_a_file_may_take_longer_than_an_answer() -> None:
+    with dripping(a_long_file) as url, impatient(url) as client, client.download(url + "/x") as chunks:
+        assert sum(map(len, chunks)) == 400_000
+
+
+@pytest.mark.parametrize("drip", [drip_head, drip_body])
+def test_a_file_that_drips_is_not_waited_for(drip: Callable[[], Iterator[bytes]]) -> None:
+    with dripping(drip) as url, impatient(url) as client:
+        began = time.monotonic()
+        with pytest.raises(HttpError), client.download(url + "/x") as chunks:
+            list(chunks)
+        assert time.monotonic() - began < 10
 
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

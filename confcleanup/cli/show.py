@@ -197,9 +197,11 @@ def _stays(plan: Plan) -> str:
 def closing_line(run: Run, command: str) -> str:
     """The last line: it tells the mode, and what is left to do."""
     if run.mode == "plan":
-        if not run.selected:
-            return "Dry run: nothing was deleted, and nothing is due."
-        return f"Dry run: nothing was deleted. To delete {_items(run.selected)}: {command}"
+        failed = sum(plan.failed for plan in run.plans)
+        unknown = f" {failed} account{'' if failed == 1 else 's'} could not be listed." if failed else ""
+        if run.selected:
+            return f"Dry run: nothing was deleted.{unknown} To delete {_items(run.selected)}: {command}"
+        return f"Dry run: nothing was deleted.{unknown or ' Nothing is due.'}"
     counts = Counter({outcome: run.total(outcome) for outcome in Outcome})
     text = f"Deleted {_items(counts[Outcome.DELETED])} of {run.selected} selected."
     if counts[Outcome.GONE]:
