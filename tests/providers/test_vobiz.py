@@ -500,7 +500,12 @@ def test_hazard_08_the_member_who_came_last_decides_whether_a_room_is_abandoned(
         assert chosen(provider, pair) == {"quiet"}
 
 
-NOT_FOUND = [{"error": "conference not found"}, {"error": {"code": "NOT_FOUND", "message": "Not Found"}}, None]
+NOT_FOUND: list[Any] = [
+    {"error": "conference not found"},
+    {"error": {"code": "NOT_FOUND", "message": "Not Found"}},
+    {"error": "conference not found", "message": "Not Found"},
+    None,
+]
 
 
 @pytest.mark.parametrize("body", NOT_FOUND)
@@ -767,6 +772,7 @@ def test_hazard_16_a_total_that_is_larger_than_the_rows_fails_the_list() -> None
         emulator.add_recording(f"r{number}", ended=days * DAY)
     with client(emulator) as provider, pytest.raises(ProviderError, match="counts 3, its pages showed 2"):
         listed(provider, OLD)
+    assert len(emulator.seen) == 1
 
 
 @pytest.mark.parametrize("order", ["inserted", "reversed"])
