@@ -8,14 +8,11 @@
 
 from __future__ import annotations
 
-import http.client
-import io
 import json
 import logging
 import os
 import random
 import re
-import socket
 import ssl
 import threading
 import time
@@ -25,16 +22,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
-from . import __version__
+from . import wire
 from .errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped, Unsendable
 from .redact import harmless, redact
 from .settings import AccountSettings, Pace, is_loopback, url_mistake
@@ -46,10 +41,6 @@ MAX_ANSWER = 64 * 1024 * 1024
 MAX_PAUSE = 60.0
 LONGEST = 1000
 """Characters of an id or a name; servers refuse addresses of some thousand."""
-PATIENCE = 4
-"""Times its time-out, and an answer has taken too long, however steadily it comes."""
-SLOWEST = 1024
-"""Bytes a second below which a file is not waited for any longer than that."""
 RETRIED = frozenset({None, 429, 500, 502, 503, 504})
 """Answers to a GET that may be better a moment later; None is no answer at all."""
 
@@ -212,7 +203,7 @@ class Http:
         self._signed = 0
         self._sign_in_lock = threading.Lock()
         self._refused: AccessRefused | None = None
-        self._session = _session(concurrency)
+        self._session = wire.session(concurrency)
         self._verify: str | bool = ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or True
 
     @classmethod
@@ -246,7 +237,8 @@ class Http:
     def get(self, where: str, params: Iterable[tuple[str, str]] = (), *, base: str | None = None) -> Answer:
         """Reads ``where`` (made by ``path``) under the account's base address. Raises HttpError for all but 2xx."""
         target = self._address(where, params, base)
-        return self._signed_in(lambda headers: self._read(target, headers))
+        under = (base or self.base).rstrip("/") + "/"
+        return self._signed_in(lambda headers: self._read(target, headers, under))
 
     def sign_in_post(
         self,
@@ -415,8 +407,8 @@ class Http:
 
     # Requests ---------------------------------------------------------------------------------
 
-    def _read(self, target: str, headers: Mapping[str, str]) -> Answer:
-        """A GET, repeated a few times where that can help, following redirects within the same origin."""
+    def _read(self, target: str, headers: Mapping[str, str], under: str) -> Answer:
+        """A GET, repeated a few times where that can help. Redirects are followed only to what lies ``under``."""
         hops = attempt = 0
         while True:
             try:
@@ -431,7 +423,7 @@ class Http:
             if answer.status < 300:
                 return answer
             hops += 1
-            target = self._redirected(target, answer, hops)
+            target = self._redirected(target, answer, hops, under)
 
     def _before_again(self, error: HttpError, attempt: int) -> None:
         if error.status == 429:
@@ -439,12 +431,12 @@ class Http:
         else:
             self.stop.wait(self._asked_pause(error) or _backoff(attempt))
 
-    def _redirected(self, target: str, answer: Answer, hops: int) -> str:
+    def _redirected(self, target: str, answer: Answer, hops: int, under: str) -> str:
         try:
             location = urljoin(target, answer.headers.get("Location", ""))
         except ValueError:
             raise HttpError("the server redirects to an address that cannot be read", answer.status) from None
-        if hops > 3 or urlsplit(location)[:2] != urlsplit(target)[:2] or location == target:
+        if hops > 3 or not self._checked(location).startswith(under) or location == target:
             raise HttpError("the server redirects elsewhere; check the account's url", answer.status)
         return location
 
@@ -511,7 +503,7 @@ class Http:
                 allow_redirects=False,
                 stream=True,
                 verify=self._verify,
-                proxies=self._session.proxies if is_loopback(urlsplit(target).hostname or "") else _proxies(target),
+                proxies=self._session.proxies if is_loopback(urlsplit(target).hostname or "") else wire.proxies(target),
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None
@@ -529,11 +521,11 @@ class Http:
 
     def _silence(self, method: str, error: Exception) -> HttpError:
         """No usable answer came: what that means depends on whether the request may have arrived."""
-        if any(isinstance(inner, ssl.SSLCertVerificationError) for inner in _chain(error)):
-            return AccessRefused(f"the server's certificate was not accepted: {_cause(error)}; see ca_file")
-        if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
-            return HttpError(f"the server cannot be reached: {_cause(error)}")
-        text = f"no complete answer came to {method}: {_cause(error)}"
+        if any(isinstance(inner, ssl.SSLCertVerificationError) for inner in wire.chain(error)):
+            return AccessRefused(f"the server's certificate was not accepted: {wire.cause(error)}; see ca_file")
+        if isinstance(error, requests.exceptions.ConnectTimeout) or wire.never_connected(error):
+            return HttpError(f"the server cannot be reached: {wire.cause(error)}")
+        text = f"no complete answer came to {method}: {wire.cause(error)}"
         return HttpError(text) if method == "GET" else Ambiguous(text)
 
     def _note_clock(self, answer: Answer) -> None:
@@ -551,119 +543,8 @@ def _backoff(attempt: int) -> float:
     return float(2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
 
 
-class _Reader(io.RawIOBase):
-    """What a connection brings, within a time: ``timeout`` bounds each wait for a byte, this bounds their sum."""
-
-    def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
-        self._raw = raw
-        self._deadline = time.monotonic() + seconds
-        self.per_byte = 0.0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if time.monotonic() > self._deadline:
-            raise TimeoutError("the answer takes too long")
-        count = self._raw.readinto(buffer)
-        self._deadline += (count or 0) * self.per_byte
-        return count
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _Response(http.client.HTTPResponse):
-    """An answer that must come within ``PATIENCE`` times the time-out; a file may take longer, but not crawl."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        buffered: Any = self.fp
-        self._reader = _Reader(buffered.detach(), PATIENCE * (sock.gettimeout() or MAX_PAUSE))
-        self.fp = io.BufferedReader(self._reader)
-
-    def is_a_file(self) -> None:
-        """From here on, time is granted by what has come."""
-        self._reader.per_byte = 1 / SLOWEST
-
-
-class _Connection(urllib3.connection.HTTPConnection):
-    response_class = _Response
-
-
-class _SecureConnection(urllib3.connection.HTTPSConnection):
-    response_class = _Response
-
-
-class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-class _Adapter(HTTPAdapter):
-    """Connections of our own kind, also through a proxy."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-        return manager
-
-
-class _Session(requests.Session):
-    """A session that does not look at redirects: requests reads their whole body first, however large it is."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
-def _session(concurrency: int) -> requests.Session:
-    session = _Session()
-    session.trust_env = False  # no .netrc, which would replace our Authorization header
-    session.headers["User-Agent"] = f"confcleanup/{__version__}"
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(pool_connections=4, pool_maxsize=concurrency, max_retries=0, pool_block=True)
-    session.mount("https://", adapter)
-    session.mount("http://", adapter)
-    return session
-
-
-def _proxies(target: str) -> dict[str, str]:
-    return dict(requests.utils.get_environ_proxies(target))
-
-
 def _aware(when: datetime) -> datetime:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and the errors it wraps, as requests and urllib3 wrap them."""
-    inner: Any = error
-    while isinstance(inner, BaseException):
-        yield inner
-        inner = getattr(inner, "reason", None) or next((a for a in inner.args if isinstance(a, BaseException)), None)
-
-
-def _never_connected(error: Exception) -> bool:
-    """Whether the request was certainly not sent."""
-    kinds = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
-    return any(isinstance(inner, kinds) for inner in _chain(error))
-
-
-def _cause(error: Exception) -> str:
-    """The innermost reason of a network error, in one line."""
-    if isinstance(error, requests.exceptions.Timeout):
-        return "it took too long"
-    innermost = list(_chain(error))[-1]
-    text = str(innermost.args[-1] if innermost.args else "") or type(innermost).__name__
-    return redact(harmless(re.sub(r"^\w*Connection\(.*?\): ", "", text)))[:200]
 
 
 def _refusal(method: str, answer: Answer) -> HttpError:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from confcleanup.redact import redact
+
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
 
@@ -20,3 +22,11 @@ def _logging_as_it_was() -> Iterator[None]:
     logger.handlers.clear()
     logger.propagate = True
     logger.setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_another_test() -> Iterator[None]:
+    """The register of secrets is the process's; a secret of one test must not blacken the words of the next."""
+    yield
+    redact._values.clear()
+    redact._pattern = None

@@ -503,3 +503,11 @@ def test_a_request_is_not_begun_if_its_turn_comes_after_the_end_of_the_run() -> 
             http.get("things")
         http.close()
     assert len(script.seen) == 1
+
+
+@pytest.mark.parametrize("target", ["/other", "/basement", "/base/../admin", "/base%2F..%2Fadmin/"])
+def test_a_redirect_out_of_the_accounts_base_is_an_error(target: str) -> None:
+    redirect = Response(302, None, {"Location": target})
+    with session(redirect, base="/base") as (http, script), pytest.raises(ProviderError):
+        http.get("old")
+    assert len(script.seen) == 1

@@ -18,6 +18,7 @@ LAYERS = [
     {"providers"},
     {"providers.*"},
     {"providers.base", "paging", "http"},
+    {"wire"},
     {"selection", "guards", "settings", "redact"},
     {"cutoff", "items", "errors"},
     {""},

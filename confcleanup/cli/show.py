@@ -201,7 +201,9 @@ def closing_line(run: Run, command: str) -> str:
         unknown = f" {failed} account{'' if failed == 1 else 's'} could not be listed." if failed else ""
         if run.selected:
             return f"Dry run: nothing was deleted.{unknown} To delete {_items(run.selected)}: {command}"
-        return f"Dry run: nothing was deleted.{unknown or ' Nothing is due.'}"
+        doubtful = any(plan.undecided or plan.warnings for plan in run.plans)
+        nothing = " Nothing is due of what could be judged." if doubtful else " Nothing is due."
+        return f"Dry run: nothing was deleted.{unknown or nothing}"
     counts = Counter({outcome: run.total(outcome) for outcome in Outcome})
     text = f"Deleted {_items(counts[Outcome.DELETED])} of {run.selected} selected."
     if counts[Outcome.GONE]:

@@ -1,0 +1,142 @@
+"""What lies under the session: connections whose answers cannot take for ever, and why one failed, in words.
+
+``timeout`` bounds each wait for a byte, as everywhere; here the sum is bounded too, from the first byte of the
+head on. A hostile or broken server could otherwise hold a thread with a byte now and then.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import re
+import socket
+import time
+from collections.abc import Iterator
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from . import __version__
+from .redact import harmless, redact
+
+PATIENCE = 4
+"""Times its time-out, and an answer has taken too long, however steadily it comes."""
+SLOWEST = 1024
+"""Bytes a second below which a file is not waited for any longer than that."""
+WITHOUT_TIMEOUT = 60.0
+
+
+class _Reader(io.RawIOBase):
+    """What a connection brings, within a time: ``timeout`` bounds each wait for a byte, this bounds their sum."""
+
+    def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
+        self._raw = raw
+        self._deadline = time.monotonic() + seconds
+        self.per_byte = 0.0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._deadline:
+            raise TimeoutError("the answer takes too long")
+        count = self._raw.readinto(buffer)
+        self._deadline += (count or 0) * self.per_byte
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that must come within ``PATIENCE`` times the time-out; a file may take longer, but not crawl."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        buffered: Any = self.fp
+        self._reader = _Reader(buffered.detach(), PATIENCE * (sock.gettimeout() or WITHOUT_TIMEOUT))
+        self.fp = io.BufferedReader(self._reader)
+
+    def is_a_file(self) -> None:
+        """From here on, time is granted by what has come."""
+        self._reader.per_byte = 1 / SLOWEST
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    response_class = _Response
+
+
+class _SecureConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Response
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Connections of our own kind, also through a proxy."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        return manager
+
+
+class _Session(requests.Session):
+    """A session that does not look at redirects: requests reads their whole body first, however large it is."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+def session(concurrency: int) -> requests.Session:
+    """A session for one account: no .netrc, no cookies, no retries, no redirects."""
+    made = _Session()
+    made.trust_env = False  # no .netrc, which would replace our Authorization header
+    made.headers["User-Agent"] = f"confcleanup/{__version__}"
+    made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    adapter = _Adapter(pool_connections=4, pool_maxsize=concurrency, max_retries=0, pool_block=True)
+    made.mount("https://", adapter)
+    made.mount("http://", adapter)
+    return made
+
+
+def proxies(target: str) -> dict[str, str]:
+    """The environment's proxies for an address."""
+    return dict(requests.utils.get_environ_proxies(target))
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and the errors it wraps, as requests and urllib3 wrap them."""
+    inner: Any = error
+    while isinstance(inner, BaseException):
+        yield inner
+        inner = getattr(inner, "reason", None) or next((a for a in inner.args if isinstance(a, BaseException)), None)
+
+
+def never_connected(error: Exception) -> bool:
+    """Whether the request was certainly not sent."""
+    kinds = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
+    return any(isinstance(inner, kinds) for inner in chain(error))
+
+
+def cause(error: Exception) -> str:
+    """The innermost reason of a network error, in one line."""
+    if isinstance(error, requests.exceptions.Timeout):
+        return "it took too long"
+    innermost = list(chain(error))[-1]
+    text = str(innermost.args[-1] if innermost.args else "") or type(innermost).__name__
+    return redact(harmless(re.sub(r"^\w*Connection\(.*?\): ", "", text)))[:200]
