@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from confcleanup.cleanup import Plan, Watcher, carry_out, make_plan
-from confcleanup.errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped, Unsendable
+from confcleanup.errors import (
+    AccessRefused,
+    Ambiguous,
+    HttpError,
+    LedgerError,
+    ProviderError,
+    Stopped,
+    Unsendable,
+)
 from confcleanup.guards import Limits
 from confcleanup.http import Stop
 from confcleanup.items import Item, Kind, Live, Outcome, State
@@ -313,3 +321,49 @@ def test_a_room_past_its_end_that_cannot_be_judged_makes_the_run_undone() -> Non
     plan = planned(provider, rules)
     assert not plan.selected
     assert plan.undone
+
+
+def test_what_is_old_and_stays_for_good_is_counted_with_the_oldest() -> None:
+    undated: dict[str, Any] = {"ended_at": None, "doubt": "its duration cannot be read"}
+    provider = Fake(
+        thing("young doubt", days=3, **undated),
+        thing("old doubt", days=50, **undated),
+        thing("oldest doubt", days=90, **undated),
+        thing("weekly", days=90, kind=Kind.RECURRING),
+    )
+    plan = planned(provider)
+    assert plan.stuck.count == 2
+    assert plan.stuck.oldest
+    assert plan.stuck.oldest.item.id == "oldest doubt"
+
+
+def test_what_nobody_can_date_is_stuck_too() -> None:
+    provider = Fake(thing("undated", ended_at=None, started_at=None))
+    assert planned(provider).stuck.count == 1
+
+
+def test_what_should_have_gone_and_did_not_is_stuck() -> None:
+    provider = Fake(thing("old", days=90))
+    provider.before_delete = raising(HttpError("409", 409))
+    plan = cleaned(provider)
+    assert plan.stuck.count == 1
+
+
+def test_what_cannot_be_recorded_is_not_deleted() -> None:
+    provider = Fake(thing("a"), thing("b"))
+    record = Memory()
+    record.trouble = LedgerError("the disk is full")
+    plan = planned(provider)
+    carry_out(plan, provider, (rule(),), NOW, Watcher(), record, concurrency=1, stop=provider.stop)
+    assert set(provider.held) == {"a", "b"}
+    assert provider.sent("a") == 0
+    assert (plan.error, plan.undone) == ("the disk is full", True)
+    assert add_up(plan)
+
+
+def test_an_intent_is_recorded_before_the_deletion_and_its_outcome_after() -> None:
+    provider, record = Fake(thing("a")), Memory()
+    provider.before_delete = lambda item: record.intended.index((item.id, "old")) and None
+    plan = planned(provider)
+    carry_out(plan, provider, (rule(),), NOW, Watcher(), record, concurrency=1, stop=provider.stop)
+    assert [result.outcome for result in record.finished.values()] == [Outcome.DELETED]

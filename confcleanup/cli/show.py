@@ -118,7 +118,7 @@ class TableScreen(Screen):
         self._shown = False
 
     def preview(self, run: Run) -> None:
-        self.body(run)
+        self._tables(run, before=True)
         self._shown = True
 
     def body(self, run: Run) -> None:
@@ -126,39 +126,43 @@ class TableScreen(Screen):
             for plan in run.plans:
                 print(account_line(run, plan))
             return
+        self._tables(run, before=run.mode == "plan")
+
+    def _tables(self, run: Run, *, before: bool) -> None:
         from rich.console import Console
 
         console = Console(highlight=False, soft_wrap=False)
         for plan in run.plans:
-            show_plan(console, run, plan)
+            show_plan(console, run, plan, before=before)
 
     def closing(self, run: Run, command: str) -> None:
         print(closing_line(run, command))
 
 
-def show_plan(console: Console, run: Run, plan: Plan) -> None:
-    """One account: what goes and why, and what stays, counted by reason."""
+def show_plan(console: Console, run: Run, plan: Plan, *, before: bool) -> None:
+    """One account: what goes and why, and what stays, counted by reason. ``before``: nothing was done yet."""
     from rich.table import Table
     from rich.text import Text
 
     console.print()
-    console.print(Text(account_line(run, plan), style="bold"))
+    fine = before and not plan.failed and not plan.refusals
+    console.print(Text(_would(plan) if fine else account_line(run, plan), style="bold"))
     if not plan.selected:
         return
     shown = plan.selected[:ROWS]
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 2))
     what = max(len(entry.item.what) for entry in shown)
     ident = min(ID_WIDTH, max(len(entry.item.id) for entry in shown))
-    left = console.width - what - ident - REASON_WIDTH - (OUTCOME_WIDTH if run.mode == "run" else 0)
+    left = console.width - what - ident - REASON_WIDTH - (OUTCOME_WIDTH if not before else 0)
     table.add_column("what", no_wrap=True)
     table.add_column("id", no_wrap=True, min_width=ident, overflow="ellipsis", max_width=ID_WIDTH)
     table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(TITLE_LEAST, left))
     table.add_column("why it goes")
-    if run.mode == "run":
+    if not before:
         table.add_column("outcome", no_wrap=True)
     for entry in shown:
         cells = [entry.item.what, entry.item.id, entry.item.title or "", entry.decision.reason]
-        cells += [str(entry.outcome or "")] if run.mode == "run" else []
+        cells += [str(entry.outcome or "")] if not before else []
         table.add_row(*(Text(redact(harmless(text))) for text in cells))
     console.print(table)
     if len(plan.selected) > ROWS:

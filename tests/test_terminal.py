@@ -1,0 +1,117 @@
+"""What a person sees on a terminal: a table, a question, a progress bar, a closing line. Needs a pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from confcleanup.sandbox.server import Server
+from confcleanup.sandbox.trueconf import TrueConf
+
+pty = pytest.importorskip("pty", reason="there are pseudo-terminals on POSIX only")
+DAY = timedelta(days=1)
+
+
+class Terminal:
+    """Runs the program on a terminal of 120 columns, and answers its question."""
+
+    def __init__(self, config: Path) -> None:
+        self.options = ["-c", str(config), "--state", str(config.parent / "state")]
+
+    def __call__(self, *words: str, answer: str | signal.Signals = "") -> tuple[int, str]:
+        ours, theirs = pty.openpty()
+        program = subprocess.Popen(
+            [sys.executable, "-m", "confcleanup", *self.options, *words],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
+        )
+        os.close(theirs)
+        shown = bytearray()
+
+        def read() -> None:
+            while True:
+                try:
+                    chunk = os.read(ours, 65536)
+                except OSError:
+                    return
+                shown.extend(chunk)
+                if answer and b"[y/N]" in shown and b"answered" not in asked:
+                    asked.append(b"answered")
+                    os.write(ours, answer.encode()) if isinstance(answer, str) else program.send_signal(answer)
+
+        asked: list[bytes] = []
+        reader = threading.Thread(target=read)
+        reader.start()
+        status = program.wait(50)
+        reader.join(5)
+        os.close(ours)
+        return status, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode("utf-8", "replace"))
+
+
+@pytest.fixture
+def hq(tmp_path: Path) -> Iterator[tuple[TrueConf, Terminal]]:
+    emulator = TrueConf(page_cap=200)
+    for number in range(45):
+        emulator.add_conference(f"{number:010}", topic=f"Meeting {number}", ended=41 * DAY)
+    emulator.add_conference("young", topic="Young \x1b[31m one", ended=DAY)
+    with Server(emulator) as server:
+        config = tmp_path / "config.toml"
+        config.write_text(emulator.account("hq", server.url), encoding="utf-8")
+        config.chmod(0o600)
+        yield emulator, Terminal(config)
+
+
+def test_a_plan_is_a_table_with_reasons_and_ends_with_what_was_not_done(hq: tuple[TrueConf, Terminal]) -> None:
+    emulator, terminal = hq
+    status, shown = terminal("plan")
+    assert status == 0
+    assert "hq: would delete 45 of 46 listed; kept 1 (1 too young)" in shown
+    assert re.search(r"conferences +0000000000 +Meeting 0 +ended 41 days ago, kept for 30 days", shown)
+    assert "and 5 more; --format csv shows them all" in shown
+    assert "Dry run: nothing was deleted. To delete 45 items: confcleanup -c" in shown
+    assert len(emulator.conferences) == 46
+
+
+def test_a_run_shows_the_plan_asks_and_tells_what_it_did(hq: tuple[TrueConf, Terminal]) -> None:
+    emulator, terminal = hq
+    status, shown = terminal("run", answer="y\n")
+    assert status == 0
+    assert (
+        shown.index("would delete 45") < shown.index("Delete 45 items of 1 account?") < shown.index("deleted 45 of 45")
+    )
+    assert "hq: deleting" in shown
+    assert shown.rstrip().endswith("Deleted 45 items of 45 selected.")
+    assert set(emulator.conferences) == {"young"}
+
+
+def test_no_is_no(hq: tuple[TrueConf, Terminal]) -> None:
+    emulator, terminal = hq
+    status, shown = terminal("run", answer="n\n")
+    assert status == 3
+    assert len(emulator.conferences) == 46
+    assert "Traceback" not in shown
+
+
+def test_an_interrupt_at_the_question_is_no_and_130(hq: tuple[TrueConf, Terminal]) -> None:
+    emulator, terminal = hq
+    status, shown = terminal("run", answer=signal.SIGINT)
+    assert status == 130, shown
+    assert len(emulator.conferences) == 46
+
+
+def test_a_run_with_yes_shows_a_table_with_outcomes(hq: tuple[TrueConf, Terminal]) -> None:
+    _, terminal = hq
+    status, shown = terminal("run", "--yes")
+    assert status == 0
+    assert re.search(r"0000000000 +Meeting 0 +ended 41 days ago, kept for 30 days +deleted", shown)
