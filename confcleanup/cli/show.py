@@ -72,7 +72,7 @@ class Screen:
     def preview(self, run: Run) -> None:
         """What is shown before the question."""
         for plan in run.plans:
-            print(_would(plan), file=sys.stderr)
+            print(before_line(run, plan), file=sys.stderr)
 
     def finish(self, run: Run, command: str) -> None:
         """Shows what came of the run."""
@@ -145,8 +145,7 @@ def show_plan(console: Console, run: Run, plan: Plan, *, before: bool) -> None:
     from rich.text import Text
 
     console.print()
-    fine = before and not plan.failed and not plan.refusals
-    console.print(Text(_would(plan) if fine else account_line(run, plan), style="bold"))
+    console.print(Text(before_line(run, plan) if before else account_line(run, plan), style="bold"))
     if not plan.selected:
         return
     shown = plan.selected[:ROWS]
@@ -176,6 +175,11 @@ def account_line(run: Run, plan: Plan) -> str:
     if plan.refusals:
         return f"{plan.account}: refused; nothing was deleted here ({len(plan.selected)} of {plan.listed} selected)"
     return _would(plan) if run.mode == "plan" else _did(plan)
+
+
+def before_line(run: Run, plan: Plan) -> str:
+    """One account in one line, before anything is done."""
+    return account_line(run, plan) if plan.failed or plan.refusals else _would(plan)
 
 
 def _would(plan: Plan) -> str:
