@@ -39,21 +39,30 @@ class Terminal:
         os.close(theirs)
         shown = bytearray()
 
+        def respond() -> None:
+            """A signal that comes just before a program begins to read may not be noticed; a person presses again."""
+            if isinstance(answer, str):
+                os.write(ours, answer.encode())
+                return
+            while not ended.wait(0.2):
+                program.send_signal(answer)
+
         def read() -> None:
+            asked = False
             while True:
                 try:
-                    chunk = os.read(ours, 65536)
+                    shown.extend(os.read(ours, 65536))
                 except OSError:
                     return
-                shown.extend(chunk)
-                if answer and b"[y/N]" in shown and b"answered" not in asked:
-                    asked.append(b"answered")
-                    os.write(ours, answer.encode()) if isinstance(answer, str) else program.send_signal(answer)
+                if answer and not asked and b"[y/N]" in shown:
+                    asked = True
+                    threading.Thread(target=respond, daemon=True).start()
 
-        asked: list[bytes] = []
+        ended = threading.Event()
         reader = threading.Thread(target=read)
         reader.start()
         status = program.wait(50)
+        ended.set()
         reader.join(5)
         os.close(ours)
         return status, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode("utf-8", "replace"))
