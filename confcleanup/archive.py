@@ -50,10 +50,12 @@ class Archive:
         """Copies an item and its media, unless a complete copy is there already; the name of its folder."""
         folder = place(account, item)
         with _trouble(self.target):
-            if self._complete(folder):
+            described = json.dumps(_described(item), indent=1, sort_keys=True, default=str).encode()
+            same = self._store.digest(f"{folder}/item.json") == hashlib.sha256(described).hexdigest()
+            if same and self._complete(folder):
                 return folder
             with tempfile.TemporaryDirectory(prefix="confcleanup-") as scratch:
-                sums = dict(self._copy(Path(scratch), folder, item, media))
+                sums = dict(self._copy(Path(scratch), folder, described, media))
                 lines = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
                 self._put(Path(scratch), folder, SUMS, lines.encode())
         return folder
@@ -70,8 +72,7 @@ class Archive:
         entries = [line.split("  ", 1) for line in (sums or b"").decode().splitlines()]
         return bool(entries) and all(self._store.digest(f"{folder}/{name}") == digest for digest, name in entries)
 
-    def _copy(self, scratch: Path, folder: str, item: Item, media: Iterable[Media]) -> Iterator[tuple[str, str]]:
-        described = json.dumps(_described(item), indent=1, sort_keys=True, default=str).encode()
+    def _copy(self, scratch: Path, folder: str, described: bytes, media: Iterable[Media]) -> Iterator[tuple[str, str]]:
         yield "item.json", self._put(scratch, folder, "item.json", described)
         for number, file in enumerate(media, 1):
             name = f"{number:02}-{safe(file.name)}"
@@ -153,7 +154,8 @@ class Remote:
         try:
             import fsspec
 
-            self._files, root = fsspec.core.url_to_fs(target)
+            with _trouble(target):
+                self._files, root = fsspec.core.url_to_fs(target)
         except (ImportError, ValueError) as error:
             raise ArchiveError(f"{target} needs the extra: pip install 'confcleanup[s3]' ({error})") from None
         self._root = str(root).rstrip("/")
@@ -181,9 +183,15 @@ class Remote:
 
 
 def place(account: str, item: Item) -> str:
-    """The folder of an item, relative to the archive: account, source, month of its end, id."""
+    """The folder of an item, relative to the archive: account, source, month of its end, id, and what tells it
+    from another item that had the same id at another time.
+    """
     month = f"{item.ended_at or item.created_at or item.started_at:%Y-%m}" if _dated(item) else "undated"
-    return "/".join([safe(account), safe(item.what), month, safe("-".join([*item.address, item.id]))])
+    times = " ".join(
+        f"{when:%Y%m%dT%H%M%S}" if when else "-" for when in (item.started_at, item.ended_at, item.created_at)
+    )
+    own = hashlib.sha256(times.encode()).hexdigest()[:8]
+    return "/".join([safe(account), safe(item.what), month, f"{safe('-'.join([*item.address, item.id]))}-{own}"])
 
 
 def _dated(item: Item) -> bool:

@@ -21,7 +21,8 @@ from .guards import Limits, Past, objections
 from .http import Permit, Stop
 from .items import Item, Outcome, Result
 from .providers.base import Provider, Restored
-from .selection import UNDECIDED, Decision, Rule, Why, choose, difference, digest
+from .redact import harmless
+from .selection import UNDECIDED, Decision, Rule, Why, another_room, choose, difference, digest
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Plan:
         if self.refusals:
             return "refused"
         open_ends = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.DEFERRED)
-        return "partial" if self.error or any(map(self.count, open_ends)) else "ok"
+        return "partial" if self.error or self.overdue or any(map(self.count, open_ends)) else "ok"
 
     @property
     def undone(self) -> bool:
@@ -193,6 +194,7 @@ class Review:
 
     def __init__(self, digests: Mapping[tuple[str, ...], str], items: Mapping[tuple[str, ...], Item]) -> None:
         self._digests = digests
+        self._items = items
         self._unseen = dict(items)
 
     def judge(self, entry: Entry) -> Entry:
@@ -208,7 +210,7 @@ class Review:
         if not decision.delete:
             changed = replace(decision, delete=True)
             return Entry(item, changed, Outcome.CHANGED, f"no rule selects it any more: {decision.reason}")
-        if planned != digest(item):
+        if planned != digest(item) or another_room(self._items[item.key], item):
             return Entry(item, decision, Outcome.CHANGED, "it is not as it was when the plan was made")
         return entry
 
@@ -328,20 +330,29 @@ class _Deleter:
                 results = self._group(group)
                 for entry, result in zip(group, results, strict=True):
                     entry.outcome, entry.error = result.outcome, result.error
+                for entry, result in zip(group, results, strict=True):
                     self._watcher.done(self._plan.account, entry)
                     if entry.intent is not None:
                         self._record.finish(entry.intent, result)
+                        entry.intent = None
             except Stopped:
                 return
             except LedgerError as error:
                 self._halt(str(error))
+            except Exception as error:  # a fault of a provider's: what was sent must not pass for untried
+                log.debug("a fault while deleting", exc_info=True)
+                self._halt(f"a fault in the program or a provider: {type(error).__name__}")
+                for entry in group:
+                    sent = entry.intent is not None
+                    entry.outcome = entry.outcome or (Outcome.UNKNOWN if sent else Outcome.FAILED)
+                    entry.error = entry.error or f"a fault in the program or a provider: {type(error).__name__}"
 
     def close(self) -> None:
         """Gives everything that was not tried its outcome, and makes the record durable."""
         try:
             for entry in self._plan.selected:
-                if entry.outcome is None and entry.intent is not None:
-                    self._record.finish(entry.intent, Result(Outcome.DEFERRED))
+                if entry.intent is not None:
+                    self._record.finish(entry.intent, Result(entry.outcome or Outcome.DEFERRED, entry.error))
             self._record.flush()
         except LedgerError as error:
             self._halt(str(error))
@@ -426,7 +437,8 @@ class _Deleter:
         if resolved := self._resolve(entry, why):
             return resolved
         try:
-            return self._provider.delete([entry.item], self._permit)[0]
+            again = self._provider.delete([entry.item], self._permit)[0]
+            return Result(Outcome.DELETED) if again.outcome is Outcome.GONE else again
         except Ambiguous as error:
             why = str(error)
         except Stopped:
@@ -439,7 +451,7 @@ class _Deleter:
         with self._stop.finishing():
             try:
                 fresh = self._provider.look(entry.item)
-            except (ProviderError, *MISREAD) as error:
+            except (ProviderError, Stopped, *MISREAD) as error:
                 return Result(Outcome.UNKNOWN, f"{why}; looking again failed: {error}")
         if fresh is None:
             return Result(Outcome.DELETED)
@@ -483,7 +495,9 @@ def settle(provider: Provider, left_open: Sequence[tuple[int, Item]], record: Re
             stop.check()
             fresh = provider.look(item)
         except (ProviderError, Stopped, *MISREAD) as error:
-            trouble.append(f"what became of {item.what} {item.id}, begun by an earlier run, is not known: {error}")
+            trouble.append(
+                f"what became of {item.what} {harmless(item.id)}, begun by an earlier run, is not known: {error}"
+            )
             continue
         record.finish(intent, _settled(item, fresh))
     record.flush()

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
+import msgspec
+
 from . import holds, providers
 from .cutoff import Period, cutoff
 from .errors import ConfigError, Problem
 from .guards import Limits
 from .holds import HoldSettings
 from .providers.base import Provider
-from .selection import Rule
+from .selection import Hold, Rule
 from .settings import AccountSettings, Age, LimitSettings, RuleSettings, Table, build, require, unknown
 
 APP = "confcleanup"
@@ -99,7 +101,8 @@ class Config:
         """
         held = holds.active(self.holds, self.zone, now)
         rules = [self._rule(account, rule, now, older_than, before) for rule in account.rules]
-        return [replace(rule, holds=held) for rule in rules]
+        pairs = zip(account.rules, rules, strict=True)
+        return [replace(rule, holds=tuple(_spelt(hold, settings) for hold in held)) for settings, rule in pairs]
 
     def _rule(
         self, account: Account, rule: RuleSettings, now: datetime, older_than: Period | None, before: datetime | None
@@ -130,6 +133,13 @@ class Config:
         """Whether nothing may make a rule select what ended less than a day ago."""
         allowed = self.allow_short_retention or rule.allow_short_retention
         return _deletes_by_age(account.provider, rule) and not allowed
+
+
+def _spelt(hold: Hold, rule: RuleSettings) -> Hold:
+    """A hold with its id as the provider spells ids, as in ``keep_ids``."""
+    if hold.id is None:
+        return hold
+    return replace(hold, id=next(iter(msgspec.structs.replace(rule, keep_ids=(hold.id,)).ids())))
 
 
 def find(given: str | None) -> Path:
@@ -306,8 +316,6 @@ def _deletes_by_age(provider: type[Provider], rule: RuleSettings) -> bool:
 
 def _named(rule: RuleSettings, taken: set[str], key: str, problems: list[Problem]) -> RuleSettings:
     """The rule with a name: its own, else made from what it selects."""
-    import msgspec
-
     if rule.name in taken:
         problems.append(Problem(f"{key}.name", f"{rule.name!r} is the name of another rule of this account"))
     if rule.name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time, tzinfo
@@ -89,6 +90,10 @@ def _from_file(path: Path) -> list[dict[str, str | None]]:
         separator = next((mark for mark in ";\t" if set(_cells(first, mark)) & set(COLUMNS)), ",")
     header = _cells(first, separator)
     if not set(header) & set(COLUMNS):
+        odd = [number for number, line in numbered if re.search(r'[,;\t"]|\s#', line.strip())]
+        if odd:
+            why = "is not one id; give the file a header such as id,reason"
+            raise ConfigError([Problem("holds.file", f"{path}, line {number}: {why}") for number in odd])
         return [{"id": line.strip(), "reason": f"listed in {path.name}"} for _, line in numbered]
     problems = [
         Problem("holds.file", f"{path}, line {numbered[0][0]}: unknown column {n!r}")

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 4
 MAX_ANSWER = 64 * 1024 * 1024
-MAX_PAUSE = 60.0
+MAX_PAUSE = FINISHING = 60.0
 LONGEST = 1000
 """Characters of an id or a name; servers refuse addresses of some thousand."""
 RETRIED = frozenset({None, 429, 500, 502, 503, 504})
@@ -97,7 +97,7 @@ class Stop:
     @contextmanager
     def finishing(self) -> Iterator[None]:
         """Within it, this thread's requests go out in spite of a stop: what was begun is brought to its end."""
-        self._shield.on = True
+        self._shield.on, self._shield.left = True, FINISHING
         try:
             yield
         finally:
@@ -113,7 +113,13 @@ class Stop:
             raise Stopped("the time allowed by max_runtime is up")
 
     def wait(self, seconds: float) -> None:
-        """Waits, unless that would outlast the run. Raises Stopped."""
+        """Waits, unless that would outlast the run, or what ``finishing`` allows. Raises Stopped."""
+        if getattr(self._shield, "on", False):
+            self._shield.left -= seconds
+            if self._shield.left < 0:
+                raise Stopped("what was begun could not be finished in time")
+            time.sleep(seconds)
+            return
         self.check(seconds)
         self.asked.wait(seconds)
         self.check()
@@ -146,7 +152,7 @@ class Limiter:
             return start - now
 
     def pause(self, seconds: float) -> None:
-        """Nothing begins for this long."""
+        """Nothing that has not taken its place begins for this long."""
         with self._lock:
             self._not_before = max(self._not_before, self._clock() + seconds)
 
@@ -310,10 +316,11 @@ class Http:
 
     @contextmanager
     def download(
-        self, url: str, headers: Mapping[str, str] | None = None, *, signed: bool = True
+        self, url: str, headers: Mapping[str, str] | None = None, *, signed: bool = True, sized: bool = False
     ) -> Iterator[Iterator[bytes]]:
         """Streams a file, chunk by chunk. The account's sign-in goes along if ``signed``, and only to its own origin.
 
+        ``sized``: the vendor has told the file's size, so that a cut is noticed even where the answer has no length.
         Redirects are not followed, and pages in place of a file are refused. Raises HttpError for these
         and for a file that ends too early.
         """
@@ -333,11 +340,17 @@ class Http:
             response.close()
             raise _refusal("GET", answer)
 
-        self._signed_in(begin) if own else begin({})
+        try:
+            self._signed_in(begin) if own else begin({})
+        except AccessRefused as error:  # of this file: its address may have run out; the account may still be fine
+            raise HttpError(f"the file cannot be had: {error}", error.status, error.body) from None
         with opened[0] as response:
             kind = response.headers.get("Content-Type", "").lower()
             if kind.startswith(("text/html", "application/json", "application/xml", "text/xml")):
                 raise HttpError(f"the download is no media file but {kind.partition(';')[0]}")
+            chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+            if not (sized or chunked or response.headers.get("Content-Length", "").isdigit()):
+                raise HttpError("the download does not say how long it is, so that a cut could not be noticed")
             yield self._chunks(response)
 
     def _chunks(self, response: requests.Response) -> Iterator[bytes]:

@@ -323,9 +323,11 @@ class Journal:
     not cost a disk's write per item. What a crash loses of that is looked up by the next run.
     """
 
-    def __init__(self, ledger: Ledger, run: str, account: str, provider: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, ledger: Ledger, run: str, account: str, provider: str, clock: Callable[[], datetime], url: str = ""
+    ) -> None:
         self._ledger = ledger
-        self._head = {"run": run, "account": account, "provider": provider}
+        self._head = {"run": run, "account": account, "provider": provider, "url": url}
         self._clock = clock
 
     def intend(self, deletions: Sequence[tuple[Item, str]]) -> list[int]:
@@ -349,8 +351,10 @@ class Journal:
         self._ledger.append((kind, {**self._head, "at": _text(self._clock()), **facts}, None))
 
     def left_open(self) -> list[tuple[int, Item]]:
-        """Items whose deletion an earlier run began and never recorded the end of."""
-        return [(number, _item(body)) for number, body in self._ledger.open_intents(self._head["account"])]
+        """Items whose deletion an earlier run of this account, at this address, began and never recorded the end of."""
+        found = self._ledger.open_intents(self._head["account"])
+        mine = ("provider", "url")
+        return [(n, _item(body)) for n, body in found if all(body.get(key) == self._head[key] for key in mine)]
 
 
 def _body(item: Item) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def _entry(item: Item, reason: str) -> dict[str, Any]:
         "id": item.id,
         "address": list(item.address),
         "kind": str(item.kind),
+        "began": item.started_at.isoformat() if item.live and item.started_at else None,
         "title": redact(item.title) if item.title else item.title,
         "reason": redact(reason),
         "digest": digest(item),
@@ -117,4 +118,6 @@ def _key(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _item(entry: Mapping[str, Any]) -> Item:
     address = tuple(entry["address"])
-    return Item(entry["what"], entry["id"], Kind(entry["kind"]), State.UNKNOWN, title=entry["title"], address=address)
+    began = datetime.fromisoformat(entry["began"]) if entry.get("began") else None
+    kind, title = Kind(entry["kind"]), entry["title"]
+    return Item(entry["what"], entry["id"], kind, State.UNKNOWN, title=title, started_at=began, address=address)

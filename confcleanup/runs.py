@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -78,6 +78,11 @@ class Run:
         return sum(plan.count(outcome) for plan in self.plans)
 
     @property
+    def due(self) -> int:
+        """How many items are about to be deleted: selected, without an outcome, in an account that no guard refused."""
+        return sum(len(plan.due) for plan in self.plans if not plan.refusals)
+
+    @property
     def selected(self) -> int:
         return sum(len(plan.selected) for plan in self.plans)
 
@@ -143,7 +148,9 @@ class _Job:
         self._now = run.now
         self._watcher = watcher
         self._ledger = ledger
-        self._journal = ledger and Journal(ledger, run.id, account.name, account.provider.name, clock)
+        self._journal = ledger and Journal(
+            ledger, run.id, account.name, account.provider.name, clock, account.settings.url
+        )
         self._stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds(), interrupted)
         self._rules = _chosen_rules(request, account, run.now)
         self._provider: Provider = stack.enter_context(account.provider(account.settings, self._stop, clock))
@@ -185,7 +192,10 @@ class _Job:
     @property
     def _scope(self) -> str:
         """What is listed of the account; two listings are only compared if they asked for the same."""
-        asked = {f"{rule.what}:{','.join(sorted(rule.tags))}:{rule.age or rule.cutoff}" for rule in self._rules}
+        asked = {
+            f"{rule.what}:{','.join(sorted(rule.tags))}:{rule.age or ('' if rule.live else rule.cutoff)}"
+            for rule in self._rules
+        }
         return " ".join(sorted(asked))
 
     def _past(self) -> list[Past]:
@@ -198,10 +208,10 @@ class _Job:
         return Review(reviewed.accounts[name], reviewed.items[name]) if reviewed else None
 
     def delete(self, *, agreed: bool) -> None:
-        """Carries the plan out. What the ledger refuses ends this account, not the others."""
+        """Carries the plan out. What the ledger or an archive refuses ends this account, not the others."""
         try:
             self._delete(agreed=agreed)
-        except LedgerError as error:
+        except ConfcleanupError as error:
             self._plan.error = self._plan.error or str(error)
             self._plan.defer()
 
@@ -240,8 +250,12 @@ class _Job:
 
 
 def _chosen_rules(request: Request, account: Account, now: datetime) -> list[Rule]:
+    """The rules to apply. What any rule of the account keeps by id or tag stays, also where it was not chosen."""
     rules = request.config.rules(account, now, request.older_than, request.before)
-    return [rule for rule in rules if not request.rules or rule.name in request.rules]
+    ids = frozenset(ident for rule in rules for ident in rule.keep_ids)
+    tags = tuple(dict.fromkeys(tag for rule in rules for tag in rule.keep_tags))
+    chosen = [rule for rule in rules if not request.rules or rule.name in request.rules]
+    return [replace(rule, keep_ids=ids, keep_tags=tags) for rule in chosen]
 
 
 def check(account: Account, stop: Stop, clock: Callable[[], datetime]) -> tuple[list[str], list[str]]:

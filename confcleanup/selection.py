@@ -18,6 +18,7 @@ from .cutoff import spoken
 from .items import Item, Kind, Live, State
 
 SAME_ROOM = timedelta(seconds=60)
+OTHER_ROOM = "it is another room of the same name, begun since"
 
 
 class Why(StrEnum):
@@ -285,7 +286,8 @@ def digest(item: Item) -> str:
 def difference(listed: Item, fresh: Item) -> str | None:
     """What has changed in an item since it was listed, in words; None if it is the same thing unchanged."""
     if listed.live and fresh.live:
-        return _other_room(listed, fresh)
+        shrunk = listed.live.run_time and fresh.live.run_time and fresh.live.run_time < listed.live.run_time
+        return OTHER_ROOM if shrunk or another_room(listed, fresh) else None
     for name, before, after in (
         ("its schedule", (listed.started_at, listed.ended_at), (fresh.started_at, fresh.ended_at)),
         ("its tags", *_tag_sets(listed.tags, fresh.tags)),
@@ -301,10 +303,8 @@ def _tag_sets(before: Iterable[str] | None, after: Iterable[str] | None) -> tupl
     return (None, None) if before is None else (set(before), set(after or ()))
 
 
-def _other_room(listed: Item, fresh: Item) -> str | None:
-    before = listed.live.run_time if listed.live else None
-    after = fresh.live.run_time if fresh.live else None
-    if before is None or after is None:
-        return None
-    later = fresh.started_at and listed.started_at and fresh.started_at > listed.started_at + SAME_ROOM
-    return "it is another room of the same name, begun since" if after < before or later else None
+def another_room(listed: Item, fresh: Item) -> bool:
+    """Whether a live room began later than the one that was seen before under its name."""
+    if not fresh.live or not listed.started_at or not fresh.started_at:
+        return False
+    return fresh.started_at > listed.started_at + SAME_ROOM

@@ -279,3 +279,34 @@ def test_restore_of_something_never_deleted_says_so(tmp_path: Path) -> None:
         done = hq("restore", "hq", "room_7", "--yes")
         assert done.exit_code == 1
         assert "knows of no deletion" in done.stderr
+
+
+def test_a_new_item_under_an_old_id_gets_a_copy_of_its_own(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path))
+    first = replace(thing("7", days=40), raw={"topic": "first"})
+    second = replace(thing("7", days=39), raw={"topic": "second"})
+    archive.keep("hq", first, [])
+    archive.keep("hq", second, [])
+    found = [archive.find("hq", item) for item in (first, second)]
+    assert [copy and copy[1]["vendor"]["topic"] for copy in found] == ["first", "second"]
+
+
+def test_an_item_that_changed_since_a_failed_run_is_copied_again(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path))
+    archive.keep("hq", replace(thing("7"), raw={"topic": "before"}), [])
+    archive.keep("hq", replace(thing("7"), raw={"topic": "after"}), [])
+    found = archive.find("hq", thing("7"))
+    assert found
+    assert found[1]["vendor"] == {"topic": "after"}
+
+
+def test_a_download_that_does_not_say_how_long_it_is_blocks_the_deletion(tmp_path: Path) -> None:
+    def unsized(request: Request) -> Response | None:
+        return Response(200, b"cut", {"Content-Length": ""}) if request.path.startswith("/media/") else None
+
+    with setting(tmp_path, Vobiz()) as hq:
+        hq.emulator.interfere.append(unsized)
+        done = hq("run", "--yes", "--rule", "old recordings")
+        assert done.exit_code == 1
+        assert "how long it is" in done.stderr
+        assert hq.emulator.requests("DELETE") == []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from confcleanup.cleanup import Plan, Watcher, carry_out, make_plan
+from confcleanup.cleanup import Plan, Review, Watcher, carry_out, make_plan
 from confcleanup.errors import (
     AccessRefused,
     Ambiguous,
@@ -23,7 +23,7 @@ from confcleanup.errors import (
 from confcleanup.guards import Limits
 from confcleanup.http import Stop
 from confcleanup.items import Item, Kind, Live, Outcome, State
-from confcleanup.selection import LiveRule, Rule
+from confcleanup.selection import LiveRule, Rule, digest
 
 from .fake import NOW, Fake, Memory, rule, thing
 
@@ -367,3 +367,40 @@ def test_an_intent_is_recorded_before_the_deletion_and_its_outcome_after() -> No
     plan = planned(provider)
     carry_out(plan, provider, (rule(),), NOW, Watcher(), record, concurrency=1, stop=provider.stop)
     assert [result.outcome for result in record.finished.values()] == [Outcome.DELETED]
+
+
+def test_a_fault_of_a_provider_leaves_the_outcome_unknown_and_prints_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    provider = Fake(thing("old"), thing("older"))
+    provider.after_delete = raising(RuntimeError("token=hunter2"))
+    plan = cleaned(provider)
+    assert [entry.outcome for entry in plan.selected] == [Outcome.UNKNOWN, Outcome.DEFERRED]
+    assert plan.undone
+    assert "hunter2" not in "".join(capsys.readouterr()) + str(plan.error)
+
+
+def test_outcomes_of_a_batch_are_kept_if_the_record_fails_in_the_middle() -> None:
+    provider = Fake(*(thing(f"h{n}", what="heaps") for n in range(3)))
+    record = Memory()
+
+    def full(intent: int, result: Any) -> None:
+        raise LedgerError("the disk is full")
+
+    record.finish = full  # type: ignore[method-assign]  # the disk fills up after the intents
+    rules = (rule("heaps"),)
+    plan = planned(provider, *rules)
+    carry_out(plan, provider, rules, NOW, Watcher(), record, concurrency=1, stop=provider.stop)
+    assert [entry.outcome for entry in plan.selected] == [Outcome.DELETED] * 3
+    assert plan.undone
+
+
+def test_a_reviewed_room_that_ended_since_does_not_stand_for_a_new_one_of_its_name() -> None:
+    began = NOW - timedelta(days=3)
+    live: dict[str, Any] = {"kind": Kind.LIVE, "ended_at": None}
+    seen = thing("Room", live=Live(timedelta(hours=9)), **live | {"started_at": began})
+    fresh = thing("Room", live=Live(timedelta(hours=9)), **live | {"started_at": NOW - timedelta(hours=9)})
+    review = Review({seen.key: digest(seen)}, {seen.key: seen})
+    rules = (rule(cutoff=NOW, live=LiveRule(max_duration=timedelta(hours=8))),)
+    plan = make_plan("hq", Fake(fresh), rules, Limits(), NOW, Watcher(), reviewed=review)
+    assert outcomes(plan) == {"Room": Outcome.CHANGED}

@@ -351,3 +351,25 @@ def test_version_loads_none_of_the_heavy_modules() -> None:
     )
     done = run_python("-c", code, "--version")
     assert done.stdout.splitlines()[-1] == "", done.stdout
+
+
+def test_what_another_rule_keeps_stays_also_if_only_one_rule_is_chosen(hq: Setting) -> None:
+    other = ["[[accounts.hq.rules]]", 'name = "other"', 'what = "conferences"', 'keep_ids = ["0073310045"]']
+    text = "\n".join([hq.config.read_text(encoding="utf-8"), *other, 'older_than = "1 year"'])
+    hq.write(text)
+    done = hq("run", "--yes", "--rule", "ended one-time conferences")
+    assert done.exit_code == 0
+    assert "0073310045" in hq.emulator.conferences
+
+
+def test_a_rule_that_no_chosen_account_has_is_a_wrong_option(hq: Setting) -> None:
+    text = hq.config.read_text(encoding="utf-8")
+    other = text.replace("[accounts.hq]", "[accounts.b]").replace("accounts.hq.rules", "accounts.b.rules")
+    hq.write(text + other.replace('"ended one-time conferences"', '"only here"'))
+    assert hq("plan", "--account", "hq", "--rule", "only here").exit_code == 2
+
+
+def test_a_dry_run_of_a_reviewed_plan_names_that_plan_in_its_last_line(hq: Setting) -> None:
+    plan = hq.folder / "plan.json"
+    assert f"--plan {plan}" in hq("plan", "-o", str(plan)).stdout
+    assert f"--plan {plan}" in hq("run", "--dry-run", "--plan", str(plan)).stdout

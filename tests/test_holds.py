@@ -122,9 +122,15 @@ def test_the_end_is_part_of_the_reason_on_the_operators_calendar() -> None:
 
 
 def test_a_file_of_ids_holds_each_of_them(tmp_path: Path) -> None:
-    holds = from_file(tmp_path / "court.txt", "\ufeff# case 7\n0048411003\n\n  a b&c=d  \nroom, with a comma\n")
-    assert [hold.id for hold in holds] == ["0048411003", "a b&c=d", "room, with a comma"]
+    holds = from_file(tmp_path / "court.txt", "\ufeff# case 7\n0048411003\n\n  a b&c=d  \n0000001c@host#vcs\n")
+    assert [hold.id for hold in holds] == ["0048411003", "a b&c=d", "0000001c@host#vcs"]
     assert {hold.reason for hold in holds} == {"listed in court.txt"}
+
+
+@pytest.mark.parametrize("line", ["0048411003,litigation", "0048;lit", "0048  # litigation", '"0048"', "0048\tlit"])
+def test_a_line_that_is_not_one_id_stops_the_run_instead_of_holding_nothing(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ConfigError, match="line 1: is not one id"):
+        from_file(tmp_path / "court.txt", f"{line}\n")
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])

@@ -44,7 +44,8 @@ class Terminal:
             if isinstance(answer, str):
                 os.write(ours, answer.encode())
                 return
-            while not ended.wait(0.2):
+            program.send_signal(answer)
+            while not ended.wait(5):
                 program.send_signal(answer)
 
         def read() -> None:
@@ -72,7 +73,7 @@ class Terminal:
 def hq(tmp_path: Path) -> Iterator[tuple[TrueConf, Terminal]]:
     emulator = TrueConf(page_cap=200)
     for number in range(45):
-        emulator.add_conference(f"{number:010}", topic=f"Meeting {number}", ended=41 * DAY)
+        emulator.add_conference(f"{number:010}", topic=f"Meeting {number}", ended=41.5 * DAY)
     emulator.add_conference("young", topic="Young \x1b[31m one", ended=DAY)
     with Server(emulator) as server:
         config = tmp_path / "config.toml"

@@ -109,7 +109,8 @@ def clean(
             _save(run, accounts, Path(save_to), older_than, before)
         if delete and ledger and run.exit_code == ExitCode.DONE:
             _shorten(ledger, config, run)
-        screen.finish(run, _command_line(settings, account_names, rule_names, older_than, before))
+        words = _command_line(settings, account_names, rule_names, older_than, before, save_to or plan_file)
+        screen.finish(run, words)
     sys.exit(int(run.exit_code))
 
 
@@ -159,7 +160,7 @@ def _with_rules(config: Config, accounts: list[Account], names: tuple[str, ...])
     """The accounts that have a rule of these names. Raises UsageError for a name that no account has."""
     from ..settings import unknown
 
-    known = {rule.name: rule for account in config.accounts.values() for rule in account.rules}
+    known = {rule.name: rule for account in accounts for rule in account.rules}
     for name in names:
         if name not in known:
             raise click.UsageError(f"--rule {name}: {unknown(name, known)}")
@@ -248,7 +249,12 @@ class _Signals:
 
 
 def _command_line(
-    settings: Globals, accounts: tuple[str, ...], rules: tuple[str, ...], older_than: str | None, before: str | None
+    settings: Globals,
+    accounts: tuple[str, ...],
+    rules: tuple[str, ...],
+    older_than: str | None,
+    before: str | None,
+    plan_file: str | None,
 ) -> str:
     """The command that would carry out this dry run."""
     import shlex
@@ -260,4 +266,5 @@ def _command_line(
     words += [word for name in rules for word in ("--rule", name)]
     words += ["--older-than", older_than] if older_than else []
     words += ["--before", before] if before else []
+    words += ["--plan", plan_file] if plan_file else []
     return shlex.join(words)

@@ -54,7 +54,7 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
         if not yes and not (sys.stdin.isatty() and click.confirm("Create it anew?", err=True)):
             raise click.UsageError("nobody confirmed: give --yes where there is no terminal to ask on")
         now = clock()
-        journal = Journal(ledger, run_id(now), account.name, account.provider.name, clock)
+        journal = Journal(ledger, run_id(now), account.name, account.provider.name, clock, account.settings.url)
         _create(account, item, saved, journal)
 
 

@@ -65,8 +65,8 @@ class Screen:
         if self._bars:
             self._bars.stop()
         self.preview(run)
-        accounts = sum(bool(plan.selected) and not plan.refusals for plan in run.plans)
-        what = f"{_items(run.selected)} of {accounts} account{'' if accounts == 1 else 's'}"
+        accounts = sum(bool(plan.due) and not plan.refusals for plan in run.plans)
+        what = f"{_items(run.due)} of {accounts} account{'' if accounts == 1 else 's'}"
         return click.confirm(f"Delete {what}? This cannot be undone.", default=False, err=True)
 
     def preview(self, run: Run) -> None:
@@ -183,7 +183,7 @@ def before_line(run: Run, plan: Plan) -> str:
 
 
 def _would(plan: Plan) -> str:
-    return f"{plan.account}: would delete {len(plan.selected)} of {plan.listed} listed{_stays(plan)}"
+    return f"{plan.account}: would delete {len(plan.due)} of {plan.listed} listed{_stays(plan)}"
 
 
 def _did(plan: Plan) -> str:
@@ -207,8 +207,10 @@ def closing_line(run: Run, command: str) -> str:
     if run.mode == "plan":
         failed = sum(plan.failed for plan in run.plans)
         unknown = f" {failed} account{'' if failed == 1 else 's'} could not be listed." if failed else ""
-        if run.selected:
-            return f"Dry run: nothing was deleted.{unknown} To delete {_items(run.selected)}: {command}"
+        if run.due:
+            return f"Dry run: nothing was deleted.{unknown} To delete {_items(run.due)}: {command}"
+        if any(plan.refusals for plan in run.plans):
+            return f"Dry run: nothing was deleted.{unknown} A run would be refused."
         doubtful = any(plan.undecided or plan.warnings for plan in run.plans)
         nothing = " Nothing is due of what could be judged." if doubtful else " Nothing is due."
         return f"Dry run: nothing was deleted.{unknown or nothing}"

@@ -346,13 +346,16 @@ class Huawei(Provider):
         try:
             with self.stop.finishing():
                 left = self._left(items)
-        except ProviderError as error:
+        except (ProviderError, Stopped) as error:
             why = f"asked for, but whether it is still listed is not known: {error}"
             return dict.fromkeys(items, Result(Outcome.UNKNOWN, why))
         done = {item: Result(Outcome.FAILED, trouble) if item in left else Result(outcome) for item in items}
         if outcome is Outcome.GONE and 0 < len(left) < len(items):
             # Refused because of those that are gone: the others were not touched.
-            done |= self._delete(left, permit)
+            try:
+                done |= self._delete(left, permit)
+            except (ProviderError, Stopped) as error:
+                done |= dict.fromkeys(left, Result(Outcome.FAILED, str(error)))
         return done
 
     def fetch(self, item: Item) -> Iterator[Media]:

@@ -199,6 +199,11 @@ class TrueConf(Provider):
 
         pin = self.settings.room_pin.reveal() if self.settings.room_pin else None
         rows = schedule(self.settings.room_url, pin, self.settings.timeout.total_seconds())
+        self.http.sign_in()
+        if (
+            self.http.skew is None
+        ):  # with a given token nothing was asked of the server yet, whose clock is to be judged
+            self._page(1, None)
         tagged = any(rule.needs_tags for rule in rules)
         for row in {repr(row.get("id")): row for row in rows}.values():
             item = conference(row)

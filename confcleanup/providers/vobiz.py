@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -307,8 +306,9 @@ class Vobiz(Provider):
         except HttpError as error:
             _gone_or_raise(error)
             # What a hang-up of an ended room is answered with is not documented: a 404 that says nothing is checked.
-            if not error.body and self.look(item) is not None:
-                raise
+            with self.stop.finishing():
+                if not error.body and self.look(item) is not None:
+                    raise
             return Result(Outcome.GONE)
         return Result(Outcome.DELETED)
 
@@ -320,16 +320,7 @@ class Vobiz(Provider):
         url = text(item.raw.get("recording_url"))
         if url is None:
             raise ProviderError(f"the recording {item.id} has no recording_url")
-        yield Media(f"{item.id}.{text(item.raw.get('recording_format')) or 'mp3'}", self._download(url))
-
-    @contextmanager
-    def _download(self, url: str) -> Iterator[Iterator[bytes]]:
-        """A file's chunks. A refusal concerns this file alone: its address may have run out."""
-        try:
-            with self.http.download(url) as chunks:
-                yield chunks
-        except AccessRefused as error:
-            raise HttpError(f"its file cannot be had: {error}", error.status, error.body) from None
+        yield Media(f"{item.id}.{text(item.raw.get('recording_format')) or 'mp3'}", self.http.download(url))
 
 
 def _silence(names: Sequence[str]) -> str:

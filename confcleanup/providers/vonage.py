@@ -262,7 +262,7 @@ class Vonage(Provider):
         if urlsplit(url)[:2] != urlsplit(self.settings.url)[:2]:
             raise ProviderError("its download_url is missing or on another host, where the token is never sent")
         name = text(item.raw.get("file_name")) or f"{item.id}.mp3"
-        yield Media(name, self.http.download(url), item.size_bytes)
+        yield Media(name, self.http.download(url, sized=item.size_bytes is not None), item.size_bytes)
 
     def _address(self, item: Item) -> str:
         """``export`` and ``jobs`` stand where ids stand, so an id is digits, or it is not sent."""
