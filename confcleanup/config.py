@@ -298,6 +298,8 @@ def _rule(
         problems.append(Problem(f"{key}.what", message))
         return None
     rule = build(source.rule, entry, key, problems)
+    if rule and rule.archive and "://" not in rule.archive and not Path(rule.archive).expanduser().is_absolute():
+        problems.append(Problem(f"{key}.archive", "give the whole path; cron starts programs in other folders"))
     if rule and rule.archive and not source.archivable:
         problems.append(Problem(f"{key}.archive", f"the files of {what} cannot be fetched, so they cannot be archived"))
     if rule and _deletes_by_age(provider, rule):

@@ -84,7 +84,8 @@ def _from_file(path: Path) -> list[dict[str, str | None]]:
         ) from None
     numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
     if not numbered:
-        return []
+        why = "is empty; if nothing is held, take holds.file out of the config, or leave a header alone in the file"
+        raise ConfigError([Problem("holds.file", f"{path} {why}")])
     first, separator = numbered[0][1], ","
     if not set(_cells(first, ",")) & set(COLUMNS):
         separator = next((mark for mark in ";\t" if set(_cells(first, mark)) & set(COLUMNS)), ",")

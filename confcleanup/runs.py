@@ -289,7 +289,7 @@ def lock(state: Path) -> Iterator[None]:
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
     except Timeout:
         who = _holder(holder)
-        raise Locked(f"another run holds {state}{who}; wait for it, or give this one its own --state folder") from None
+        raise Locked(f"another run holds {state}{who}; wait for it to end") from None
     except OSError as error:
         held.release()
         raise LedgerError(f"the state folder {state} cannot be used ({error}); nothing was contacted") from None

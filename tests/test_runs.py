@@ -315,7 +315,7 @@ def test_a_second_run_is_told_who_holds_the_folder(tmp_path: Path, holder: subpr
     with pytest.raises(Locked) as caught, lock(tmp_path):
         pass
     assert f"process {holder.pid} on {socket.gethostname()}" in str(caught.value)
-    assert "--state" in str(caught.value)
+    assert "wait for it to end" in str(caught.value)
 
 
 def test_a_killed_holder_holds_nothing(tmp_path: Path, holder: subprocess.Popen[str]) -> None:

@@ -40,6 +40,10 @@ def command(settings: Globals, account_names: tuple[str, ...]) -> None:
         for message in trouble:
             log.error("%s: %s", account.name, message)
         if not trouble and not settings.quiet:
-            print(f"{account.name}: well ({account.provider.title}; {len(account.rules)} rules)")
+            print(f"{account.name}: well ({account.provider.title}; {_rules(len(account.rules))})")
     if any(trouble for trouble, _ in found):
         sys.exit(int(ExitCode.NOT_DONE))
+
+
+def _rules(count: int) -> str:
+    return f"{count} rule{'' if count == 1 else 's'}"

@@ -11,6 +11,9 @@ import click
 from .files import write_private
 from .options import Globals, global_options
 
+SAMPLES = r'(ca_file|archive|rooms_file|title|owner|keep_ids|names) |tags = \["delete'
+"""Keys of the example that stay commented out in a first config: samples that would narrow a rule or name files."""
+
 
 @click.command("init")
 @click.option(
@@ -47,7 +50,7 @@ def template(names: tuple[str, ...]) -> str:
     head, *sections = re.split(r"(?m)^(?=# ---- )", example)
     head = re.sub(r"(?ms)^\[(holds|state)\][^\n]*\n.*?(?=^\[|\Z)", lambda table: _commented(table[0]), head)
     open_ones = {_provider(section): section for section in reversed(sections)}
-    ready = [re.sub(r"(?m)^(?=(ca_file|archive|rooms_file) )", "# ", open_ones[name]) for name in names]
+    ready = [re.sub(rf"(?m)^(?={SAMPLES})", "# ", open_ones[name]) for name in names]
     return head + "".join(ready + [_commented(section) for section in sections if _provider(section) not in names])
 
 
