@@ -75,11 +75,12 @@ class Unsendable(ProviderError):
 class HttpError(ProviderError):
     """The vendor answered with a status that the request did not ask for.
 
-    ``body`` is the decoded JSON object of the answer, or an empty mapping.
+    ``body`` is the decoded JSON object of the answer, or an empty mapping; ``retry_after`` its Retry-After header.
     """
 
     def __init__(self, what: str, status: int | None = None, body: Mapping[str, Any] | None = None) -> None:
         self.status = status
+        self.retry_after: str | None = None
         self.body: Mapping[str, Any] = body or {}
         super().__init__(what)
 

@@ -462,7 +462,7 @@ class Http:
         self.limiter.pause(pause)
 
     def _asked_pause(self, error: HttpError) -> float | None:
-        header = getattr(error, "retry_after", None)
+        header = error.retry_after
         if header is None:
             return self._retry_after(error)
         if re.fullmatch(r"\s*[0-9]{1,9}\s*", header):
@@ -572,7 +572,7 @@ def _refusal(method: str, answer: Answer) -> HttpError:
     elif method != "GET" and (answer.status >= 500 or answer.status == 408):
         kind = Ambiguous
     error = kind(text, answer.status, body)
-    error.retry_after = answer.headers.get("Retry-After")  # type: ignore[attr-defined]  # read by _asked_pause only
+    error.retry_after = answer.headers.get("Retry-After")
     return error
 
 

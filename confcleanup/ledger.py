@@ -77,7 +77,7 @@ class Ledger:
                 self._db = self._read_only()
             try:
                 self._open(writable)
-            except BaseException:
+            except BaseException:  # an interrupt too must not leave the file held; it is raised again
                 self._db.close()
                 raise
 
@@ -286,7 +286,7 @@ class Ledger:
         try:
             yield
             self._db.execute("COMMIT")
-        except BaseException:
+        except BaseException:  # half a commit is undone whatever ended it, an interrupt too; it is raised again
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
