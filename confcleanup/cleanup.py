@@ -18,8 +18,9 @@ from typing import Any, Protocol
 from .archive import Archive
 from .errors import AccessRefused, Ambiguous, LedgerError, ProviderError, Stopped
 from .guards import Limits, Past, objections
-from .http import Permit, Stop
+from .http import Permit
 from .items import Item, Outcome, Result
+from .pace import Stop
 from .providers.base import Provider, Restored
 from .redact import harmless
 from .selection import UNDECIDED, Decision, Rule, Why, another_room, choose, difference, digest

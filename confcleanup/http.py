@@ -2,7 +2,6 @@
 
 - A method that changes something needs a ``Permit``, which only the deleter has; a dry run has none.
 - TLS is always verified, time-outs are always set, an answer's size and total time are bounded.
-- The address that is sent is the address that was meant, or nothing is sent.
 - Reading is retried, with a limit; changing is not: whoever asked looks before asking again.
 """
 
@@ -11,26 +10,26 @@ from __future__ import annotations
 import json
 import logging
 import os
-import random
 import re
 import ssl
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import requests
 import urllib3
 
 from . import wire
-from .errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped, Unsendable
+from .addresses import as_meant
+from .errors import AccessRefused, Ambiguous, HttpError, ProviderError
+from .pace import Limiter, Stop, backoff
 from .redact import harmless, redact
 from .settings import AccountSettings, Pace, is_loopback, url_mistake
 
@@ -38,9 +37,7 @@ log = logging.getLogger(__name__)
 
 TRIES = 4
 MAX_ANSWER = 64 * 1024 * 1024
-MAX_PAUSE = FINISHING = 60.0
-LONGEST = 1000
-"""Characters of an id or a name; servers refuse addresses of some thousand."""
+MAX_PAUSE = 60.0
 RETRIED = frozenset({None, 429, 500, 502, 503, 504})
 """Answers to a GET that may be better a moment later; None is no answer at all."""
 
@@ -81,104 +78,6 @@ class Answer:
             return json.loads(self.content)
         except (ValueError, RecursionError):
             return None
-
-
-@dataclass
-class Stop:
-    """What ends a run early: a signal, or its time being up. Waiting anywhere ends with it.
-
-    ``deadline`` is on the monotonic clock, in seconds.
-    """
-
-    deadline: float = float("inf")
-    asked: threading.Event = field(default_factory=threading.Event)
-    _shield: threading.local = field(default_factory=threading.local)
-
-    @contextmanager
-    def finishing(self) -> Iterator[None]:
-        """Within it, this thread's requests go out in spite of a stop: what was begun is brought to its end."""
-        self._shield.on, self._shield.left = True, FINISHING
-        try:
-            yield
-        finally:
-            self._shield.on = False
-
-    def check(self, ahead: float = 0.0) -> None:
-        """Raises Stopped if the run was told to stop, or if its time will be up ``ahead`` seconds from now."""
-        if getattr(self._shield, "on", False):
-            return
-        if self.asked.is_set():
-            raise Stopped("the run was interrupted")
-        if time.monotonic() + ahead > self.deadline:
-            raise Stopped("the time allowed by max_runtime is up")
-
-    def wait(self, seconds: float) -> None:
-        """Waits, unless that would outlast the run, or what ``finishing`` allows. Raises Stopped."""
-        if getattr(self._shield, "on", False):
-            self._shield.left -= seconds
-            if self._shield.left < 0:
-                raise Stopped("what was begun could not be finished in time")
-            time.sleep(seconds)
-            return
-        self.check(seconds)
-        self.asked.wait(seconds)
-        self.check()
-
-
-class Limiter:
-    """Lets at most ``pace.count`` requests begin in any ``pace.seconds``; shared by an account's threads.
-
-    ``pause`` holds all of them back at once.
-    """
-
-    def __init__(self, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._window = pace.seconds * 1.005
-        self._granted: deque[float] = deque(maxlen=pace.count or 1)
-        self._limited = pace.count > 0
-        self._not_before = 0.0
-        self._lock = threading.Lock()
-        self.seconds = pace.seconds if self._limited else 1.0
-
-    def reserve(self) -> float:
-        """Takes the next place; the seconds to wait until it may be used."""
-        with self._lock:
-            now = self._clock()
-            start = max(now, self._not_before)
-            if self._limited:
-                if len(self._granted) == self._granted.maxlen:
-                    start = max(start, self._granted[0] + self._window)
-                self._granted.append(start)
-            return start - now
-
-    def pause(self, seconds: float) -> None:
-        """Nothing that has not taken its place begins for this long."""
-        with self._lock:
-            self._not_before = max(self._not_before, self._clock() + seconds)
-
-
-def path(*segments: str, slash: bool = False) -> str:
-    """A path made of segments, each encoded whole. Raises Unsendable for one that would change the path."""
-    return "/".join(map(segment, segments)) + ("/" if slash else "")
-
-
-def segment(text: str) -> str:
-    """One path segment, percent-encoded with nothing left out.
-
-    Raises Unsendable for what a server could read as another path: an empty or dotted part, also
-    after trimming or decoding, a NUL, where some servers end a name, and text that is not Unicode;
-    and for what is too long for any address.
-    """
-    if len(text) > LONGEST:
-        raise Unsendable(f"{text[:40]!r}… cannot be sent as an id or a name: it is {len(text)} characters long")
-    for reading in (text, unquote(text)):
-        parts = re.split(r"[/\\]", reading)
-        if any(part.strip() in ("", ".", "..") for part in parts) or "\0" in reading:
-            raise Unsendable(f"{text!r} cannot be sent as an id or a name: it could address something else")
-    try:
-        return quote(text, safe="")
-    except UnicodeEncodeError:
-        raise Unsendable(f"{harmless(text)!r} cannot be sent as an id or a name: it is not valid Unicode") from None
 
 
 class Http:
@@ -259,7 +158,7 @@ class Http:
 
         Raises AccessRefused.
         """
-        target = self._address(where, (), base) if where else self._checked(base or self.base)
+        target = self._address(where, (), base) if where else as_meant(base or self.base)
         for attempt in range(TRIES):
             try:
                 return self._once("POST", target, headers or {}, json_body=json_body, form=form)
@@ -267,7 +166,7 @@ class Http:
                 final = error.status is not None and error.status < 500
                 if final or attempt + 1 == TRIES:
                     raise AccessRefused(f"the sign-in failed: {error}", error.status, error.body) from None
-                self.stop.wait(_backoff(attempt))
+                self.stop.wait(backoff(attempt))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def change(
@@ -376,20 +275,7 @@ class Http:
 
     def _address(self, where: str, params: Iterable[tuple[str, str]], base: str | None) -> str:
         query = urlencode(list(params), quote_via=quote, safe="")
-        return self._checked((base or self.base).rstrip("/") + "/" + where + ("?" + query if query else ""))
-
-    @staticmethod
-    def _checked(target: str) -> str:
-        """The address, if the library would send exactly this one."""
-        try:
-            prepared = requests.Request("GET", target).prepare().url or ""
-            sent = urllib3.util.parse_url(prepared)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError):
-            raise Unsendable("the address cannot be sent") from None
-        meant = urlsplit(target)
-        if (sent.path or "/", sent.query or "") != (meant.path or "/", meant.query):
-            raise Unsendable("the id or name would change the address it is sent to")
-        return target
+        return as_meant((base or self.base).rstrip("/") + "/" + where + ("?" + query if query else ""))
 
     # Sign-in ----------------------------------------------------------------------------------
 
@@ -442,14 +328,14 @@ class Http:
         if error.status == 429:
             self._hold(error)
         else:
-            self.stop.wait(self._asked_pause(error) or _backoff(attempt))
+            self.stop.wait(self._asked_pause(error) or backoff(attempt))
 
     def _redirected(self, target: str, answer: Answer, hops: int, under: str) -> str:
         try:
             location = urljoin(target, answer.headers.get("Location", ""))
         except ValueError:
             raise HttpError("the server redirects to an address that cannot be read", answer.status) from None
-        if hops > 3 or not self._checked(location).startswith(under) or location == target:
+        if hops > 3 or not as_meant(location).startswith(under) or location == target:
             raise HttpError("the server redirects elsewhere; check the account's url", answer.status)
         return location
 
@@ -550,10 +436,6 @@ class Http:
         skew = theirs - self.clock()
         if self.skew is None or abs(skew) < abs(self.skew):
             self.skew = skew
-
-
-def _backoff(attempt: int) -> float:
-    return float(2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
 
 
 def _aware(when: datetime) -> datetime:

@@ -22,9 +22,9 @@ from .config import Account, Config
 from .cutoff import Period
 from .errors import ConfcleanupError, ExitCode, LedgerError, Locked
 from .guards import Past, objections
-from .http import Stop
 from .items import Outcome
 from .ledger import Journal, Ledger
+from .pace import Stop
 from .providers.base import Provider
 from .redact import redact
 from .reviewed import Reviewed

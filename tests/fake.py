@@ -9,8 +9,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from confcleanup.errors import LedgerError
-from confcleanup.http import Permit, Stop
+from confcleanup.http import Permit
 from confcleanup.items import Item, Kind, Outcome, Result, State
+from confcleanup.pace import Stop
 from confcleanup.providers.base import Provider, Source
 from confcleanup.selection import Rule
 from confcleanup.settings import AccountSettings, RuleSettings

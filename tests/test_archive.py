@@ -205,7 +205,7 @@ def spoil(hq: Setting, path_part: str, answer: Response) -> None:
 def test_a_failed_short_or_foreign_download_blocks_the_deletion(
     tmp_path: Path, answer: Response, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("confcleanup.http.Stop.wait", lambda self, seconds: None)
+    monkeypatch.setattr("confcleanup.pace.Stop.wait", lambda self, seconds: None)
     with setting(tmp_path, Vonage()) as hq:
         before = dict(hq.emulator.company)
         spoil(hq, "/audio/", answer)

@@ -21,8 +21,8 @@ from confcleanup.errors import (
     Unsendable,
 )
 from confcleanup.guards import Limits
-from confcleanup.http import Stop
 from confcleanup.items import Item, Kind, Live, Outcome, State
+from confcleanup.pace import Stop
 from confcleanup.selection import LiveRule, Rule, digest
 
 from .fake import NOW, Fake, Memory, rule, thing

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from confcleanup.http import Stop
+from confcleanup.pace import Stop
 from confcleanup.providers import huawei, trueconf, vobiz, vonage
 from confcleanup.sandbox.huawei import Huawei
 from confcleanup.sandbox.server import Emulator, Request, Response, Server

@@ -24,7 +24,8 @@ from confcleanup import http
 from confcleanup.cli import cli
 from confcleanup.cli.show import TableScreen
 from confcleanup.errors import Ambiguous, HttpError, ProviderError
-from confcleanup.http import Http, Permit, Stop
+from confcleanup.http import Http, Permit
+from confcleanup.pace import Stop
 from confcleanup.redact import harmless
 from confcleanup.sandbox.server import Emulator, Request, Response, Server, utc_clock
 from confcleanup.sandbox.trueconf import TrueConf

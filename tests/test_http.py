@@ -17,8 +17,10 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from confcleanup.addresses import as_meant, path, segment
 from confcleanup.errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped, Unsendable
-from confcleanup.http import Http, Limiter, Permit, Stop, path, segment
+from confcleanup.http import Http, Permit
+from confcleanup.pace import Limiter, Stop
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.settings import Pace
 
@@ -372,7 +374,7 @@ def test_any_name_is_refused_or_stays_one_segment(name: str) -> None:
         where = path("api", "Conference", name, slash=True)
     except Unsendable:
         return
-    target = Http._checked(f"http://127.0.0.1/{where}")
+    target = as_meant(f"http://127.0.0.1/{where}")
     assert target.count("/") == 6
     assert Request("DELETE", target.removeprefix("http://127.0.0.1"), (), {}).segments == (
         "api",

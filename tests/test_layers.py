@@ -18,7 +18,7 @@ LAYERS = [
     {"providers"},
     {"providers.*"},
     {"providers.base", "paging", "http"},
-    {"wire"},
+    {"addresses", "pace", "wire"},
     {"selection", "guards", "settings", "redact"},
     {"cutoff", "items", "errors"},
     {""},

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from confcleanup.cleanup import settle
 from confcleanup.errors import HttpError, LedgerError
-from confcleanup.http import Stop
 from confcleanup.items import Item, Kind, Live, Outcome, Result
 from confcleanup.ledger import FILE, Journal, Ledger
+from confcleanup.pace import Stop
 
 from .fake import NOW, Fake, thing
 

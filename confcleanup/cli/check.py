@@ -24,7 +24,7 @@ def command(settings: Globals, account_names: tuple[str, ...]) -> None:
     Status 1 if an account is not well.
     """
     from .. import holds
-    from ..http import Stop
+    from ..pace import Stop
     from ..runs import SIDE_BY_SIDE, check
 
     config = settings.load()

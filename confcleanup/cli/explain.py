@@ -22,7 +22,7 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     Lists the account to find it; deletes nothing. Status 1 if there is no such item.
     """
     from ..explain import explain
-    from ..http import Stop
+    from ..pace import Stop
     from ..selection import Rule
 
     config = settings.load()

@@ -78,7 +78,7 @@ def _copy(account: Account, item: Item) -> tuple[str, dict[str, Any]]:
 
 def _create(account: Account, item: Item, saved: dict[str, Any], journal: Journal) -> None:
     from ..cleanup import restore
-    from ..http import Stop
+    from ..pace import Stop
 
     stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds())
     with account.provider(account.settings, stop, clock) as provider:

@@ -21,8 +21,9 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any, ClassVar
 
 from ..errors import ProviderError
-from ..http import Http, Permit, Stop
+from ..http import Http, Permit
 from ..items import Item, Media, Result
+from ..pace import Stop
 from ..selection import Rule
 from ..settings import AccountSettings, RuleSettings
 

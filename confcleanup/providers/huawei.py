@@ -19,8 +19,9 @@ from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped
-from ..http import Http, Permit, Stop
+from ..http import Http, Permit
 from ..items import Item, Kind, Media, Outcome, Result, State
+from ..pace import Stop
 from ..paging import Page, Row
 from ..redact import redact
 from ..selection import Rule

@@ -14,9 +14,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ..addresses import path
 from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
-from ..http import Http, Permit, Stop, path
+from ..http import Http, Permit
 from ..items import Item, Kind, Outcome, Result, State
+from ..pace import Stop
 from ..paging import Page, by_page, by_page_from_0_or_1
 from ..redact import redact
 from ..selection import Rule

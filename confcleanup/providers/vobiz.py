@@ -16,9 +16,11 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
+from ..addresses import path
 from ..errors import AccessRefused, ConfigError, HttpError, Problem, ProviderError, Unsendable
-from ..http import Http, Permit, Stop, path
+from ..http import Http, Permit
 from ..items import Item, Kind, Live, Media, Outcome, Result, State
+from ..pace import Stop
 from ..paging import Page, Row, by_offset
 from ..redact import harmless
 from ..selection import LiveRule, Rule

@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
+from ..addresses import path
 from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
-from ..http import Http, Permit, Stop, path
+from ..http import Http, Permit
 from ..items import Item, Kind, Media, Outcome, Result, State
+from ..pace import Stop
 from ..paging import Page, Row, by_page_from_0_or_1
 from ..redact import redact
 from ..selection import Rule, same_owner

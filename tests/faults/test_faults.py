@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from confcleanup import config
-from confcleanup.http import Stop
+from confcleanup.pace import Stop
 from confcleanup.sandbox.server import Emulator, Server
 
 from .proxy import Fault, Plan, Proxy, no_faults, seeded

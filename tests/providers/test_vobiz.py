@@ -924,7 +924,7 @@ def test_hazard_20_any_other_success_is_not_taken_for_deleted(what: str, answer:
 def test_hazard_22_the_token_is_in_no_log_and_no_output(
     trouble: int | None, command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("confcleanup.http.Stop.wait", lambda self, seconds: None)
+    monkeypatch.setattr("confcleanup.pace.Stop.wait", lambda self, seconds: None)
     token = "token/with+odd=parts&c1d7"
     emulator = today(auth_token=token)
     emulator.add_room("board", running=9 * HOUR)
@@ -1169,7 +1169,7 @@ NO_SOUND = [
 def test_a_recording_whose_sound_cannot_be_had_stays_and_the_others_go(
     answer: Response, command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("confcleanup.http.Stop.wait", lambda self, seconds: None)
+    monkeypatch.setattr("confcleanup.pace.Stop.wait", lambda self, seconds: None)
     emulator = today()
     for ident in ("r1", "r2", "r3"):
         emulator.add_recording(ident, ended=40 * DAY)

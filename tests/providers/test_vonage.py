@@ -23,8 +23,9 @@ from click.testing import CliRunner, Result
 
 from confcleanup.cli import cli
 from confcleanup.errors import AccessRefused, Ambiguous, HttpError, Problem, ProviderError, Unsendable
-from confcleanup.http import Limiter, Permit
+from confcleanup.http import Permit
 from confcleanup.items import Item, Kind, Outcome, State
+from confcleanup.pace import Limiter
 from confcleanup.providers.vonage import RecordingRule, Vonage, VonageSettings, page_of, recording
 from confcleanup.runs import lock
 from confcleanup.sandbox import vonage as sandbox

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from confcleanup.http import Stop
+from confcleanup.pace import Stop
 
 
 @dataclass

@@ -1,0 +1,52 @@
+"""Addresses: what is sent is what was meant, or nothing is sent."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+import requests
+import urllib3
+
+from .errors import Unsendable
+from .redact import harmless
+
+LONGEST = 1000
+"""Characters of an id or a name; servers refuse addresses of some thousand."""
+
+
+def path(*segments: str, slash: bool = False) -> str:
+    """A path made of segments, each encoded whole. Raises Unsendable for one that would change the path."""
+    return "/".join(map(segment, segments)) + ("/" if slash else "")
+
+
+def segment(text: str) -> str:
+    """One path segment, percent-encoded with nothing left out.
+
+    Raises Unsendable for what a server could read as another path: an empty or dotted part, also
+    after trimming or decoding, a NUL, where some servers end a name, and text that is not Unicode;
+    and for what is too long for any address.
+    """
+    if len(text) > LONGEST:
+        raise Unsendable(f"{text[:40]!r}… cannot be sent as an id or a name: it is {len(text)} characters long")
+    for reading in (text, unquote(text)):
+        parts = re.split(r"[/\\]", reading)
+        if any(part.strip() in ("", ".", "..") for part in parts) or "\0" in reading:
+            raise Unsendable(f"{text!r} cannot be sent as an id or a name: it could address something else")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        raise Unsendable(f"{harmless(text)!r} cannot be sent as an id or a name: it is not valid Unicode") from None
+
+
+def as_meant(target: str) -> str:
+    """The address, if the library would send exactly this one. Raises Unsendable."""
+    try:
+        prepared = requests.Request("GET", target).prepare().url or ""
+        sent = urllib3.util.parse_url(prepared)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, UnicodeError):
+        raise Unsendable("the address cannot be sent") from None
+    meant = urlsplit(target)
+    if (sent.path or "/", sent.query or "") != (meant.path or "/", meant.query):
+        raise Unsendable("the id or name would change the address it is sent to")
+    return target

@@ -1,0 +1,96 @@
+"""How fast requests may follow each other, and what ends all waiting: a signal, or the run's time being up."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from .errors import Stopped
+from .settings import Pace
+
+FINISHING = 60.0
+"""Seconds that what was begun may still wait after a stop."""
+
+
+@dataclass
+class Stop:
+    """What ends a run early: a signal, or its time being up. Waiting anywhere ends with it.
+
+    ``deadline`` is on the monotonic clock, in seconds.
+    """
+
+    deadline: float = float("inf")
+    asked: threading.Event = field(default_factory=threading.Event)
+    _shield: threading.local = field(default_factory=threading.local)
+
+    @contextmanager
+    def finishing(self) -> Iterator[None]:
+        """Within it, this thread's requests go out in spite of a stop: what was begun is brought to its end."""
+        self._shield.on, self._shield.left = True, FINISHING
+        try:
+            yield
+        finally:
+            self._shield.on = False
+
+    def check(self, ahead: float = 0.0) -> None:
+        """Raises Stopped if the run was told to stop, or if its time will be up ``ahead`` seconds from now."""
+        if getattr(self._shield, "on", False):
+            return
+        if self.asked.is_set():
+            raise Stopped("the run was interrupted")
+        if time.monotonic() + ahead > self.deadline:
+            raise Stopped("the time allowed by max_runtime is up")
+
+    def wait(self, seconds: float) -> None:
+        """Waits, unless that would outlast the run, or what ``finishing`` allows. Raises Stopped."""
+        if getattr(self._shield, "on", False):
+            self._shield.left -= seconds
+            if self._shield.left < 0:
+                raise Stopped("what was begun could not be finished in time")
+            time.sleep(seconds)
+            return
+        self.check(seconds)
+        self.asked.wait(seconds)
+        self.check()
+
+
+class Limiter:
+    """Lets at most ``pace.count`` requests begin in any ``pace.seconds``; shared by an account's threads.
+
+    ``pause`` holds all of them back at once.
+    """
+
+    def __init__(self, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._window = pace.seconds * 1.005
+        self._granted: deque[float] = deque(maxlen=pace.count or 1)
+        self._limited = pace.count > 0
+        self._not_before = 0.0
+        self._lock = threading.Lock()
+        self.seconds = pace.seconds if self._limited else 1.0
+
+    def reserve(self) -> float:
+        """Takes the next place; the seconds to wait until it may be used."""
+        with self._lock:
+            now = self._clock()
+            start = max(now, self._not_before)
+            if self._limited:
+                if len(self._granted) == self._granted.maxlen:
+                    start = max(start, self._granted[0] + self._window)
+                self._granted.append(start)
+            return start - now
+
+    def pause(self, seconds: float) -> None:
+        """Nothing that has not taken its place begins for this long."""
+        with self._lock:
+            self._not_before = max(self._not_before, self._clock() + seconds)
+
+
+def backoff(attempt: int) -> float:
+    """Seconds to wait after this many tries, with some chance so that threads do not knock together."""
+    return float(2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
