@@ -15,6 +15,12 @@ LONGEST = 1000
 """Characters of an id or a name; servers refuse addresses of some thousand."""
 
 
+PLAIN = re.compile(
+    r"https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?(?:\?[A-Za-z0-9._~=&-]+)?"
+)
+"""An address in which there is nothing that any library would spell in another way."""
+
+
 def path(*segments: str, slash: bool = False) -> str:
     """A path made of segments, each encoded whole. Raises Unsendable for one that would change the path."""
     return "/".join(map(segment, segments)) + ("/" if slash else "")
@@ -41,6 +47,8 @@ def segment(text: str) -> str:
 
 def as_meant(target: str) -> str:
     """The address, if the library would send exactly this one. Raises Unsendable."""
+    if PLAIN.fullmatch(target):
+        return target
     try:
         prepared = requests.Request("GET", target).prepare().url or ""
         sent = urllib3.util.parse_url(prepared)

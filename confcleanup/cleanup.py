@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Protocol
+
+from msgspec.structs import replace
 
 from .archive import Archive
 from .errors import AccessRefused, Ambiguous, LedgerError, ProviderError, Stopped
@@ -23,23 +25,13 @@ from .items import Item, Outcome, Result
 from .pace import Stop
 from .providers.base import Provider, Restored
 from .redact import harmless
+from .selected import Entry, Selected
 from .selection import UNDECIDED, Decision, Rule, Why, another_room, choose, difference, digest
 
 log = logging.getLogger(__name__)
 
 MISREAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 """What goes wrong inside a provider when a vendor's data is odder than it expected."""
-
-
-@dataclass(slots=True)
-class Entry:
-    """An item, what was decided, and what became of it."""
-
-    item: Item
-    decision: Decision
-    outcome: Outcome | None = None
-    error: str | None = None
-    intent: int | None = None
 
 
 class Record(Protocol):
@@ -90,7 +82,7 @@ class Plan:
     account: str
     provider: str
     listed: int = 0
-    selected: list[Entry] = field(default_factory=list)
+    selected: Selected = field(default_factory=Selected)
     kept: Counter[Why] = field(default_factory=Counter)
     overdue: list[Entry] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -101,12 +93,12 @@ class Plan:
 
     def count(self, outcome: Outcome) -> int:
         """How many of the selected items ended this way."""
-        return sum(entry.outcome is outcome for entry in self.selected)
+        return self.selected.count(outcome)
 
     @property
-    def due(self) -> list[Entry]:
-        """What is selected and has no outcome yet."""
-        return [entry for entry in self.selected if entry.outcome is None]
+    def due(self) -> int:
+        """How many are selected and have no outcome yet."""
+        return self.selected.count(None)
 
     @property
     def undecided(self) -> int:
@@ -127,11 +119,6 @@ class Plan:
     def undone(self) -> bool:
         """Whether something that was asked for is not done, so that a person has to look."""
         return bool(self.error or self.overdue or self.count(Outcome.FAILED) or self.count(Outcome.UNKNOWN))
-
-    def defer(self) -> None:
-        """Marks everything that was not tried as left to a later run."""
-        for entry in self.selected:
-            entry.outcome = entry.outcome or Outcome.DEFERRED
 
     @property
     def left(self) -> int:
@@ -175,7 +162,8 @@ def make_plan(
             items = provider.items(what, [rule for rule in rules if rule.what == what])
             _take(plan, items, rules, now, watcher, reviewed)
         if reviewed:
-            plan.selected += reviewed.never_seen(rules, now)
+            for entry in reviewed.never_seen(rules, now):
+                plan.selected.append(entry)
     except (ProviderError, Stopped) as error:
         _fail(plan, str(error))
     except MISREAD as error:
@@ -183,7 +171,7 @@ def make_plan(
         _fail(plan, f"an answer of the provider could not be read ({type(error).__name__}); please report this")
     plan.warnings += provider.warnings
     if not plan.failed:
-        plan.refusals += objections(plan.listed, len(plan.due), provider.http.skew, limits, past)
+        plan.refusals += objections(plan.listed, plan.due, provider.http.skew, limits, past)
     return plan
 
 
@@ -234,7 +222,6 @@ def _take(
     watcher: Watcher,
     reviewed: Review | None,
 ) -> None:
-    chosen = {entry.item.key for entry in plan.selected}
     cutoffs = {rule.name: rule.cutoff for rule in rules}
     for item in items:
         entry = Entry(item, choose(item, rules, now))
@@ -249,8 +236,7 @@ def _take(
             if decision.overdue:
                 plan.overdue.append(entry)
             watcher.kept(plan.account, entry)
-        elif item.key not in chosen:
-            chosen.add(item.key)
+        else:
             plan.selected.append(entry)
         if plan.listed % 100 == 0:
             watcher.listed(plan.account, plan.listed)
@@ -279,10 +265,10 @@ def carry_out(
     ``archives`` are by the names of the rules that ask for them. Returns when every item has an outcome;
     what was not begun when the run was stopped is deferred.
     """
-    watcher.planned(plan.account, len(plan.due))
+    watcher.planned(plan.account, plan.due)
     deleter = _Deleter(plan, provider, rules, now, watcher, record, archives, stop)
     workers = [threading.Thread(target=deleter.work, name=f"{plan.account}-{n}") for n in range(concurrency - 1)]
-    for worker in workers[: max(0, len(plan.due) - 1)]:
+    for worker in workers[: max(0, plan.due - 1)]:
         worker.start()
     deleter.work()
     for worker in workers:
@@ -290,9 +276,8 @@ def carry_out(
             worker.join()
     deleter.close()
     cutoffs = {rule.name: rule.cutoff for rule in rules}
-    for entry in plan.selected:
-        if entry.outcome in (Outcome.CHANGED, Outcome.FAILED, Outcome.UNKNOWN):
-            plan.stuck.note(entry, cutoffs[entry.decision.rule])
+    for entry in plan.selected.ended(Outcome.CHANGED, Outcome.FAILED, Outcome.UNKNOWN):
+        plan.stuck.note(entry, cutoffs[entry.decision.rule])
     plan.warnings[:] = dict.fromkeys(plan.warnings + provider.warnings)
 
 
@@ -319,7 +304,8 @@ class _Deleter:
         self._archives = archives
         self._stop = stop
         self._permit = Permit()
-        self._groups = _groups(plan.due, provider)
+        self._groups = _groups(plan.selected.due(), provider)
+        self._begun: dict[int, Entry] = {}
         self._lock = threading.Lock()
         self._halted = False
 
@@ -328,14 +314,7 @@ class _Deleter:
         while (group := self._next()) is not None:
             try:
                 self._stop.check()
-                results = self._group(group)
-                for entry, result in zip(group, results, strict=True):
-                    entry.outcome, entry.error = result.outcome, result.error
-                for entry, result in zip(group, results, strict=True):
-                    self._watcher.done(self._plan.account, entry)
-                    if entry.intent is not None:
-                        self._record.finish(entry.intent, result)
-                        entry.intent = None
+                self._note(group, self._group(group))
             except Stopped:
                 return
             except LedgerError as error:
@@ -343,21 +322,30 @@ class _Deleter:
             except Exception as error:  # a fault of a provider's: what was sent must not pass for untried
                 log.debug("a fault while deleting", exc_info=True)
                 self._halt(f"a fault in the program or a provider: {type(error).__name__}")
+                why = f"a fault in the program or a provider: {type(error).__name__}"
                 for entry in group:
-                    sent = entry.intent is not None
-                    entry.outcome = entry.outcome or (Outcome.UNKNOWN if sent else Outcome.FAILED)
-                    entry.error = entry.error or f"a fault in the program or a provider: {type(error).__name__}"
+                    if entry.outcome is None:
+                        sent = entry.intent is not None
+                        self._plan.selected.settle(entry, Result(Outcome.UNKNOWN if sent else Outcome.FAILED, why))
+
+    def _note(self, group: list[Entry], results: list[Result]) -> None:
+        for entry, result in zip(group, results, strict=True):
+            self._plan.selected.settle(entry, result)
+        for entry, result in zip(group, results, strict=True):
+            self._watcher.done(self._plan.account, entry)
+            if entry.intent is not None:
+                self._record.finish(entry.intent, result)
+                self._begun.pop(entry.intent)
 
     def close(self) -> None:
         """Gives everything that was not tried its outcome, and makes the record durable."""
         try:
-            for entry in self._plan.selected:
-                if entry.intent is not None:
-                    self._record.finish(entry.intent, Result(entry.outcome or Outcome.DEFERRED, entry.error))
+            for intent, entry in self._begun.items():
+                self._record.finish(intent, Result(entry.outcome or Outcome.DEFERRED, entry.error))
             self._record.flush()
         except LedgerError as error:
             self._halt(str(error))
-        self._plan.defer()
+        self._plan.selected.defer()
 
     def _next(self) -> list[Entry] | None:
         with self._lock:
@@ -380,6 +368,7 @@ class _Deleter:
         numbers = self._record.intend([(entry.item, entry.decision.rule) for entry in ready])
         for entry, number in zip(ready, numbers, strict=True):
             entry.intent = number
+            self._begun[number] = entry
         sent = iter(self._send(ready))
         return [found or next(sent) for found in prepared]
 
@@ -467,7 +456,7 @@ def _items(entries: Sequence[Entry]) -> list[Item]:
     return [entry.item for entry in entries]
 
 
-def _groups(selected: Sequence[Entry], provider: Provider) -> Iterator[list[Entry]]:
+def _groups(selected: Iterable[Entry], provider: Provider) -> Iterator[list[Entry]]:
     """The selected entries in groups of one source, as large as one request may be."""
     group: list[Entry] = []
     for entry in selected:

@@ -31,7 +31,7 @@ from .addresses import as_meant
 from .errors import AccessRefused, Ambiguous, HttpError, ProviderError
 from .pace import Limiter, Stop, backoff
 from .redact import harmless, redact
-from .settings import AccountSettings, Pace, is_loopback, url_mistake
+from .settings import AccountSettings, Pace, url_mistake
 
 log = logging.getLogger(__name__)
 
@@ -394,15 +394,17 @@ class Http:
         if wait > 0:
             self.stop.wait(wait)
         self.stop.check()
-        request = requests.Request(method, target, headers=dict(headers), json=json_body, data=form)
         try:
-            return self._session.send(
-                self._session.prepare_request(request),
+            return wire.send(
+                self._session,
+                method,
+                target,
+                headers,
+                json_body=json_body,
+                form=form,
                 timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
                 verify=self._verify,
-                proxies=self._session.proxies if is_loopback(urlsplit(target).hostname or "") else wire.proxies(target),
+                proxies=wire.proxies("{}://{}".format(*urlsplit(target))),
             )
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None

@@ -6,7 +6,7 @@ A row that stands twice on one page counts twice towards the vendor's total, bec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,25 +27,48 @@ class Page:
     last: bool = False
 
 
+class Seen:
+    """Texts that were seen, by their 64-bit hashes in a tenth of the memory of a set: a list may have millions.
+
+    That two of a million texts share a hash happens once in thirty million runs; one is then taken for seen, the
+    list does not add up and the account is left alone.
+    """
+
+    BUCKETS, WIDTH = 1 << 16, 6
+
+    def __init__(self) -> None:
+        self._buckets = [b""] * self.BUCKETS
+
+    def add(self, text: str) -> bool:
+        """Adds a text; whether it is new."""
+        rest, place = divmod(hash(text) & (1 << 64) - 1, self.BUCKETS)
+        mark, bucket = rest.to_bytes(self.WIDTH, "little"), self._buckets[place]
+        at = bucket.find(mark)
+        while at % self.WIDTH and at >= 0:
+            at = bucket.find(mark, at + 1)
+        if at < 0:
+            self._buckets[place] = bucket + mark
+        return at < 0
+
+
 class Walk:
     """The state of one walk: what was seen, and how many rows count towards the total."""
 
-    def __init__(self, key: Callable[[Row], Hashable]) -> None:
+    def __init__(self, key: Callable[[Row], str]) -> None:
         self._key = key
-        self._seen: set[Hashable] = set()
+        self._seen = Seen()
         self.counted = 0
         self.total: int | None = None
 
     def take(self, page: Page) -> list[Row]:
         """The rows of a page that are new."""
-        fresh: dict[Hashable, Row] = {}
+        fresh: dict[str, Row] = {}
         for row in page.rows:
             key = self._key(row)
             if key in fresh:
                 self.counted += 1
-            elif key not in self._seen:
+            elif self._seen.add(key):
                 fresh[key] = row
-        self._seen.update(fresh)
         self.counted += len(fresh)
         self.total = page.total
         return list(fresh.values())
@@ -63,17 +86,17 @@ class Walk:
             )
 
 
-def by_offset(fetch: Callable[[int], Page], key: Callable[[Row], Hashable]) -> Iterator[Row]:
+def by_offset(fetch: Callable[[int], Page], key: Callable[[Row], str]) -> Iterator[Row]:
     """Rows of a list asked for by record offset. Raises ProviderError unless it ends complete."""
     yield from _walk(fetch, Walk(key), 0, lambda offset, page: offset + len(page.rows))
 
 
-def by_page(fetch: Callable[[int], Page], key: Callable[[Row], Hashable], first: int = 1) -> Iterator[Row]:
+def by_page(fetch: Callable[[int], Page], key: Callable[[Row], str], first: int = 1) -> Iterator[Row]:
     """Rows of a list asked for by page number. Raises ProviderError unless it ends complete."""
     yield from _walk(fetch, Walk(key), first, lambda number, _: number + 1)
 
 
-def by_page_from_0_or_1(fetch: Callable[[int], Page], key: Callable[[Row], Hashable]) -> Iterator[Row]:
+def by_page_from_0_or_1(fetch: Callable[[int], Page], key: Callable[[Row], str]) -> Iterator[Row]:
     """As ``by_page``, for a vendor whose first page may be 0 or 1: page 0 is asked for if rows are missing."""
     walk = Walk(key)
     yield from _rows(fetch, walk, 1, lambda number, _: number + 1)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from .cleanup import Entry, Plan, Stuck, Watcher
+from .cleanup import Plan, Stuck, Watcher
 from .items import Outcome
 from .redact import harmless, redact
 from .runs import Run
+from .selected import Entry
 
 VERSION = 1
 ITEM = (
@@ -83,14 +85,15 @@ def _told(text: str | None) -> str | None:
 class Collector(Watcher):
     """Gathers kept items for a format that lists them, and writes the run when it is over.
 
-    ``jsonl`` and ``csv`` write each kept item when it is seen, so that memory does not grow with them.
+    ``jsonl`` and ``csv`` write each kept item when it is seen. ``json`` has its items by account, so there they
+    wait in a temporary file without a name. Memory grows in neither case.
     """
 
     def __init__(self, style: str, out: IO[str], *, selected_only: bool) -> None:
         self._style = style
         self._out = out
         self._selected_only = selected_only
-        self._kept: dict[str, list[Entry]] = {}
+        self._kept: dict[str, IO[str]] = {}
         self._lock = threading.Lock()
         if style == "csv":
             csv.writer(out, lineterminator="\n").writerow(["account", *ITEM])
@@ -100,37 +103,39 @@ class Collector(Watcher):
             return
         with self._lock:
             if self._style == "json":
-                self._kept.setdefault(account, []).append(entry)
+                if account not in self._kept:
+                    self._kept[account] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # until finish
+                self._kept[account].write(json.dumps(item(entry)) + "\n")
             else:
                 self._write(account, [entry])
 
     def finish(self, run: Run) -> None:
         """Writes what is still to be written: selected items with their outcomes, and the counts."""
         if self._style == "json":
-            json.dump(self._document(run), self._out, indent=1)
-            self._out.write("\n")
+            self._out.writelines(self._document(run))
             return
         for plan in run.plans:
             self._write(plan.account, plan.selected)
             if self._style == "jsonl":
-                head = {"version": VERSION, "run": run.id, "mode": run.mode, "now": timestamp(run.now)}
-                self._out.write(json.dumps({**account(plan), **head, "exit_code": int(run.exit_code)}) + "\n")
+                self._out.write(json.dumps({**account(plan), **_head(run)}) + "\n")
 
-    def _document(self, run: Run) -> dict[str, Any]:
-        return {
-            "version": VERSION,
-            "run": run.id,
-            "mode": run.mode,
-            "now": timestamp(run.now),
-            "exit_code": int(run.exit_code),
-            "accounts": [
-                {
-                    **account(plan),
-                    "items": [item(entry) for entry in [*plan.selected, *self._kept.get(plan.account, [])]],
-                }
-                for plan in run.plans
-            ],
-        }
+    def _document(self, run: Run) -> Iterator[str]:
+        """The one JSON object, an item a line."""
+        yield _opened({**_head(run), "accounts": []})
+        for number, plan in enumerate(run.plans):
+            yield (",\n" if number else "\n") + _opened({**account(plan), "items": []})
+            for place, line in enumerate(self._items(plan)):
+                yield (",\n" if place else "\n") + line
+            yield "\n]}"
+        yield "\n]}\n"
+
+    def _items(self, plan: Plan) -> Iterator[str]:
+        for entry in plan.selected:
+            yield json.dumps(item(entry))
+        if kept := self._kept.pop(plan.account, None):
+            with kept:
+                kept.seek(0)
+                yield from (line.rstrip("\n") for line in kept)
 
     def _write(self, name: str, entries: Iterable[Entry]) -> None:
         if self._style == "jsonl":
@@ -138,6 +143,21 @@ class Collector(Watcher):
         else:
             rows = ([name, *map(cell, item(entry).values())] for entry in entries)
             csv.writer(self._out, lineterminator="\n").writerows(rows)
+
+
+def _head(run: Run) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "run": run.id,
+        "mode": run.mode,
+        "now": timestamp(run.now),
+        "exit_code": int(run.exit_code),
+    }
+
+
+def _opened(fields: Mapping[str, Any]) -> str:
+    """A JSON object whose last field is an empty list, open for what belongs into it."""
+    return json.dumps(fields).removesuffix("]}")
 
 
 def cell(value: object) -> object:

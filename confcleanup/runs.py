@@ -80,7 +80,7 @@ class Run:
     @property
     def due(self) -> int:
         """How many items are about to be deleted: selected, without an outcome, in an account that no guard refused."""
-        return sum(len(plan.due) for plan in self.plans if not plan.refusals)
+        return sum(plan.due for plan in self.plans if not plan.refusals)
 
     @property
     def selected(self) -> int:
@@ -213,13 +213,13 @@ class _Job:
             self._delete(agreed=agreed)
         except ConfcleanupError as error:
             self._plan.error = self._plan.error or str(error)
-            self._plan.defer()
+            self._plan.selected.defer()
 
     def _delete(self, *, agreed: bool) -> None:
         if self.due and not agreed:
             self._plan.refusals.append(NO_ANSWER)
         if self._plan.refusals:
-            self._plan.defer()
+            self._plan.selected.defer()
         elif self._plan.due and self._journal:
             self._journal.note("rules", cutoffs=self._cutoffs(), config=self._account.fingerprint, program=__version__)
             carry_out(

@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
+import msgspec
+
 from .cutoff import spoken
 from .items import Item, Kind, Live, State
 
@@ -105,8 +107,7 @@ class Rule:
         return bool(self.tags or self.keep_tags or any(hold.tag for hold in self.holds))
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What a rule makes of an item: whether it goes, which line decided, and the reason in words.
 
     ``ended_at`` is the end that was compared with the cutoff, if there was one.
@@ -123,16 +124,20 @@ class Decision:
 
 def decide(item: Item, rule: Rule, now: datetime) -> Decision:
     """Applies one rule to one item at the time ``now`` (aware UTC)."""
+    held = _held(item, rule)
+    return Decision(False, *held, rule.name) if held else _decide_free(item, rule, now)
 
-    def keep(why: Why, reason: str, **more: object) -> Decision:
-        return Decision(False, why, reason, rule.name, **more)  # type: ignore[arg-type]  # ended_at and overdue only
 
-    if held := _held(item, rule):
-        return keep(*held)
+def _decide_free(item: Item, rule: Rule, now: datetime) -> Decision:
+    """Applies one rule to an item that it does not hold."""
+
+    def keep(why: Why, reason: str) -> Decision:
+        return Decision(False, why, reason, rule.name)
+
     if mismatch := _mismatch(item, rule):
         return keep(Why.FILTER, mismatch)
     if item.undeletable:
-        return keep(Why.UNDELETABLE, item.undeletable, ended_at=item.ended_at)
+        return Decision(False, Why.UNDELETABLE, item.undeletable, rule.name, item.ended_at)
     if item.kind is Kind.LIVE:
         return _decide_live(item, rule, rule.live or LiveRule(), now)
     if item.state is State.UNKNOWN:
@@ -168,10 +173,11 @@ def _held(item: Item, rule: Rule) -> tuple[Why, str] | None:
             return Why.HELD, f"on legal hold: {hold.reason}{end}"
     if item.id in rule.keep_ids:
         return Why.KEEP_ID, "named in keep_ids"
-    kept = set(map(_plain, rule.keep_tags))
-    for tag in item.tags or ():
-        if _plain(tag) in kept:
-            return Why.KEEP_TAG, f"has the keep tag {tag!r}"
+    if rule.keep_tags and item.tags:
+        kept = set(map(_plain, rule.keep_tags))
+        for tag in item.tags:
+            if _plain(tag) in kept:
+                return Why.KEEP_TAG, f"has the keep tag {tag!r}"
     return None
 
 
@@ -269,7 +275,9 @@ def choose(item: Item, rules: Sequence[Rule], now: datetime) -> Decision:
     for rule in rules:
         if held := _held(item, rule):
             return Decision(False, *held, rule.name)
-    decisions = [decide(item, rule, now) for rule in rules if rule.what == item.what]
+    decisions = [_decide_free(item, rule, now) for rule in rules if rule.what == item.what]
+    if len(decisions) == 1:
+        return decisions[0]
     return max(decisions, key=lambda decision: (decision.delete, decision.overdue, STEP[decision.why]))
 
 

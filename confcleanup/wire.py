@@ -6,21 +6,25 @@ head on. A hostile or broken server could otherwise hold a thread with a byte no
 
 from __future__ import annotations
 
+import functools
 import http.client
 import io
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
 from . import __version__
+from .addresses import PLAIN
 from .redact import harmless, redact
+from .settings import is_loopback
 
 PATIENCE = 4
 """Times its time-out, and an answer has taken too long, however steadily it comes."""
@@ -95,16 +99,9 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
-class _Session(requests.Session):
-    """A session that does not look at redirects: requests reads their whole body first, however large it is."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
 def session(concurrency: int) -> requests.Session:
     """A session for one account: no .netrc, no cookies, no retries, no redirects."""
-    made = _Session()
+    made = requests.Session()
     made.trust_env = False  # no .netrc, which would replace our Authorization header
     made.headers["User-Agent"] = f"confcleanup/{__version__}"
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -114,9 +111,38 @@ def session(concurrency: int) -> requests.Session:
     return made
 
 
-def proxies(target: str) -> dict[str, str]:
-    """The environment's proxies for an address."""
-    return dict(requests.utils.get_environ_proxies(target))
+def send(
+    session: requests.Session,
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    *,
+    json_body: Mapping[str, Any] | None = None,
+    form: Mapping[str, str] | None = None,
+    **how: Any,
+) -> requests.Response:
+    """One request through the session's adapter; the answer's body is still to be read.
+
+    ``Session.send`` would add cookies and hooks, which nobody here uses, and look at redirects: it reads their whole
+    body first, however large it is. That took a third of a request's time.
+    """
+    request = requests.PreparedRequest()
+    request.prepare_method(method)
+    if PLAIN.fullmatch(target):
+        request.url = target
+    else:
+        request.prepare_url(target, None)
+    request.prepare_headers({**session.headers, **headers})
+    request.prepare_body(form, None, json_body)
+    return session.get_adapter(target).send(request, stream=True, **how)
+
+
+@functools.lru_cache(maxsize=64)
+def proxies(origin: str) -> Mapping[str, str]:
+    """The environment's proxies for what lies at an origin; none on this machine itself."""
+    if is_loopback(urlsplit(origin).hostname or ""):
+        return {}
+    return dict(requests.utils.get_environ_proxies(origin))
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

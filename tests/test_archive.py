@@ -7,7 +7,6 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace as changed
 
 from confcleanup.archive import Archive, place, safe, without_private
 from confcleanup.cli import cli
@@ -46,7 +46,7 @@ def folder_of(root: Path, item: Item) -> Path:
 
 
 def test_a_copy_holds_the_item_its_media_and_sums_that_sha256sum_accepts(tmp_path: Path) -> None:
-    item = replace(thing("7"), raw={"topic": "Budget"})
+    item = changed(thing("7"), raw={"topic": "Budget"})
     Archive(str(tmp_path)).keep("hq", item, [media(b"one"), media(b"two")])
     folder = folder_of(tmp_path, item)
     assert sorted(path.name for path in folder.iterdir()) == ["01-call.mp3", "02-call.mp3", "SHA256SUMS", "item.json"]
@@ -283,8 +283,8 @@ def test_restore_of_something_never_deleted_says_so(tmp_path: Path) -> None:
 
 def test_a_new_item_under_an_old_id_gets_a_copy_of_its_own(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
-    first = replace(thing("7", days=40), raw={"topic": "first"})
-    second = replace(thing("7", days=39), raw={"topic": "second"})
+    first = changed(thing("7", days=40), raw={"topic": "first"})
+    second = changed(thing("7", days=39), raw={"topic": "second"})
     archive.keep("hq", first, [])
     archive.keep("hq", second, [])
     found = [archive.find("hq", item) for item in (first, second)]
@@ -293,8 +293,8 @@ def test_a_new_item_under_an_old_id_gets_a_copy_of_its_own(tmp_path: Path) -> No
 
 def test_an_item_that_changed_since_a_failed_run_is_copied_again(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
-    archive.keep("hq", replace(thing("7"), raw={"topic": "before"}), [])
-    archive.keep("hq", replace(thing("7"), raw={"topic": "after"}), [])
+    archive.keep("hq", changed(thing("7"), raw={"topic": "before"}), [])
+    archive.keep("hq", changed(thing("7"), raw={"topic": "after"}), [])
     found = archive.find("hq", thing("7"))
     assert found
     assert found[1]["vendor"] == {"topic": "after"}

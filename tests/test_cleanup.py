@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 
 from confcleanup.cleanup import Plan, Review, Watcher, carry_out, make_plan
 from confcleanup.errors import (
@@ -77,7 +77,7 @@ def test_a_listing_that_fails_at_its_end_selects_nothing() -> None:
     provider = Fake(thing("old"))
     provider.before_list = raising(ProviderError("the second page is missing"))
     plan = planned(provider)
-    assert (plan.status, plan.selected, plan.error) == ("failed", [], "the second page is missing")
+    assert (plan.status, list(plan.selected), plan.error) == ("failed", [], "the second page is missing")
     assert plan.undone
 
 
@@ -126,10 +126,10 @@ def test_an_item_that_vanished_since_it_was_listed_is_gone_and_no_delete_is_sent
 )
 def test_an_item_that_changed_since_it_was_listed_is_kept(change: dict[str, Any]) -> None:
     provider = Fake(thing("old"))
-    provider.held["old"] = replace(provider.held["old"], **change)
+    provider.held["old"] = changed(provider.held["old"], **change)
     plan = cleaned(provider)
     assert outcomes(plan) == {"old": Outcome.CHANGED}
-    assert plan.selected[0].error
+    assert plan.selected.first(1)[0].error
     assert "old" in provider.held
 
 
@@ -158,7 +158,7 @@ def test_a_delete_that_never_works_is_failed_after_two_tries() -> None:
     provider.before_delete = raising(Ambiguous("502"))
     plan = cleaned(provider, rule("files"))
     assert outcomes(plan) == {"old": Outcome.FAILED}
-    assert "still there" in (plan.selected[0].error or "")
+    assert "still there" in (plan.selected.first(1)[0].error or "")
     assert provider.sent("old") == 2
 
 
@@ -175,7 +175,7 @@ def test_an_unanswered_delete_is_not_repeated_if_the_item_changed_meanwhile() ->
     provider = Fake(thing("old", what="files"))
 
     def lost(item: Item) -> None:
-        provider.held["old"] = replace(item, ended_at=NOW)
+        provider.held["old"] = changed(item, ended_at=NOW)
         raise Ambiguous("502")
 
     provider.before_delete = lost
@@ -188,7 +188,7 @@ def test_an_unanswered_hangup_is_not_repeated_if_the_room_cannot_be_told_from_a_
     provider = Fake(room)
 
     def lost(item: Item) -> None:
-        provider.held["Room"] = replace(room, live=Live())
+        provider.held["Room"] = changed(room, live=Live())
         raise Ambiguous("no answer")
 
     provider.before_delete = lost

@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 import trustme
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.addresses import as_meant, path, segment
+from confcleanup.addresses import PLAIN, as_meant, path, segment
 from confcleanup.errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped, Unsendable
 from confcleanup.http import Http, Permit
 from confcleanup.pace import Limiter, Stop
@@ -382,6 +385,17 @@ def test_any_name_is_refused_or_stays_one_segment(name: str) -> None:
         name,
         "",
     )
+
+
+@given(st.from_regex(PLAIN, fullmatch=True))
+def test_a_plain_address_is_one_that_the_library_would_not_spell_in_another_way(target: str) -> None:
+    """So it need not be asked each time, and the request is sent to it as it is."""
+    try:
+        prepared = requests.Request("GET", target).prepare().url
+    except requests.RequestException:  # a host that cannot be: it fails when it is looked up instead
+        return
+    assert prepared == target
+    assert urlsplit(target)[2:4] == (urllib3.util.parse_url(target).path, urllib3.util.parse_url(target).query or "")
 
 
 def test_a_query_is_encoded_exactly_once() -> None:

@@ -15,6 +15,7 @@ LAYERS = [
     {"cli"},
     {"runs", "report", "schema", "reviewed", "explain"},
     {"cleanup", "config", "holds", "archive", "ledger"},
+    {"selected"},
     {"providers"},
     {"providers.*"},
     {"providers.base", "paging", "http"},
@@ -28,9 +29,9 @@ LAYERS = [
 PURE = ["selection", "guards", "cutoff", "items", "errors"]
 PURE_IMPORTS = {
     *("__future__", "collections", "contextlib", "dataclasses", "datetime", "enum", "fnmatch", "fractions"),
-    *("hashlib", "json", "re", "typing", "unicodedata"),
+    *("hashlib", "json", "msgspec", "re", "typing", "unicodedata"),
 }
-"""Parts of the standard library that neither read nor write anything, nor the clock, nor chance."""
+"""What neither reads nor writes anything, nor the clock, nor chance."""
 
 
 def name_of(path: Path) -> str:

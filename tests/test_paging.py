@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from confcleanup.errors import ProviderError
-from confcleanup.paging import Page, Row, by_offset, by_page, by_page_from_0_or_1
+from confcleanup.paging import Page, Row, Seen, by_offset, by_page, by_page_from_0_or_1
 
 Way = Callable[[Callable[[int], Page], Callable[[Row], object]], Iterator[Row]]
 INCOMPLETE = "the list is not complete: the vendor counts"
@@ -216,3 +216,31 @@ def test_a_walk_always_ends(answers: list[list[int]], total: int | None) -> None
     with contextlib.suppress(ProviderError):
         ids(by_page(fetch, identity))
     assert len(asked) <= 12
+
+
+@given(st.lists(st.text(max_size=3)))
+def test_a_text_is_new_exactly_once(texts: list[str]) -> None:
+    seen, known = Seen(), set[str]()
+    for text in texts:
+        assert seen.add(text) == (text not in known)
+        known.add(text)
+
+
+def test_texts_that_share_a_bucket_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Seen, "BUCKETS", 1)
+    monkeypatch.setattr(Seen, "WIDTH", 8)
+    seen = Seen()
+    assert all(seen.add(str(number)) for number in range(2000))
+    assert not any(seen.add(str(number)) for number in range(2000))
+
+
+def test_a_mark_is_only_found_where_a_mark_begins() -> None:
+    seen = Seen()
+    seen._buckets = [bytes(range(1, 13))] * Seen.BUCKETS  # two marks; the bytes 2 to 7 are none
+    assert seen._buckets[0].find(bytes(range(2, 8))) == 1
+    places = {text: divmod(hash(text) & (1 << 64) - 1, Seen.BUCKETS) for text in map(str, range(50))}
+    for text, (rest, place) in places.items():
+        mark = rest.to_bytes(Seen.WIDTH, "little")
+        seen._buckets[place] = b"\0" + mark + b"\0" * 5
+        assert seen.add(text)
+        assert not seen.add(text)

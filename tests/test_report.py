@@ -15,12 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.cleanup import Entry, Plan
+from confcleanup.cleanup import Plan
 from confcleanup.errors import ExitCode
 from confcleanup.items import Item, Kind, Live, Outcome, State
 from confcleanup.redact import PLACE, harmless, redact
 from confcleanup.report import Collector, cell, timestamp
 from confcleanup.runs import Run
+from confcleanup.selected import Entry, Selected
 from confcleanup.selection import Decision, Why, choose
 
 from .fake import NOW, rule, thing
@@ -41,7 +42,9 @@ def entry(item: Item, outcome: Outcome | None = None, error: str | None = None) 
 
 def ended(*outcomes: Outcome | None, name: str = "hq", kept: int = 0) -> tuple[Plan, list[Entry]]:
     """A plan whose items ended so, and the entries that were kept."""
-    selected = [entry(thing(f"old-{number}"), outcome) for number, outcome in enumerate(outcomes)]
+    selected = Selected()
+    for number, outcome in enumerate(outcomes):
+        selected.append(entry(thing(f"old-{number}"), outcome))
     young = [entry(thing(f"young-{number}", days=3)) for number in range(kept)]
     listed = len(selected) + len(young)
     return Plan(name, "fake", listed, selected, Counter(entry.decision.why for entry in young)), young

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..cleanup import Entry, Watcher
+from ..cleanup import Watcher
 from ..errors import ExitCode
 from ..items import Outcome
 from ..redact import harmless
+from ..selected import Entry
 from .files import write_private
 from .options import Globals, clock, global_options
 
@@ -85,7 +86,7 @@ def _show_plan(run: Run, stayed: _Stayed) -> None:
         print(f"   {plan.account:13} {would}: {reasons}, …"[:WIDTH])
     print()
     for plan in run.plans[::2]:
-        _show("goes", plan.account, plan.selected[0])
+        _show("goes", plan.account, plan.selected.first(1)[0])
     shown: dict[str, tuple[str, Entry]] = {}
     for account, entry in stayed.entries:
         shown.setdefault(entry.decision.why, (account, entry))

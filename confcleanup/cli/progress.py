@@ -10,7 +10,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
-from ..cleanup import Entry, Watcher
+from ..cleanup import Watcher
+from ..selected import Entry
 
 
 class _Rate(ProgressColumn):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from ..cleanup import Plan, Stuck, Watcher
@@ -148,7 +149,7 @@ def show_plan(console: Console, run: Run, plan: Plan, *, before: bool) -> None:
     console.print(Text(before_line(run, plan) if before else account_line(run, plan), style="bold"))
     if not plan.selected:
         return
-    shown = plan.selected[:ROWS]
+    shown = plan.selected.first(ROWS)
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 2))
     what = max(len(entry.item.what) for entry in shown)
     ident = min(ID_WIDTH, max(len(entry.item.id) for entry in shown))
@@ -183,7 +184,7 @@ def before_line(run: Run, plan: Plan) -> str:
 
 
 def _would(plan: Plan) -> str:
-    return f"{plan.account}: would delete {len(plan.due)} of {plan.listed} listed{_stays(plan)}"
+    return f"{plan.account}: would delete {plan.due} of {plan.listed} listed{_stays(plan)}"
 
 
 def _did(plan: Plan) -> str:
@@ -260,10 +261,11 @@ def trouble(plan: Plan) -> None:
         log.error("%s: had to be left before its end: %s", name, plan.error)
     for refusal in plan.refusals:
         log.error("%s: refused, nothing is deleted there: %s", name, refusal)
-    bad = [entry for entry in plan.selected if entry.outcome in (Outcome.FAILED, Outcome.UNKNOWN)]
-    for entry in [*bad, *plan.overdue][:LINES]:
+    bad = plan.selected.ended(Outcome.FAILED, Outcome.UNKNOWN)
+    for entry in islice(chain(bad, plan.overdue), LINES):
         what = f"{entry.item.what} {_short(entry.item.id)} ({_short(entry.item.title or 'no title')})"
         said = f"{entry.outcome}: {entry.error}" if entry.outcome else f"kept: {entry.decision.reason}"
         log.error("%s: %s: %s", name, what, _short(said))
-    if len(bad) + len(plan.overdue) > LINES:
-        log.error("%s: and %d more like these; --format json shows all", name, len(bad) + len(plan.overdue) - LINES)
+    more = plan.count(Outcome.FAILED) + plan.count(Outcome.UNKNOWN) + len(plan.overdue) - LINES
+    if more > 0:
+        log.error("%s: and %d more like these; --format json shows all", name, more)

@@ -331,9 +331,9 @@ class Huawei(Provider):
         sendable = [item for item in items if item.what == "recordings" and _UUID.fullmatch(item.id)]
         with self._one_by_one:
             results = self._delete(sendable, permit) if sendable else {}
-        return [results.get(item, UNSENDABLE) for item in items]
+        return [results.get(item.key, UNSENDABLE) for item in items]
 
-    def _delete(self, items: Sequence[Item], permit: Permit) -> dict[Item, Result]:
+    def _delete(self, items: Sequence[Item], permit: Permit) -> dict[tuple[str, ...], Result]:
         """What became of each of these items, of which there is one at least."""
         outcome, trouble = Outcome.DELETED, NOT_CONFIRMED
         try:
@@ -349,14 +349,14 @@ class Huawei(Provider):
                 left = self._left(items)
         except (ProviderError, Stopped) as error:
             why = f"asked for, but whether it is still listed is not known: {error}"
-            return dict.fromkeys(items, Result(Outcome.UNKNOWN, why))
-        done = {item: Result(Outcome.FAILED, trouble) if item in left else Result(outcome) for item in items}
+            return {item.key: Result(Outcome.UNKNOWN, why) for item in items}
+        done = {item.key: Result(Outcome.FAILED, trouble) if item in left else Result(outcome) for item in items}
         if outcome is Outcome.GONE and 0 < len(left) < len(items):
             # Refused because of those that are gone: the others were not touched.
             try:
                 done |= self._delete(left, permit)
             except (ProviderError, Stopped) as error:
-                done |= dict.fromkeys(left, Result(Outcome.FAILED, str(error)))
+                done |= {item.key: Result(Outcome.FAILED, str(error)) for item in left}
         return done
 
     def fetch(self, item: Item) -> Iterator[Media]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ..addresses import path
 from ..errors import AccessRefused, HttpError, ProviderError, Unsendable

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace as changed
 
 from confcleanup.cleanup import Plan, Watcher, carry_out, make_plan
 from confcleanup.cli import cli
@@ -153,7 +154,7 @@ def test_hazard_01_a_deletion_without_ids_is_never_sent() -> None:
     with world(huawei(2)) as place:
         item = place.listed()[0]
         assert place.delete([]) == []
-        assert [result.outcome for result in place.delete([replace(item, id="")])] == [Outcome.FAILED]
+        assert [result.outcome for result in place.delete([changed(item, id="")])] == [Outcome.FAILED]
         assert place.deletions == []
         assert place.server.disasters == []
 
@@ -164,7 +165,7 @@ def test_hazard_01_a_deletion_without_ids_is_never_sent() -> None:
 def test_hazard_02_only_a_conf_uuid_is_ever_sent(ident: str) -> None:
     with world(huawei(2)) as place:
         good, other = place.listed()
-        assert [result.outcome for result in place.delete([replace(other, id=ident), good])] == [
+        assert [result.outcome for result in place.delete([changed(other, id=ident), good])] == [
             Outcome.FAILED,
             Outcome.DELETED,
         ]
@@ -377,7 +378,7 @@ def test_hazard_08_fewer_recordings_than_the_vendor_counts_fail_the_listing(pagi
             place.listed()
         plan = make_plan("hw", place.client, [RULE], Limits(), NOW, Watcher())
         assert plan.failed
-        assert plan.selected == []
+        assert list(plan.selected) == []
 
 
 def test_hazard_08_more_recordings_than_the_vendor_counts_fail_the_listing_too() -> None:
@@ -942,7 +943,7 @@ def test_an_item_without_its_window_cannot_be_looked_for() -> None:
     with world(huawei(1)) as place:
         item = place.item(Huawei.uuid(0))
         with pytest.raises(ProviderError, match="which part"):
-            place.client.look(replace(item, address=()))
+            place.client.look(changed(item, address=()))
 
 
 # Settings -------------------------------------------------------------------------------------

@@ -1213,6 +1213,7 @@ def test_the_documented_row_is_read_field_by_field() -> None:
         started_at=datetime(2025, 10, 6, 9, tzinfo=UTC),
         ended_at=datetime(2025, 10, 6, 9, 1, 1, tzinfo=UTC),
         size_bytes=98304,
+        raw=row,
     )
     assert recording({**row, "end": ""}, COMPANY).ended_at == datetime(2025, 10, 6, 9, 1, 1, 500000, tzinfo=UTC)
 

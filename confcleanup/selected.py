@@ -1,0 +1,141 @@
+"""What is to go, item by item, in a private database without a name that ends with the program.
+
+SQLite keeps it in memory while it is small and writes the rest to a temporary file, so that a backlog of any
+length costs no more memory than a short one.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sqlite3
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .items import Item, Outcome, Result
+from .selection import Decision
+
+MEMORY = 1024
+"""KiB that an account's selected items may take in memory."""
+AT_ONCE = 250
+
+
+@dataclass(slots=True)
+class Entry:
+    """An item, what was decided, and what became of it. ``number`` is its place among the selected."""
+
+    item: Item
+    decision: Decision
+    outcome: Outcome | None = None
+    error: str | None = None
+    number: int | None = None
+    intent: int | None = None
+
+
+class Selected:
+    """The selected items of an account in the order of the listing, each once. Thread-safe.
+
+    Iterating gives copies; what became of an item is stored by ``settle``.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+        self._counts: Counter[Outcome | None] = Counter()
+
+    def __len__(self) -> int:
+        return self._counts.total()
+
+    def __iter__(self) -> Iterator[Entry]:
+        return self._where("1")
+
+    def count(self, outcome: Outcome | None) -> int:
+        """How many ended this way; None: how many have no outcome yet."""
+        return self._counts[outcome]
+
+    def due(self) -> Iterator[Entry]:
+        """What has no outcome yet."""
+        return self._where("outcome IS NULL")
+
+    def ended(self, *outcomes: Outcome) -> Iterator[Entry]:
+        """What ended in one of these ways."""
+        return self._where("outcome IN ({})".format(", ".join(f"'{outcome}'" for outcome in outcomes)))
+
+    def first(self, count: int) -> list[Entry]:
+        """The first few."""
+        return [entry for entry, _ in zip(self, range(count), strict=False)]
+
+    def append(self, entry: Entry) -> None:
+        """Adds an entry, unless its item is there already."""
+        body = pickle.dumps((entry.item, entry.decision), pickle.HIGHEST_PROTOCOL)
+        row = (repr(entry.item.key), body, entry.outcome, _coded(entry.error))
+        with self._lock:
+            if self._db is None:
+                self._db = _database()
+                weakref.finalize(self, self._db.close)
+            added = self._db.execute("INSERT OR IGNORE INTO entry (key, body, outcome, error) VALUES (?, ?, ?, ?)", row)
+            self._counts[entry.outcome] += added.rowcount
+
+    def settle(self, entry: Entry, result: Result) -> None:
+        """Notes what became of an entry."""
+        entry.outcome, entry.error = result.outcome, result.error
+        with self._lock:
+            if self._db is None:
+                raise LookupError("an entry that was never selected")
+            (before,) = self._db.execute("SELECT outcome FROM entry WHERE number = ?", (entry.number,)).fetchone()
+            self._db.execute(
+                "UPDATE entry SET outcome = ?, error = ? WHERE number = ?",
+                (entry.outcome, _coded(entry.error), entry.number),
+            )
+            self._counts[before and Outcome(before)] -= 1
+            self._counts[entry.outcome] += 1
+
+    def defer(self) -> None:
+        """Marks everything without an outcome as left to a later run."""
+        with self._lock:
+            if self._db is not None:
+                self._db.execute("UPDATE entry SET outcome = ? WHERE outcome IS NULL", (Outcome.DEFERRED,))
+            self._counts[Outcome.DEFERRED] += self._counts.pop(None, 0)
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        with self._lock:
+            if self._db is not None:
+                self._db.execute("DELETE FROM entry")
+            self._counts.clear()
+
+    def _where(self, condition: str) -> Iterator[Entry]:
+        """Entries in their order, a few at a time, so that they may be settled in between."""
+        query = (
+            f"SELECT number, body, outcome, error FROM entry WHERE number > ? AND {condition} "  # noqa: S608  # constants
+            f"ORDER BY number LIMIT {AT_ONCE}"
+        )
+        last = 0
+        while True:
+            with self._lock:
+                rows = self._db.execute(query, (last,)).fetchall() if self._db else []
+            for number, body, outcome, error in rows:
+                item, decision = pickle.loads(body)  # noqa: S301  # this process wrote it, and nobody else can
+                yield Entry(item, decision, outcome and Outcome(outcome), _decoded(error), number)
+            if len(rows) < AT_ONCE:
+                return
+            last = rows[-1][0]
+
+
+def _coded(text: str | None) -> bytes | None:
+    """Text for the database, which takes no half characters where vendors send them."""
+    return None if text is None else text.encode("utf-8", "surrogatepass")
+
+
+def _decoded(text: bytes | None) -> str | None:
+    return None if text is None else text.decode("utf-8", "surrogatepass")
+
+
+def _database() -> sqlite3.Connection:
+    db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+    db.execute(f"PRAGMA cache_size = -{MEMORY}")
+    db.execute("PRAGMA journal_mode = OFF")
+    db.execute("CREATE TABLE entry (number INTEGER PRIMARY KEY, key TEXT UNIQUE, body BLOB, outcome TEXT, error BLOB)")
+    return db

@@ -1,0 +1,134 @@
+"""What is selected is held outside of memory, in its order, each item once, and counted truthfully."""
+
+from __future__ import annotations
+
+import gc
+import threading
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from confcleanup import selected
+from confcleanup.items import Item, Kind, Live, Outcome, Result, State
+from confcleanup.selected import Entry, Selected
+from confcleanup.selection import Decision, Why
+
+GOES = Decision(True, Why.DUE, "ended 40 days ago", "old")
+HOSTILE = ["", "'", '"; DROP TABLE entry; --', "\ud800", "\0", "é", "e\u0301", "a" * 3000]
+
+
+def entry(ident: str, outcome: Outcome | None = None, **more: object) -> Entry:
+    item = Item("conferences", ident, Kind.ONE_TIME, State.OVER, **more)  # type: ignore[arg-type]  # fields of an item
+    return Entry(item, GOES, outcome)
+
+
+def holding(*idents: str) -> Selected:
+    made = Selected()
+    for ident in idents:
+        made.append(entry(ident))
+    return made
+
+
+def ids(entries: object) -> list[str]:
+    return [one.item.id for one in entries]  # type: ignore[attr-defined]  # any iterable of entries
+
+
+def test_nothing_selected_is_nothing() -> None:
+    empty = Selected()
+    assert (len(empty), list(empty), empty.first(3), empty.count(None), bool(empty)) == (0, [], [], 0, False)
+
+
+@given(st.lists(st.text(max_size=5)))
+def test_items_come_back_in_the_order_of_the_listing_each_once(idents: list[str]) -> None:
+    held = holding(*idents)
+    assert ids(held) == list(dict.fromkeys(idents))
+    assert len(held) == held.count(None) == len(set(idents))
+
+
+@pytest.mark.parametrize("ident", HOSTILE)
+def test_an_item_comes_back_as_it_was_whatever_it_holds(ident: str) -> None:
+    raw = {"id": ident, "big": 10**40, "deep": [[{}]], "nan": None}
+    live = Live(timedelta(hours=1), 2, timedelta(minutes=3))
+    made = entry(ident, title=ident, tags=(ident,), live=live, address=(ident, "x"), raw=raw)
+    held = Selected()
+    held.append(made)
+    held.settle(held.first(1)[0], Result(Outcome.FAILED, ident))
+    (back,) = held
+    assert (back.item, back.decision, back.error) == (made.item, made.decision, ident)
+
+
+def test_more_than_one_reading_brings_all_of_them() -> None:
+    idents = [str(number) for number in range(3 * selected.AT_ONCE + 1)]
+    assert ids(holding(*idents)) == idents
+
+
+def test_what_became_of_an_item_is_stored_and_counted() -> None:
+    held = holding("a", "b", "c")
+    first, second, _ = held
+    held.settle(first, Result(Outcome.DELETED))
+    held.settle(second, Result(Outcome.FAILED, "a 502"))
+    assert [(one.outcome, one.error) for one in held] == [
+        (Outcome.DELETED, None),
+        (Outcome.FAILED, "a 502"),
+        (None, None),
+    ]
+    assert [held.count(outcome) for outcome in (Outcome.DELETED, Outcome.FAILED, None)] == [1, 1, 1]
+    assert (ids(held.due()), ids(held.ended(Outcome.FAILED, Outcome.UNKNOWN))) == (["c"], ["b"])
+
+
+def test_an_outcome_that_is_settled_again_is_counted_once() -> None:
+    held = holding("a")
+    (one,) = held
+    held.settle(one, Result(Outcome.UNKNOWN, "silence"))
+    held.settle(one, Result(Outcome.DELETED))
+    assert (held.count(Outcome.UNKNOWN), held.count(Outcome.DELETED), len(held)) == (0, 1, 1)
+
+
+def test_deferring_touches_only_what_has_no_outcome() -> None:
+    held = holding("a", "b")
+    held.settle(held.first(1)[0], Result(Outcome.DELETED))
+    held.defer()
+    assert [one.outcome for one in held] == [Outcome.DELETED, Outcome.DEFERRED]
+    assert (held.count(None), held.count(Outcome.DEFERRED), len(held)) == (0, 1, 2)
+
+
+def test_what_was_never_selected_cannot_be_settled() -> None:
+    with pytest.raises(LookupError):
+        Selected().settle(entry("a"), Result(Outcome.DELETED))
+
+
+def test_items_may_be_settled_by_several_threads_while_they_are_read() -> None:
+    idents = [str(number) for number in range(2000)]
+    held = holding(*idents)
+    reading, lock = held.due(), threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                one = next(reading, None)
+            if one is None:
+                return
+            held.settle(one, Result(Outcome.DELETED))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (held.count(Outcome.DELETED), held.count(None)) == (2000, 0)
+
+
+def test_the_database_is_closed_with_its_owner() -> None:
+    held = holding("a")
+    del held
+    gc.collect()  # an unclosed database would be a ResourceWarning, and so an error here
+
+
+def test_forgetting_everything_leaves_nothing() -> None:
+    held = holding("a", "b")
+    held.clear()
+    assert (len(held), list(held), held.count(None)) == (0, [], 0)
+    held.append(entry("a"))
+    assert ids(held) == ["a"]
