@@ -21,12 +21,12 @@ LAYERS = [
     {"providers.base", "paging", "http"},
     {"addresses", "pace", "wire"},
     {"selection", "guards", "settings", "redact"},
-    {"cutoff", "items", "errors"},
+    {"cutoff", "items", "errors", "shard"},
     {""},
 ]
 """From the top down. A module imports from its own layer and those below. "" is the package, with its version."""
 
-PURE = ["selection", "guards", "cutoff", "items", "errors"]
+PURE = ["selection", "guards", "cutoff", "items", "errors", "shard"]
 PURE_IMPORTS = {
     *("__future__", "collections", "contextlib", "dataclasses", "datetime", "enum", "fnmatch", "fractions"),
     *("hashlib", "json", "msgspec", "re", "typing", "unicodedata"),

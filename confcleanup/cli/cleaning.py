@@ -49,6 +49,12 @@ def cleaning_options(function: F) -> F:
         click.option("--before", metavar="TIME", help="Select what ended before this date or time, instead."),
         click.option("--older-than", metavar="TEXT", help='Replace the rules\' own age, for example "30 days".'),
         click.option("--rule", "rule_names", metavar="NAME", multiple=True, help="Only rules of this name."),
+        click.option(
+            "--shard",
+            metavar="I/N",
+            envvar="CONFCLEANUP_SHARD",
+            help="Only the accounts of part I of N, I from 0 [env: CONFCLEANUP_SHARD].",
+        ),
         click.option("--account", "account_names", metavar="NAME", multiple=True, help="Only this account."),
     ):
         function = option(function)
@@ -67,6 +73,7 @@ def clean(
     accept_fewer: bool,
     style: str,
     selected_only: bool,
+    shard: str | None = None,
     save_to: str | None = None,
     plan_file: str | None = None,
     plan_max_age: str = "7 days",
@@ -77,7 +84,7 @@ def clean(
     from .show import Screen, screen_for
 
     config = settings.load()
-    accounts = _with_rules(config, chosen(config, account_names), rule_names)
+    accounts = _of_shard(_with_rules(config, chosen(config, account_names), rule_names), shard)
     reviewed = _reviewed(accounts, plan_file, plan_max_age)
     if reviewed:
         older_than, before = older_than or reviewed.older_than, before or reviewed.before
@@ -109,7 +116,7 @@ def clean(
             _save(run, accounts, Path(save_to), older_than, before)
         if delete and ledger and run.exit_code == ExitCode.DONE:
             _shorten(ledger, config, run)
-        words = _command_line(settings, account_names, rule_names, older_than, before, save_to or plan_file)
+        words = _command_line(settings, account_names, rule_names, older_than, before, save_to or plan_file, shard)
         screen.finish(run, words)
     sys.exit(int(run.exit_code))
 
@@ -165,6 +172,21 @@ def _with_rules(config: Config, accounts: list[Account], names: tuple[str, ...])
         if name not in known:
             raise click.UsageError(f"--rule {name}: {unknown(name, known)}")
     return [a for a in accounts if not names or any(rule.name in names for rule in a.rules)]
+
+
+def _of_shard(accounts: list[Account], text: str | None) -> list[Account]:
+    """The accounts that belong to a shard; all if none is given."""
+    from ..shard import Shard
+
+    if text is None:
+        return accounts
+    try:
+        shard = Shard.parse(text)
+    except ValueError as error:
+        raise click.UsageError(f"--shard: {error}") from None
+    mine = [account for account in accounts if shard.holds(account.name)]
+    log.info("shard %s: %s", text, ", ".join(account.name for account in mine) or "no account belongs to it")
+    return mine
 
 
 def _age(config: Config, older_than: str | None, before: str | None) -> tuple[Period | None, datetime | None]:
@@ -255,6 +277,7 @@ def _command_line(
     older_than: str | None,
     before: str | None,
     plan_file: str | None,
+    shard: str | None,
 ) -> str:
     """The command that would carry out this dry run."""
     import shlex
@@ -264,6 +287,7 @@ def _command_line(
     words.append("run")
     words += [word for name in accounts for word in ("--account", name)]
     words += [word for name in rules for word in ("--rule", name)]
+    words += ["--shard", shard] if shard else []
     words += ["--older-than", older_than] if older_than else []
     words += ["--before", before] if before else []
     words += ["--plan", plan_file] if plan_file else []
