@@ -149,6 +149,11 @@ class Secret(Value):
         ]
         return {"anyOf": [text, *places]}
 
+    @property
+    def where(self) -> str:
+        """The variable, the file or the program that holds it; nothing for the text itself."""
+        return "" if self.literal else str(self._content[0] if self.source == "command" else self._content)
+
     def reveal(self) -> str:
         """The secret's text. Raises ValueError, saying where it was looked for, if it is not there."""
         value: str = getattr(self, f"_from_{self.source}")(self._content)
@@ -159,7 +164,7 @@ class Secret(Value):
 
     @property
     def _place(self) -> str:
-        return "" if self.literal else repr(self._content[0] if self.source == "command" else self._content)
+        return repr(self.where) if self.where else ""
 
     def _from_text(self, text: str) -> str:
         return text

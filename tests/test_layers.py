@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "confcleanup"
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"runs", "report", "schema", "reviewed", "explain"},
+    {"runs", "report", "schema", "reviewed", "explain", "schedule.*"},
     {"cleanup", "config", "holds", "archive", "ledger"},
     {"selected"},
     {"providers"},
@@ -21,12 +21,13 @@ LAYERS = [
     {"providers.base", "paging", "http"},
     {"addresses", "pace", "wire"},
     {"selection", "guards", "settings", "redact"},
+    {"schedule"},
     {"cutoff", "items", "errors", "shard"},
     {""},
 ]
 """From the top down. A module imports from its own layer and those below. "" is the package, with its version."""
 
-PURE = ["selection", "guards", "cutoff", "items", "errors", "shard"]
+PURE = ["selection", "guards", "cutoff", "items", "errors", "shard", "schedule"]
 PURE_IMPORTS = {
     *("__future__", "collections", "contextlib", "dataclasses", "datetime", "enum", "fnmatch", "fractions"),
     *("hashlib", "json", "msgspec", "re", "typing", "unicodedata"),
@@ -79,6 +80,8 @@ def layer(module: str) -> int:
     kinds = {module, module.split(".")[0] if module.startswith("cli.") else module}
     if module.startswith("providers.") and module != "providers.base":
         kinds = {"providers.*"}
+    if module.startswith("schedule."):
+        kinds = {"schedule.*"}
     for depth, members in enumerate(LAYERS):
         if members & kinds:
             return depth

@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": "Say why an item goes or stays, step by step.",
     "history": "Show what was deleted, when, by which rule, with what outcome.",
     "restore": "Create a deleted conference anew from its archived copy.",
+    "schedule": "Print an entry for cron, systemd, Windows or Kubernetes.",
     "providers": "Show the providers, what each can delete, and their settings.",
     "schema": "Print the JSON Schema of the config file.",
     "sandbox": "Serve the emulated vendors until stopped.",

@@ -1,0 +1,121 @@
+"""From the options of ``schedule`` and the config to a ``Job``: what is started, by whom, and what it touches."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from .options import Globals, chosen
+
+if TYPE_CHECKING:
+    from ..config import Account, Config
+    from ..schedule import Job
+    from ..settings import Secret
+
+T = TypeVar("T")
+RESERVE = timedelta(minutes=10)
+"""How much longer than ``max_runtime`` a scheduler waits before it ends a run."""
+
+
+def job_of(
+    settings: Globals, *, every: str, at: str, account_names: tuple[str, ...], rule_names: tuple[str, ...]
+) -> tuple[Job, Config]:
+    """What is to be started. Raises ConfigError for a config that no run would take, UsageError for a wrong time."""
+    from .. import config as configs
+    from ..schedule import Job, When
+
+    path = configs.find(settings.config).absolute()
+    config = replace(settings, config=str(path)).load()
+    accounts = chosen(config, account_names)
+    state = str(settings.state_folder(config).absolute())
+    job = Job(
+        command=_words(_program(), str(path), state, account_names, rule_names),
+        when=usable(lambda: When.parse(every, at)),
+        limit=max(account.limits.max_runtime for account in accounts) + RESERVE,
+        config=str(path),
+        state=state,
+        zone=str(config.zone),
+        user=_owner(path),
+        variables=tuple(dict.fromkeys(secret.where for _, secret in secrets(accounts) if secret.source == "env")),
+        folders=tuple(_archives(accounts)),
+    )
+    return job, config
+
+
+def _owner(path: Path) -> str:
+    """Who owns a file, by name if there is one: in a container there may be none, on Windows there is none."""
+    try:
+        return path.owner()
+    except (KeyError, NotImplementedError):
+        return str(path.stat().st_uid)
+
+
+def usable(make: Callable[[], T]) -> T:
+    """What ``make`` returns; what it cannot make is wrong usage."""
+    try:
+        return make()
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _words(
+    program: Sequence[str], config: str, state: str, accounts: Iterable[str], rules: Iterable[str]
+) -> tuple[str, ...]:
+    """The command of a run that nobody watches."""
+    chosen = [*(("--account", name) for name in accounts), *(("--rule", name) for name in rules)]
+    return (*program, "-c", config, "--state", state, "run", "--yes", "-q", *(word for pair in chosen for word in pair))
+
+
+def _program() -> list[str]:
+    """This installation: its command, or the interpreter with the module if there is none."""
+    script = Path(sysconfig.get_path("scripts")) / ("confcleanup.exe" if os.name == "nt" else "confcleanup")
+    return [str(script)] if script.is_file() else [sys.executable, "-P", "-m", "confcleanup"]
+
+
+def before(job: Job) -> list[str]:
+    """What lowers the priority and limits the time, as far as this machine has it."""
+    timeout = ("timeout", "--preserve-status", "-k", "2m", str(job.seconds))
+    found = []
+    for name, *options in (("nice", "-n", "10"), ("ionice", "-c", "3"), timeout):
+        if path := shutil.which(name):
+            found += [path, *options]
+    return found
+
+
+def secrets(accounts: Iterable[Account]) -> Iterator[tuple[str, Secret]]:
+    """Every secret of these accounts with the dotted key it is in."""
+    for account in accounts:
+        for key, secret in account.settings.secrets():
+            yield f"accounts.{account.name}.{key}", secret
+
+
+def _archives(accounts: Iterable[Account]) -> list[str]:
+    """The folders that rules archive to."""
+    archives = [rule.archive for account in accounts for rule in account.rules if rule.archive]
+    return [str(Path(archive).expanduser()) for archive in dict.fromkeys(archives) if "://" not in archive]
+
+
+def named_files(config: Config) -> tuple[list[str], list[str]]:
+    """The files that a config names and a container can be given, and what else it needs, in words."""
+    accounts = config.accounts.values()
+    sources: dict[str, list[str | None]] = {"file": [config.holds.file], "command": []}
+    for _, secret in secrets(accounts):
+        sources.setdefault(secret.source, []).append(secret.where)
+    for account in accounts:
+        sources["file"] += [account.settings.ca_file, *(getattr(rule, "rooms_file", None) for rule in account.rules)]
+    files = [file for file in dict.fromkeys(sources["file"]) if file]
+    rest = [file for file in files if not file.startswith("/")]
+    return [file for file in files if file not in rest], [
+        *rest,
+        *filter(None, sources["command"]),
+        *_archives(accounts),
+    ]

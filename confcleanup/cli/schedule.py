@@ -1,0 +1,164 @@
+"""``confcleanup schedule``: ready entries for schedulers, and a look at a hand-written one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..errors import ConfcleanupError, ExitCode
+from .files import replace_private
+from .job import before, job_of, named_files, secrets, usable
+from .options import Globals, clock, global_options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group("schedule")
+def command() -> None:
+    """Print a ready entry for a scheduler, with the absolute paths of this installation, config and state.
+
+    It installs nothing. "schedule lint" looks at a crontab line that you wrote yourself.
+    """
+
+
+def entry_options(function: F) -> F:
+    """Adds the options that all kinds of entries have in common."""
+    for option in (
+        click.option("-o", "--output", metavar="FOLDER", help="Write files into this folder instead of printing."),
+        click.option("--rule", "rule_names", metavar="NAME", multiple=True, help="Only rules of this name."),
+        click.option("--account", "account_names", metavar="NAME", multiple=True, help="Only this account."),
+        click.option("--at", metavar="HH:MM", default="03:30", show_default=True, help="The time of day."),
+        click.option(
+            "--every",
+            metavar="TEXT",
+            default="week",
+            show_default=True,
+            help='week, day, month, a weekday, "15 minutes" or "6 hours".',
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@command.command("crontab")
+@click.option("--mail", metavar="ADDRESS", help="Where cron mails the output; else to the owner of the crontab.")
+@click.option("--log", metavar="FILE", help="Append the output to this file instead.")
+@entry_options
+@global_options
+def for_cron(settings: Globals, *, output: str | None, mail: str | None, log: str | None, **options: Any) -> None:
+    """A crontab line: low priority, a time limit, output mailed or logged, the exit status kept."""
+    from ..schedule.crontab import crontab
+
+    job, _ = job_of(settings, **options)
+    log = str(Path(log).expanduser().absolute()) if log else None
+    _give(output, {"confcleanup.crontab": usable(lambda: crontab(job, before=before(job), mail=mail, log=log))})
+
+
+@command.command("systemd")
+@entry_options
+@global_options
+def for_systemd(settings: Globals, *, output: str | None, **options: Any) -> None:
+    """A service and a timer: hardened, delayed at random, caught up after an outage; output in the journal."""
+    from ..schedule.systemd import service, timer
+
+    job, _ = job_of(settings, **options)
+    units = {"confcleanup.service": usable(lambda: service(job)), "confcleanup.timer": usable(lambda: timer(job))}
+    _give(output, units)
+
+
+@command.command("windows")
+@click.option("--log", metavar="FILE", help="Append the output to this file; else confcleanup.log beside the config.")
+@entry_options
+@global_options
+def for_windows(settings: Globals, *, output: str | None, log: str | None, **options: Any) -> None:
+    """A task for the Task Scheduler as XML, and the schtasks line that takes it in."""
+    from ..schedule.windows import command_line, task
+
+    job, _ = job_of(settings, **options)
+    kept = str(Path(log or Path(job.config).with_name("confcleanup.log")).expanduser().absolute())
+    _give(output, {"confcleanup.xml": usable(lambda: task(job, kept, clock().astimezone()))})
+    file = str(Path(output).absolute() / "confcleanup.xml") if output else "confcleanup.xml"
+    print(f"Save it as {file}. Then, as administrator: {command_line(file)}", file=sys.stderr)
+
+
+@command.command("kubernetes")
+@click.option("--image", metavar="NAME", help="The container image; it has confcleanup on its PATH.")
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Spread the accounts over so many pods.",
+)
+@entry_options
+@global_options
+def for_kubernetes(settings: Globals, *, output: str | None, image: str | None, shards: int, **options: Any) -> None:
+    """A CronJob, with its ConfigMap, Secret and PersistentVolumeClaim; --shards makes it an Indexed Job."""
+    from .. import __version__
+    from ..schedule.kubernetes import manifest, without_comments
+
+    job, config = job_of(settings, **options)
+    literal = [name for name, secret in secrets(config.accounts.values()) if secret.literal]
+    if literal:
+        raise click.UsageError(
+            f"the config holds secrets in clear text ({', '.join(literal)}), and a ConfigMap is no place for them: "
+            'write { env = "NAME" }'
+        )
+    files, foreign = named_files(config)
+    text = manifest(
+        job,
+        without_comments(config.path.read_text(encoding="utf-8-sig")),
+        image=image or f"confcleanup:{__version__}",
+        shards=shards,
+        files=files,
+    )
+    _give(output, {"confcleanup.yaml": text})
+    for what in foreign:
+        print(f"The container needs a volume or a program for: {what}", file=sys.stderr)
+
+
+@command.command("lint")
+@click.argument("line")
+@click.option("--user", is_flag=True, help="A line of /etc/crontab or /etc/cron.d: a user stands before the command.")
+@click.option("--timezone", metavar="NAME", help="The machine's time zone; else the config's.")
+@global_options
+def for_lint(settings: Globals, *, line: str, user: bool, timezone: str | None) -> None:
+    """Explain a crontab LINE (in quotes) in words, with its next five runs, and warn of common mistakes.
+
+    Status 1 if there is a warning.
+    """
+    from zoneinfo import ZoneInfo
+
+    try:
+        from ..schedule.lint import lint
+    except ImportError as error:
+        raise ConfcleanupError("this needs cronsim: pip install 'confcleanup[schedule]'") from error
+    try:
+        zone = ZoneInfo(timezone) if timezone else settings.zone()
+    except (ValueError, OSError, KeyError):
+        raise click.UsageError(f"--timezone: {timezone!r} is not known; write for example Europe/Berlin") from None
+    try:
+        found = lint(line, clock().astimezone(zone), user=user)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    print(f"{found.words} ({zone})")
+    for run in found.runs:
+        print(f"  {run:%a %Y-%m-%d %H:%M %z}")
+    for warning in found.warnings:
+        print(f"warning: {warning}")
+    if found.warnings:
+        sys.exit(int(ExitCode.NOT_DONE))
+
+
+def _give(folder: str | None, texts: dict[str, str]) -> None:
+    """Prints the texts, or writes each into its file in the folder."""
+    if folder is None:
+        print("\n".join(texts.values()), end="")
+        return
+    for name, text in texts.items():
+        replace_private(Path(folder) / name, text)
+        print(f"Wrote {Path(folder) / name}", file=sys.stderr)

@@ -1,0 +1,178 @@
+"""``confcleanup schedule``: from this installation, a config and options to entries."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from confcleanup.cli import cli
+
+KINDS = ["crontab", "systemd", "windows", "kubernetes"]
+CONFIG = """\
+timezone = "Europe/Berlin"
+limits.max_runtime = "2 hours"
+state.directory = "/var/lib/confcleanup"
+[accounts.hq]
+provider = "trueconf"
+url = "https://conf.example.com"
+client_id = "confcleanup"
+client_secret = {secret}
+ca_file = "/etc/ssl/ca.crt"
+[[accounts.hq.rules]]
+name = "old ones"
+what = "conferences"
+older_than = "30 days"
+archive = "/srv/archive"  # not the old place: hunter2
+"""
+
+
+@pytest.fixture
+def schedule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    def call(*words: str, secret: str = '{ env = "TRUECONF_SECRET" }') -> Result:
+        config = tmp_path / "config.toml"
+        config.write_text(CONFIG.format(secret=secret), "utf-8")
+        config.chmod(0o600)
+        monkeypatch.chdir(tmp_path)
+        return CliRunner().invoke(cli, ["-c", "config.toml", "schedule", *words])
+
+    return call
+
+
+@pytest.mark.parametrize("kind", KINDS[:3])
+def test_an_entry_has_absolute_paths_and_runs_unasked(schedule: Any, tmp_path: Path, kind: str) -> None:
+    done = schedule(kind)
+    assert done.exit_code == 0
+    scripts = sysconfig.get_path("scripts")
+    command = f"{scripts}/confcleanup -c {tmp_path}/config.toml --state /var/lib/confcleanup run --yes -q"
+    assert command in done.stdout
+
+
+def test_without_its_own_command_the_interpreter_is_named(schedule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sysconfig.get_path", lambda name: "/nowhere")
+    assert f"{sys.executable} -P -m confcleanup -c /" in schedule("crontab").stdout
+
+
+def test_the_scheduler_waits_longer_than_the_run_may_take(schedule: Any) -> None:
+    assert "TimeoutStartSec=7800\n" in schedule("systemd").stdout
+    assert "<ExecutionTimeLimit>PT7800S<" in schedule("windows").stdout
+    assert "activeDeadlineSeconds: 7800 " in schedule("kubernetes").stdout
+    assert " 7800 " in schedule("crontab").stdout
+
+
+def test_priorities_are_lowered_with_what_the_machine_has(schedule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: "/bin/nice" if name == "nice" else None)
+    line = schedule("crontab").stdout.splitlines()[-1]
+    assert line.split(maxsplit=5)[5].startswith(f"/bin/nice -n 10 {sysconfig.get_path('scripts')}/confcleanup ")
+
+
+def test_accounts_rules_and_times_are_handed_on(schedule: Any) -> None:
+    words = ["--account", "hq", "--rule", "old ones", "--every", "6 hours", "--at", "01:10"]
+    line = schedule("crontab", *words, "--mail", "me@example.com").stdout
+    assert "MAILTO=me@example.com\n10 1,7,13,19 * * * " in line
+    assert line.endswith(" run --yes -q --account hq --rule 'old ones'\n")
+    (command,) = [row for row in schedule("kubernetes", *words).stdout.splitlines() if "command:" in row]
+    assert yaml.safe_load(command)["command"][-4:] == ["--account", "hq", "--rule", "old ones"]
+
+
+def test_a_relative_log_becomes_absolute(schedule: Any, tmp_path: Path) -> None:
+    assert schedule("crontab", "--log", "my.log").stdout.endswith(f" >>{tmp_path}/my.log 2>&1\n")
+    assert f'"{tmp_path}/confcleanup.log"' in schedule("windows").stdout
+
+
+def test_the_service_runs_as_the_owner_of_the_config_and_may_write_where_it_archives(
+    schedule: Any, tmp_path: Path
+) -> None:
+    unit = schedule("systemd").stdout
+    assert f"User={tmp_path.owner()}\n" in unit
+    assert "ReadWritePaths=/var/lib/confcleanup /srv/archive\n" in unit
+
+
+def test_an_owner_without_a_name_is_a_number(schedule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless(path: Path) -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr(Path, "owner", nameless)
+    assert f"User={os.getuid()}\n" in schedule("systemd").stdout
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_are_written_readable_by_their_owner_and_replaced(schedule: Any, tmp_path: Path, kind: str) -> None:
+    for _ in range(2):
+        done = schedule(kind, "-o", "out")
+        assert (done.exit_code, done.stdout) == (0, "")
+    names = {"systemd": {"confcleanup.service", "confcleanup.timer"}, "crontab": {"confcleanup.crontab"}}
+    names |= {"windows": {"confcleanup.xml"}, "kubernetes": {"confcleanup.yaml"}}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names[kind]
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (tmp_path / "out").iterdir())
+
+
+def test_the_task_is_printed_and_how_to_take_it_in_is_said_beside_it(schedule: Any) -> None:
+    done = schedule("windows")
+    assert done.stdout.startswith("<?xml")
+    assert done.stdout.endswith("</Task>\n")
+    assert "schtasks /Create /TN confcleanup /XML confcleanup.xml" in done.stderr
+
+
+def test_no_secret_gets_into_a_config_map(schedule: Any) -> None:
+    done = schedule("kubernetes", secret='"hunter2"')
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "accounts.hq.client_secret" in done.stderr
+    assert "hunter2" not in done.stderr
+    assert "hunter2" not in schedule("kubernetes").stdout, "nor one in a comment"
+
+
+def test_what_a_container_lacks_is_mounted_or_named(schedule: Any) -> None:
+    done = schedule("kubernetes", secret='{ command = ["pass", "show", "x"] }')
+    assert '"/etc/ssl/ca.crt", subPath: file-1' in done.stdout
+    assert [line.rpartition(": ")[2] for line in done.stderr.splitlines()] == ["pass", "/srv/archive"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_wrong_time_is_wrong_usage(schedule: Any, kind: str) -> None:
+    for words in (["--every", "fortnight"], ["--at", "25:00"]):
+        done = schedule(kind, *words)
+        assert (done.exit_code, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_config_there_is_nothing_to_schedule(tmp_path: Path, kind: str) -> None:
+    done = CliRunner().invoke(cli, ["-c", str(tmp_path / "none.toml"), "schedule", kind])
+    assert done.exit_code == 2
+    assert "init" in done.stderr
+
+
+def lint(*words: str, **env: str) -> Result:
+    return CliRunner().invoke(cli, ["schedule", "lint", *words], env={"CONFCLEANUP_CONFIG": os.devnull + "x"} | env)
+
+
+def test_lint_tells_and_ends_with_1_if_it_warns() -> None:
+    done = lint("* * 7 * * python3 delete.py >/dev/null", "--timezone", "Europe/Berlin")
+    assert done.exit_code == 1
+    assert done.stdout.startswith("Every minute on the seventh day of every month (Europe/Berlin)\n")
+    assert "warning: 1,440 runs on " in done.stdout
+
+
+def test_lint_ends_with_0_if_all_is_well() -> None:
+    done = lint("30 3 * * 0 /opt/confcleanup run --yes", "--timezone", "UTC")
+    assert (done.exit_code, "warning" in done.stdout, len(done.stdout.splitlines())) == (0, False, 6)
+
+
+@pytest.mark.parametrize("words", [["30 3"], ["30 3 * * 0 /x", "--timezone", "Mars/Base"]])
+def test_lint_refuses_what_it_cannot_read(words: list[str]) -> None:
+    assert lint(*words).exit_code == 2
+
+
+def test_lint_says_what_to_install_if_its_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cronsim", None)
+    monkeypatch.delitem(sys.modules, "confcleanup.schedule.lint", raising=False)
+    done = lint("30 3 * * 0 /x")
+    assert done.exit_code == 1
+    assert "pip install 'confcleanup[schedule]'" in done.stderr

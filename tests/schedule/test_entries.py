@@ -1,0 +1,256 @@
+"""What each scheduler is handed: read back with a tool of its own world, odd paths included."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xmlschema
+import yaml
+
+from confcleanup.schedule import windows
+from confcleanup.schedule.crontab import crontab
+from confcleanup.schedule.kubernetes import manifest, without_comments
+from confcleanup.schedule.systemd import service, timer
+
+from . import ODD, job
+
+NOW = datetime(2026, 3, 1, 12, 0)  # noqa: DTZ001  # a machine's local time
+EVERY = ["week", "day", "month", "6 hours", "hour", "15 minutes"]
+BEFORE = ["/usr/bin/nice", "-n", "10", "/usr/bin/ionice", "-c", "3"]
+BEFORE += ["/usr/bin/timeout", "--preserve-status", "-k", "2m", "3600"]
+ROOT = Path(__file__).parents[2]
+
+
+def last(text: str) -> str:
+    return text.splitlines()[-1]
+
+
+# cron ----------------------------------------------------------------------------------------------
+
+
+def test_the_example_in_the_repository_is_what_the_program_prints() -> None:
+    example = crontab(job(), before=BEFORE, mail="you@example.com")
+    assert (ROOT / "crontab.example").read_text(encoding="utf-8") == example
+    assert last(example) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_crontab_line_keeps_the_exit_status_and_the_output() -> None:
+    line = last(crontab(job(), before=BEFORE))
+    assert "/dev/null" not in line
+    assert line.endswith("run --yes -q")
+
+
+def test_an_odd_path_reaches_the_program_through_cron_and_its_shell(tmp_path: Path) -> None:
+    printer = tmp_path / "print it.py"
+    printer.write_text("import sys\nprint(sys.argv[1:])\n", encoding="utf-8")
+    line = last(crontab(job(command=(sys.executable, str(printer), ODD)), log=str(tmp_path / "the log")))
+    command = line.split(maxsplit=5)[5].replace("\\%", "%")  # as crontab(5) says
+    assert subprocess.run(["/bin/sh", "-c", command], check=False).returncode == 0
+    assert (tmp_path / "the log").read_text(encoding="utf-8") == f"{[ODD, 'run', '--yes', '-q']}\n"
+
+
+def test_no_percent_sign_of_a_path_is_left_to_cron() -> None:
+    line = last(crontab(job(command=(ODD,)), log="/var/log/100%"))
+    assert line.count("%") == line.count("\\%") == 2
+
+
+def test_what_a_crontab_cannot_carry_is_refused() -> None:
+    with pytest.raises(ValueError, match="backslash or a line break"):
+        crontab(job(command=("/opt/a\nb",)))
+
+
+def test_secrets_in_variables_are_pointed_out_as_cron_has_none() -> None:
+    assert "# Set TRUECONF_SECRET here or use" in crontab(job(variables=("TRUECONF_SECRET",)))
+
+
+# systemd -------------------------------------------------------------------------------------------
+
+
+def settings(unit: str) -> dict[str, str]:
+    lines = [line.split("=", 1) for line in unit.splitlines() if "=" in line and not line.startswith("#")]
+    return dict(line for line in lines if len(line) == 2)  # type: ignore[misc]  # pairs
+
+
+def test_the_service_is_limited_in_time_priority_and_rights() -> None:
+    unit = settings(service(job(folders=("/srv/archive",))))
+    assert (unit["TimeoutStartSec"], unit["Nice"], unit["IOSchedulingClass"]) == ("3600", "10", "idle")
+    assert unit["ReadWritePaths"] == "/var/lib/confcleanup /srv/archive"
+    assert unit["ProtectSystem"] == "strict"
+    assert "SuccessExitStatus" not in unit, "every status but 0 is a failure, and is shown as it is"
+
+
+def test_the_timer_is_in_the_time_zone_of_the_config_delayed_and_catches_up() -> None:
+    unit = settings(timer(job()))
+    assert unit["OnCalendar"] == "Sun *-*-* 03:30:00 Europe/Berlin"
+    assert (unit["RandomizedDelaySec"], unit["Persistent"]) == ("900", "true")
+
+
+def test_variables_come_from_a_file_only_if_there_are_any() -> None:
+    assert "EnvironmentFile" not in service(job())
+    assert "holds A, B: NAME=value\nEnvironmentFile=/etc/" in service(job(variables=("A", "B")))
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+@pytest.mark.parametrize("every", EVERY)
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path, every: str) -> None:
+    program = tmp_path / "it's 100% $HOME ü"
+    program.write_text("#!/bin/sh\n", encoding="utf-8")
+    program.chmod(0o700)
+    entry = job(every=every, command=(str(program), "-c", ODD), state=ODD, variables=("A",))
+    (tmp_path / "confcleanup.service").write_text(service(entry), encoding="utf-8")
+    (tmp_path / "confcleanup.timer").write_text(timer(entry), encoding="utf-8")
+    units = [str(tmp_path / f"confcleanup.{kind}") for kind in ("service", "timer")]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
+    )
+    said = [line for line in done.stderr.splitlines() if "confcleanup" in line]
+    assert (done.returncode, said) == (0, [])
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+@pytest.mark.parametrize("every", EVERY)
+def test_systemd_understands_every_calendar(every: str) -> None:
+    calendar = settings(timer(job(every=every)))["OnCalendar"]
+    done = subprocess.run(["systemd-analyze", "calendar", calendar], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Next elapse: " in done.stdout
+    assert "never" not in done.stdout
+
+
+# Windows -------------------------------------------------------------------------------------------
+
+SCHEMA = xmlschema.XMLSchema(Path(__file__).with_name("task-scheduler.xsd"))
+PROGRAM = ("C:\\Program Files\\Conf & Töne\\confcleanup.exe", "-c", "C:\\ProgramData\\Müll\\config.toml")
+
+
+def task(**more: Any) -> Any:
+    text = windows.task(job(command=PROGRAM, config=PROGRAM[2], **more), "C:\\Müll\\it's.log", NOW)
+    SCHEMA.validate(text)
+    return SCHEMA.to_dict(text)
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_a_task_is_valid_and_starts_when_it_should(every: str) -> None:
+    (trigger,) = task(every=every)["Triggers"]["CalendarTrigger"]
+    assert trigger["StartBoundary"].startswith("2026-03-01T")
+    repeated = {"6 hours": "PT360M", "hour": "PT60M", "15 minutes": "PT15M"}
+    assert trigger.get("Repetition", {}).get("Interval") == repeated.get(every)
+
+
+def test_a_task_is_limited_and_keeps_output_and_status() -> None:
+    found = task()
+    settings, (action,) = found["Settings"], found["Actions"]["Exec"]
+    assert (settings["ExecutionTimeLimit"], settings["MultipleInstancesPolicy"]) == ("PT3600S", "IgnoreNew")
+    assert (settings["StartWhenAvailable"], settings["Priority"]) == (True, 8)
+    assert action["WorkingDirectory"] == "C:\\ProgramData\\Müll"
+    command = f'"{PROGRAM[0]}" -c "{PROGRAM[2]}" run --yes -q >> "C:\\Müll\\it\'s.log" 2>&1'
+    assert action["Arguments"] == f'/d /c "{command}"'
+
+
+def test_the_schema_would_have_refused_a_wrong_task() -> None:
+    text = windows.task(job(), "C:\\log", NOW)
+    for right, wrong in (("IgnoreNew", "Ignore"), ("PT3600S", "1 hour"), ("<Sunday />", "<Sontag />")):
+        assert not SCHEMA.is_valid(text.replace(right, wrong))
+
+
+def test_a_task_is_ascii_so_that_no_code_page_changes_it() -> None:
+    assert windows.task(job(command=PROGRAM), "C:\\Müll", NOW).isascii()
+
+
+@pytest.mark.parametrize("path", ["C:\\100%TEMP%\\x", 'C:\\"x"'])
+def test_what_cmd_would_change_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="cannot carry"):
+        windows.task(job(command=(path,)), "C:\\log", NOW)
+
+
+def test_the_command_that_takes_the_task_in_quotes_the_file() -> None:
+    line = windows.command_line("C:\\My Files\\confcleanup.xml")
+    assert line.startswith('schtasks /Create /TN confcleanup /XML "C:\\My Files\\confcleanup.xml" /RU ')
+
+
+# Kubernetes ----------------------------------------------------------------------------------------
+
+CONFIG = (ROOT / "config.example.toml").read_text(encoding="utf-8")
+
+
+def objects(shards: int = 1, *, every: str = "week", files: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    entry = job(every=every, variables=("TRUECONF_SECRET",), **more)
+    text = manifest(entry, CONFIG, image="registry.example.com/confcleanup:1", shards=shards, files=files)
+    return {found["kind"]: found for found in yaml.safe_load_all(text)}
+
+
+def container(found: dict[str, Any]) -> Any:
+    return found["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+
+
+def test_the_job_runs_without_rights_alone_and_not_for_ever() -> None:
+    found = objects()
+    spec = found["CronJob"]["spec"]
+    pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+    assert (spec["concurrencyPolicy"], spec["timeZone"]) == ("Forbid", "Europe/Berlin")
+    assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 3600
+    assert spec["jobTemplate"]["spec"]["backoffLimit"] == 0
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    security = container(found)["securityContext"]
+    assert security["readOnlyRootFilesystem"] is True
+    assert (security["allowPrivilegeEscalation"], security["capabilities"]) == (False, {"drop": ["ALL"]})
+
+
+def test_the_config_arrives_as_it_is_and_secrets_are_left_to_be_filled_in() -> None:
+    found = objects(files=("/etc/ssl/ca.crt",))
+    assert found["ConfigMap"]["data"]["config.toml"] == CONFIG
+    assert found["Secret"]["stringData"] == {"TRUECONF_SECRET": "", "file-1": ""}
+    (mount,) = [one for one in container(found)["volumeMounts"] if one["name"] == "secret"]
+    assert (mount["mountPath"], mount["subPath"]) == ("/etc/ssl/ca.crt", "file-1")
+
+
+def test_shards_become_an_indexed_job_in_which_one_failure_stops_no_other() -> None:
+    found = objects(8)
+    spec = found["CronJob"]["spec"]["jobTemplate"]["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 8, 8)
+    assert (spec["backoffLimitPerIndex"], "backoffLimit" in spec) == (0, False)
+    command = container(found)["command"]
+    assert command[-2:] == ["--shard", "$(JOB_COMPLETION_INDEX)/8"]
+    assert command[command.index("--state") + 1].endswith("/shard-$(JOB_COMPLETION_INDEX)")
+    assert container(found)["env"][0]["name"] == "JOB_COMPLETION_INDEX"
+
+
+def test_a_name_that_looks_like_a_variable_stays_a_name() -> None:
+    entry = job()
+    text = manifest(replace(entry, command=(*entry.command, "--account", "$(X)")), CONFIG, image="i")
+    assert container({one["kind"]: one for one in yaml.safe_load_all(text)})["command"][-1] == "$$(X)"
+
+
+def test_comments_and_the_secrets_in_them_stay_at_home() -> None:
+    config = '# key = "old"\na = "x # y"  # was "hunter2"\nb = """\n# no comment\n"""\n\nc = 1\n'
+    assert without_comments(config) == 'a = "x # y"\nb = """\n# no comment\n"""\n\nc = 1\n'
+
+
+@pytest.mark.kubernetes
+@pytest.mark.parametrize("shards", [1, 8])
+@pytest.mark.parametrize("version", ["1.29", "1.37"])
+def test_kubernetes_own_schemas_accept_every_object(shards: int, version: str) -> None:
+    import kubernetes_validate
+
+    found = objects(shards, every="15 minutes", files=("/etc/ssl/ca.crt", "/etc/confcleanup/room.pin"))
+    assert set(found) == {"ConfigMap", "Secret", "PersistentVolumeClaim", "CronJob"}
+    for one in found.values():
+        kubernetes_validate.validate(one, version, strict=True)
+    container(found)["securityContext"]["readOnlyRootFileSystem"] = True
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(found["CronJob"], version, strict=True)
+
+
+def test_words_with_blanks_are_one_argument_everywhere() -> None:
+    entry = job(command=("/opt/my programs/confcleanup",))
+    assert shlex.split(last(crontab(entry)).split(maxsplit=5)[5])[0] == "/opt/my programs/confcleanup"
+    assert 'ExecStart="/opt/my programs/confcleanup" run' in service(entry)
