@@ -32,8 +32,10 @@ COMMAND_TIMEOUT = 60
 class Value:
     """A setting written as text that needs reading; ``parse`` raises ValueError with a sentence.
 
-    ``describe`` is its JSON Schema.
+    ``describe`` is its JSON Schema, with ``example``.
     """
+
+    example: ClassVar[str] = ""
 
     @classmethod
     def parse(cls, raw: Any) -> Any:
@@ -41,11 +43,13 @@ class Value:
 
     @classmethod
     def describe(cls) -> dict[str, Any]:
-        return {"type": "string"}
+        return {"type": "string"} | ({"examples": [cls.example]} if cls.example else {})
 
 
 class Age(Value):
     """A retention such as "30 days"; becomes a ``Period``."""
+
+    example = "30 days"
 
     @classmethod
     def parse(cls, raw: Any) -> Period:
@@ -55,6 +59,8 @@ class Age(Value):
 class Span(Value):
     """An exact length of time such as "50 minutes"; becomes a ``timedelta``."""
 
+    example = "50 minutes"
+
     @classmethod
     def parse(cls, raw: Any) -> timedelta:
         return Period.parse(_text(raw, 'a length of time in quotes, for example "50 minutes"')).exact()
@@ -62,6 +68,8 @@ class Span(Value):
 
 class Share(Value):
     """A part of the whole such as "25%"; becomes a ``Fraction`` of 1."""
+
+    example = "25%"
 
     @classmethod
     def parse(cls, raw: Any) -> Fraction:
@@ -82,6 +90,8 @@ class Pace:
 class Rate(Value):
     """A request rate such as "20/s", "10/min" or "unlimited"; becomes a ``Pace``."""
 
+    example = "20/s"
+
     @classmethod
     def parse(cls, raw: Any) -> Pace:
         text = _text(raw, 'a rate in quotes, for example "10/min"').strip().lower()
@@ -95,6 +105,8 @@ class Rate(Value):
 
 class When(Value):
     """A moment: RFC 3339 text, or a TOML date or time. Without an offset it is in the config's time zone."""
+
+    example = "2026-01-31T18:00:00+01:00"
 
     @classmethod
     def parse(cls, raw: Any) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from datetime import date, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
 from confcleanup import config, providers
 from confcleanup.errors import ConfigError
 from confcleanup.schema import schema
+from confcleanup.settings import reader_of
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "confcleanup" / "config.example.toml"
@@ -153,3 +157,48 @@ def test_the_example_may_be_read_by_everybody_as_it_holds_no_secrets(tmp_path: P
 
 def test_the_example_at_the_top_of_the_repository_is_the_one_in_the_package() -> None:
     assert (ROOT / "config.example.toml").read_bytes() == EXAMPLE.read_bytes()
+
+
+def keys(table: Any, path: str = "") -> dict[str, Any]:
+    """Every key that a schema describes, by its dotted path."""
+    found: dict[str, Any] = {}
+    for name, key in table.get("properties", {}).items():
+        found |= {path + name: key, **keys(key, f"{path}{name}."), **keys(key.get("items", {}), f"{path}{name}[].")}
+        for number, option in enumerate(key.get("items", {}).get("oneOf", [])):
+            found |= keys(option, f"{path}{name}[{number}].")
+    for option in table.get("properties", {}).get("accounts", {}).get("additionalProperties", {}).get("oneOf", []):
+        found |= keys(option, f"accounts.{option['properties']['provider']['const']}.")
+    return found
+
+
+def test_every_key_says_what_it_means() -> None:
+    described = keys(schema())
+    tables = {"accounts", *config.TABLES}
+    assert len(described) > 80
+    silent = {path for path, key in described.items() if "description" not in key and path not in tables}
+    assert not silent, "say in confcleanup/meanings.toml what they mean"
+
+
+def test_no_meaning_is_left_over_from_a_key_that_is_gone() -> None:
+    known = tomllib.loads((ROOT / "confcleanup" / "meanings.toml").read_text(encoding="utf-8"))
+    written = {
+        (module, owner, key) for module, tables in known.items() for owner, entries in tables.items() for key in entries
+    }
+    assert {entry for entry in written if not _has_key(*entry)} == set()
+
+
+def _has_key(module: str, owner: str, key: str) -> bool:
+    for package in ("confcleanup", "confcleanup.providers"):
+        with suppress(ImportError):
+            return key in getattr(import_module(f"{package}.{module}"), owner).__struct_fields__
+    return False
+
+
+def test_a_default_reads_back_as_itself() -> None:
+    for name in providers.names():
+        settings = providers.provider(name).settings_type
+        for field in msgspec.structs.fields(settings):
+            shown = keys(schema())[f"accounts.{name}.{field.encode_name}"].get("default")
+            reader = reader_of(field.type)
+            if shown is not None and reader:
+                assert reader.parse(shown) == field.default
