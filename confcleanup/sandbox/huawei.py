@@ -329,7 +329,13 @@ class Huawei(Emulator):
             "createTime": stamp * 1000,
             "clientType": client_type,
             "tokenType": 0,
-            "user": {"userId": user.uuid, "adminType": user.admin_type, "userType": 2, "companyId": "651000001"},
+            "user": {
+                "userId": user.uuid,
+                "ucloginAccount": f"{user.uuid}@example.com",
+                "adminType": user.admin_type,
+                "userType": 2,
+                "companyId": "651000001",
+            },
             "refreshToken": name.replace("access", "refresh"),
             "refreshValidPeriod": refresh,
             "refreshExpireTime": stamp + refresh,
@@ -498,7 +504,7 @@ class Huawei(Emulator):
         row = next((row for row in self._remembered() if row.get("confUUID") == request.arg("confUUID")), None)
         if row is None or (user.admin_type == 2 and row.get("userUUID") != user.uuid):
             raise _not_found()
-        guests = {"offset": 0, "limit": 20, "count": 1, "data": [{"callNumber": "+990002", "displayName": "boris"}]}
+        guests = {"offset": 0, "limit": 20, "count": 1, "data": [{"participantID": "+990002", "name": "boris"}]}
         return Response(200, {"conferenceData": row, "data": guests})
 
     def _download_urls(self, request: Request, user: User) -> Response:

@@ -162,13 +162,16 @@ class TrueConf(Emulator):
         parts = list(request.segments)
         if parts == (["api", self.api, "oauth2", "token"] if self.v4 else ["oauth2", "v1", "token"]):
             return self._token(request) if request.method == "POST" else self._no_route()
-        known = len(parts) > 2 and parts[0] == "api" and self._serves(parts[1]) and parts[2] == "conferences"
+        routes = ("conferences", "sessions") if self.v4 else ("conferences",)
+        known = len(parts) > 2 and parts[0] == "api" and self._serves(parts[1]) and parts[2] in routes
         if not known or "" in parts:
             return self._no_route()
         token = request.bearer or request.arg("access_token") or ""
         if refusal := self._refusal(token, request.method):
             return refusal
         user = self.tokens[token][1] if token in self.tokens else None
+        if parts[2] == "sessions":
+            return self._sessions() if (request.method, len(parts)) == ("GET", 3) else self._no_route()
         return self._collection(request, user) if len(parts) == 3 else self._single(request.method, parts[3:], user)
 
     def _serves(self, version: str) -> bool:
@@ -268,15 +271,24 @@ class TrueConf(Emulator):
             return False
         return state in (None, row.get("state")) and (not self.v4 or owner in (None, row.get("owner")))
 
+    def _sessions(self) -> Response:
+        """What runs, and since when (sheet 3.4): here since it was made."""
+        running = [self.rendered(row, True) for row in self.conferences.values() if row.get("state") == "running"]
+        rows = [{"conference_id": row["id"], "start_time": row["created_at"]} for row in running]
+        return Response(200, {"conference_sessions": rows})
+
     def _single(self, method: str, parts: list[str], user: str | None) -> Response:
         ident, rest = parts[0], parts[1:]
-        if (method, rest) not in (("GET", []), ("DELETE", []), ("POST", ["stop"]), ("POST", ["run"])):
+        known = [("GET", []), ("DELETE", []), ("POST", ["stop"]), ("POST", ["run"])]
+        if (method, rest) not in [*known, *([("GET", ["participants"])] if self.v4 else [])]:
             return self._no_route()
         row = self.conferences.get(ident)
         if row is None:
             return _error(404, "conferenceNotFound", f"Conference '{ident}' is not found.")
         if not self._visible(row, user):
             return _error(403, "forbidden")
+        if rest == ["participants"]:
+            return Response(200, {"list": [{"id": "boris"}] if row.get("state") == "running" else []})
         if method == "GET":
             return Response(200, {"conference": self.rendered(row, self.v4) | ({"sai": "x"} if self.v4 else {})})
         if method == "DELETE":

@@ -447,3 +447,12 @@ def test_over_a_socket_it_says_the_time_and_takes_encoded_ids() -> None:
         answer = requests.delete(url, headers={"Authorization": f"Bearer {emulator.secret_key}"}, timeout=5)
     assert (answer.status_code, answer.json()) == (200, {"id": "a/b ü"})
     assert answer.headers["Date"] == "Fri, 31 Jul 2026 12:00:00 GMT"
+
+
+def test_v4_tells_which_sessions_run_and_who_takes_part() -> None:
+    emulator = with_conferences(2, V4)
+    emulator.conferences["0000000001"]["state"] = "running"
+    (session,) = ask(emulator, "GET", "/api/v4/sessions").body["conference_sessions"]
+    assert session["conference_id"] == "0000000001"
+    sizes = [len(ask(emulator, "GET", f"/000000000{number}/participants").body["list"]) for number in (0, 1)]
+    assert sizes == [0, 1]
