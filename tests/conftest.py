@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from confcleanup.redact import redact
 
+from .witness.statements import pytest_terminal_summary as pytest_terminal_summary
+
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
 

@@ -15,7 +15,7 @@ import pytest
 from confcleanup.sandbox.huawei import APP_LOGIN, RECORDINGS, Huawei
 from confcleanup.sandbox.server import Emulator, Request, Response
 
-from .conftest import Witness
+from .statements import Witness
 
 pytestmark = [pytest.mark.witness, pytest.mark.filterwarnings("default")]
 CLIENT = "huaweicloudsdkmeeting"
@@ -201,6 +201,19 @@ def test_a_wrong_key_is_refused(https: Https, witness: Witness) -> None:
     with pytest.raises(ClientRequestException) as refused:
         ask(sdk(huawei(), https, app_key="another-key"), "search_meetings", query_all=True)
     assert (refused.value.status_code, refused.value.error_code) == (401, "MMC.111070004")
+
+
+@pytest.mark.parametrize("shape", ["error_code", "errorCode", "code", "nested"])
+def test_every_shape_of_an_error_is_read(https: Https, witness: Witness, shape: Any) -> None:
+    from huaweicloudsdkcore.exceptions.exceptions import ClientRequestException
+
+    emulator = huawei()
+    emulator.error_shape = shape
+    with pytest.raises(ClientRequestException) as refused:
+        ask(sdk(emulator, https), "show_recording_detail", conf_uuid="0" * 32)
+    assert (refused.value.error_code, refused.value.error_msg) == ("MMC.111070005", "CONF_DATA_NOT_FOUND")
+    assert refused.value.request_id
+    witness.called("show_recording_detail of nothing")
 
 
 def test_a_service_provider_signs_its_corp_id(https: Https, witness: Witness) -> None:

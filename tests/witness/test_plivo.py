@@ -17,7 +17,7 @@ from requests.adapters import HTTPAdapter
 from confcleanup.sandbox.server import Request, Response, Server
 from confcleanup.sandbox.vobiz import Vobiz
 
-from .conftest import Witness
+from .statements import Witness
 
 pytestmark = [pytest.mark.witness, pytest.mark.filterwarnings("default")]
 CLIENT = "plivo"

@@ -14,7 +14,7 @@ import pytest
 from confcleanup.sandbox.server import Emulator, Request, Response
 from confcleanup.sandbox.trueconf import TrueConf
 
-from .conftest import Witness
+from .statements import Witness
 
 pytestmark = pytest.mark.witness
 CLIENT = "trueconf-eraser"

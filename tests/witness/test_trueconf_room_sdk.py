@@ -15,7 +15,7 @@ from confcleanup.sandbox.room import SIGNED_IN, Room
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
 
-from .conftest import Witness
+from .statements import Witness
 
 pytestmark = pytest.mark.witness
 CLIENT = "python-trueconf-room"
