@@ -1383,3 +1383,11 @@ def test_of_a_whole_backlog_exactly_what_is_due_goes(way: str, times: str, statu
     assert (rehearsed.exit_code, result.exit_code) == (0, 0)
     assert set(emulator.conferences) == stays
     assert emulator.disasters == []
+
+
+def test_a_bare_list_counts_nothing_so_it_fails_the_listing() -> None:
+    """TrueConf's own tc-erase does not take one either."""
+    emulator = server(V4, bare_list=True)
+    fill(emulator, 3)
+    with client(emulator) as provider, pytest.raises(ProviderError):
+        listed(provider)
