@@ -26,7 +26,7 @@ from .pace import Stop
 from .providers.base import Provider, Restored
 from .redact import harmless
 from .selected import Entry, Selected
-from .selection import UNDECIDED, Decision, Rule, Why, another_room, choose, difference, digest
+from .selection import UNDECIDED, Announcement, Decision, Rule, Why, another_room, choose, difference, digest
 
 log = logging.getLogger(__name__)
 
@@ -308,6 +308,7 @@ class _Deleter:
         self._begun: dict[int, Entry] = {}
         self._lock = threading.Lock()
         self._halted = False
+        self._announcements = {rule.name: rule.live.announcement for rule in rules if rule.live}
 
     def work(self) -> None:
         """Takes groups until there are none, or until the account has to be left."""
@@ -393,15 +394,47 @@ class _Deleter:
         item = entry.item
         source = self._provider.sources[item.what]
         if source.recheck:
-            fresh = self._provider.look(item)
-            if fresh is None:
-                return Result(Outcome.GONE)
-            if why := self._no_longer(entry, fresh):
-                return Result(Outcome.CHANGED, why)
-            item = fresh
+            found = self._look_again(entry)
+            said = self._announcements.get(entry.decision.rule)
+            if said and item.live and isinstance(found, Item):
+                found = self._announce(entry, found, said)
+            if isinstance(found, Result):
+                return found
+            item = found
         if archive := self._archives.get(entry.decision.rule):
             archive.keep(self._plan.account, item, self._provider.fetch(item) if source.media else ())
         return None
+
+    def _look_again(self, entry: Entry) -> Item | Result:
+        """The item as it is now, or what came of it if it must not be deleted any more."""
+        fresh = self._provider.look(entry.item)
+        if fresh is None:
+            return Result(Outcome.GONE)
+        why = self._no_longer(entry, fresh)
+        return Result(Outcome.CHANGED, why) if why else fresh
+
+    def _announce(self, entry: Entry, item: Item, said: Announcement) -> Item | Result:
+        """Has the end of a live room announced, waits, and looks again, as another room may have its name by then.
+
+        What was not announced is not ended, unless the rule says so.
+        """
+        self._stop.check(said.wait.total_seconds())
+        try:
+            self._provider.announce(item, said, self._permit)
+        except AccessRefused:
+            raise
+        except ProviderError as error:
+            found = self._look_again(entry)
+            if isinstance(found, Item) and not said.optional:
+                return Result(Outcome.FAILED, f"its end could not be announced, so it was not ended: {error}")
+            if isinstance(found, Item):
+                name = harmless(item.id)
+                self._plan.warnings.append(
+                    f'the end of "{name}" could not be announced; ending it all the same: {error}'
+                )
+            return found
+        self._stop.wait(said.wait.total_seconds())
+        return self._look_again(entry)
 
     def _no_longer(self, entry: Entry, fresh: Item) -> str | None:
         """Why an item must not be deleted any more, now that it was looked at again; None if it still must."""

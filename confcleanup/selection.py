@@ -9,7 +9,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -46,6 +46,20 @@ UNDECIDED = frozenset({Why.STATE_UNKNOWN, Why.END_UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
+class Announcement:
+    """What is said to the people in a live room before it is ended, and how long it is then waited.
+
+    ``text`` may be the https address of a sound file. ``optional``: the room is ended also if it could not be said.
+    """
+
+    text: str
+    wait: timedelta
+    voice: str
+    language: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LiveRule:
     """When a live room should have ended. ``scheduled`` maps room names to the end the operator set, or None."""
 
@@ -54,6 +68,7 @@ class LiveRule:
     max_members: int = 0
     scheduled: Mapping[str, datetime | None] = field(default_factory=dict)
     end_without_details: bool = False
+    announcement: Announcement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +154,7 @@ def _decide_free(item: Item, rule: Rule, now: datetime) -> Decision:
     if item.undeletable:
         return Decision(False, Why.UNDELETABLE, item.undeletable, rule.name, item.ended_at)
     if item.kind is Kind.LIVE:
-        return _decide_live(item, rule, rule.live or LiveRule(), now)
+        return _announced(_decide_live(item, rule, rule.live or LiveRule(), now), rule.live)
     if item.state is State.UNKNOWN:
         return keep(Why.STATE_UNKNOWN, item.doubt or "its state is not known")
     if item.state is not State.OVER:
@@ -234,6 +249,14 @@ def _decide_live(item: Item, rule: Rule, live_rule: LiveRule, now: datetime) -> 
     if not ends:
         return Decision(False, Why.TOO_YOUNG, "no line of the rule ends this room", rule.name)
     return _live_by(rule, *min(ends), now)
+
+
+def _announced(decision: Decision, live_rule: LiveRule | None) -> Decision:
+    """The decision, saying that the room is told before it is ended, where the rule wants that."""
+    said = live_rule and live_rule.announcement
+    if not (said and decision.delete):
+        return decision
+    return replace(decision, reason=f"{decision.reason}; announced to it {spoken(said.wait)} before")
 
 
 def _alone_since(live: Live, began: datetime, max_members: int) -> datetime | None:

@@ -11,7 +11,7 @@ import click
 from .files import write_private
 from .options import Globals, global_options
 
-SAMPLES = r'(ca_file|archive|rooms_file|title|owner|keep_ids|names) |tags = \["delete'
+SAMPLES = r'(ca_file|archive|rooms_file|title|owner|keep_ids|names|announce|announce_wait) |tags = \["delete'
 """Keys of the example that stay commented out in a first config: samples that would narrow a rule or name files."""
 
 

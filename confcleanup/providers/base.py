@@ -24,7 +24,7 @@ from ..errors import ProviderError
 from ..http import Http, Permit
 from ..items import Item, Media, Result
 from ..pace import Stop
-from ..selection import Rule
+from ..selection import Announcement, Rule
 from ..settings import AccountSettings, RuleSettings
 
 EARLIEST, LATEST = 946_684_800, 253_402_300_799
@@ -102,6 +102,10 @@ class Provider(ABC):
     def fetch(self, item: Item) -> Iterator[Media]:
         """The item's files, for an archive. Raises ProviderError if they cannot all be had."""
         raise ProviderError(f"the files of {item.what} cannot be fetched")
+
+    def announce(self, item: Item, announcement: Announcement, permit: Permit) -> None:
+        """Has something said to the people in a live room. Raises ProviderError unless the vendor took it."""
+        raise ProviderError("the vendor has no call that announces anything")
 
     def restore(self, saved: Mapping[str, Any], permit: Permit) -> Restored:
         """Creates an archived item anew from the vendor's object. Raises ProviderError where that cannot be."""

@@ -1,31 +1,37 @@
 """Vobiz: live conference rooms that should have ended, and call recordings.
 
 Sources, all below https://www.vobiz.ai/docs/: conference/retrieve-all-conferences, conference/retrieve-conference,
-conference/hang-up-conference, conference/conference-object, conference/members, recording/list-all-recordings,
-recording/retrieve-recording, recording/recording-object, errors. Docstrings name them without their beginning.
+conference/hang-up-conference, conference/conference-object, conference/members, conference/members/play-audio,
+recording/list-all-recordings, recording/retrieve-recording, recording/recording-object, errors. Docstrings name them
+without their beginning. Speaking to a room has a page in the older documentation only: docs.vobiz.ai,
+conference/members/speak-text.
 """
 
 from __future__ import annotations
 
 import csv
+import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from msgspec import Meta
 
 from ..addresses import path
 from ..errors import AccessRefused, ConfigError, HttpError, Problem, ProviderError, Unsendable
-from ..http import Http, Permit
+from ..http import Http, Permit, vendor_message
 from ..items import Item, Kind, Live, Media, Outcome, Result, State
 from ..pace import Stop
 from ..paging import Page, Row, by_offset
 from ..redact import harmless
-from ..selection import LiveRule, Rule
+from ..selection import Announcement, LiveRule, Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Span, Table, When
 from .base import Provider, Source, count_of, instant, milliseconds, rows_of, text, whole
+
+log = logging.getLogger(__name__)
+Body = TypeVar("Body", bound=Mapping[str, Any])
 
 PAGE = 100
 """The most recordings on one page (recording/list-all-recordings)."""
@@ -33,6 +39,7 @@ SHOWN = 5
 """So many rooms without details are named in a warning; the formats for machines have them all."""
 GATEWAY = "Not Found"
 """The gateway's 404 for a path that does not exist; never that of a missing room or recording."""
+_SOUND = re.compile(r"https://\S+\.(mp3|wav)(\?\S*)?", re.IGNORECASE)
 _RECORDING_ID = re.compile(r"[A-Za-z0-9_-]+")
 EMPTY_LIST = (
     "Vobiz lists no live room, which it also does while rooms are live: this is inconclusive. "
@@ -73,9 +80,16 @@ class LiveRoomRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_field
     rooms: tuple[RegisteredRoom, ...] = ()
     rooms_file: str | None = None
     end_without_details: bool = False
+    announce: Annotated[str, Meta(pattern=r"\S", max_length=1000)] | None = None
+    announce_wait: Annotated[timedelta, Span] = timedelta(seconds=15)
+    announce_voice: Literal["WOMAN", "MAN"] = "WOMAN"
+    announce_language: str = "en-US"
+    end_without_announcement: bool = False
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()
+        if re.match("https?://", self.announce or "") and not _SOUND.fullmatch(self.announce or ""):
+            yield "announce", "a sound is an https address that ends in .mp3 or .wav"
         if not (self.max_duration or self.abandoned_after or self.rooms or self.rooms_file):
             yield "", "say when a room should have ended: max_duration, abandoned_after, rooms or rooms_file"
 
@@ -95,7 +109,18 @@ class LiveRoomRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_field
         for name, written in self._registered():
             ends = (scheduled.get(name), _end(written, zone) if written else None)
             scheduled[name] = max((end for end in ends if end), default=None)
-        return LiveRule(self.max_duration, self.abandoned_after, self.max_members, scheduled, self.end_without_details)
+        return LiveRule(
+            self.max_duration,
+            self.abandoned_after,
+            self.max_members,
+            scheduled,
+            self.end_without_details,
+            self._announcement(),
+        )
+
+    def _announcement(self) -> Announcement | None:
+        said = (self.announce_wait, self.announce_voice, self.announce_language, self.end_without_announcement)
+        return Announcement(self.announce, *said) if self.announce else None
 
     def _registered(self) -> list[tuple[str, str | None]]:
         listed = [(room.name, room.ends_at) for room in self.rooms]
@@ -217,7 +242,7 @@ class Vobiz(Provider):
         The list is names only, may miss live rooms, and is empty also while rooms are live
         (conference/retrieve-all-conferences). Its older shape held objects; anything but names is an error.
         """
-        names = self.http.get(self._path("Conference")).json().get("conferences")
+        names = _noted(self.http.get(self._path("Conference")).json()).get("conferences")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ProviderError("the answer has no list of room names under 'conferences'")
         if not names:
@@ -256,7 +281,7 @@ class Vobiz(Provider):
         come from anything on the way, and nobody knows whether the thing is there.
         """
         try:
-            return self.http.get(self._path(*where)).json()
+            return _noted(self.http.get(self._path(*where)).json())
         except HttpError as error:
             _gone_or_raise(error)
             if not error.body:
@@ -268,7 +293,7 @@ class Vobiz(Provider):
 
         ``meta.next`` lacks the ``/api`` of its path, so it is never followed; null, it ends the list.
         """
-        body = self.http.get(self._path("Recording"), [("limit", str(PAGE)), ("offset", str(offset))]).json()
+        body = _noted(self.http.get(self._path("Recording"), [("limit", str(PAGE)), ("offset", str(offset))]).json())
         meta = body.get("meta")
         if not isinstance(meta, dict):
             raise ProviderError("the answer has no 'meta'")
@@ -291,6 +316,19 @@ class Vobiz(Provider):
         if found.get("recording_id") != item.id:
             raise ProviderError(f"the server answered with something else than recording {item.id}")
         return recording(found, self.clock())
+
+    def announce(self, item: Item, announcement: Announcement, permit: Permit) -> None:
+        """Speaks a text, or plays a sound, to everybody in a room: 202, in older pages 200, means queued.
+
+        Nothing tells when it was heard (conference/members/play-audio). Raises ProviderError, also for the 200 with
+        ``error`` that this vendor answers elsewhere.
+        """
+        said = {"text": announcement.text, "voice": announcement.voice, "language": announcement.language}
+        action, body = ("Play", {"url": announcement.text}) if _SOUND.fullmatch(announcement.text) else ("Speak", said)
+        where = self._path("Conference", item.id, "Member", "all", action)
+        answer = _noted(self.http.change("POST", where, permit, ok={200, 202}, json_body=body).json())
+        if "error" in answer:
+            raise ProviderError(f"POST was answered with an error ({vendor_message(answer)})")
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
         """Hangs up rooms by name and deletes recordings by id, one request each: 204 is done, the vendor's 404 is gone.
@@ -331,8 +369,15 @@ def _silence(names: Sequence[str]) -> str:
     return f"Vobiz gives no usable details of {rooms}, which nothing but a scheduled end can end: {shown}"
 
 
+def _noted(body: Body) -> Body:
+    """An answer, after noting the name that the vendor gives to the request (errors)."""
+    log.debug("api_id %s", harmless(str(body.get("api_id"))))
+    return body
+
+
 def _gone_or_raise(error: HttpError) -> None:
     """Returns for any 404 but the gateway's, which means that the address is wrong (conference/members)."""
+    _noted(error.body)
     if error.status != 404:
         raise error
     if error.body.get("message") == GATEWAY and "error" not in error.body:

@@ -118,6 +118,8 @@ class Vobiz(Emulator):
     """Sheet 8: 202 ``play queued into conference``, 200 ``play started``, or no such route."""
     speak: Literal["current", "old", "missing"] = "current"
     """Sheet 8: 202, 200, or no such route."""
+    announced_members: Literal["list", "text"] = "list"
+    """Sheet 5.1: ``member_id`` of the reply is a list, or text that looks like one, as in Plivo's samples."""
     page_cap: int = 10
     """Most recordings a page holds, whatever ``limit`` asks; ``meta.limit`` says it."""
     over_limit: Literal["refuse", "cap"] = "refuse"
@@ -382,7 +384,8 @@ class Vobiz(Emulator):
         self.announcements.append((name, ids, action, body))
         queued = (action, style) == ("Play", "current")
         message = "play queued into conference" if queued else f"{action.lower()} started"
-        return self._answer(202 if style == "current" else 200, {"message": message, "member_id": asked})
+        members = asked if self.announced_members == "list" else f"[u'{ids}']"
+        return self._answer(202 if style == "current" else 200, {"message": message, "member_id": members})
 
     # recordings
 

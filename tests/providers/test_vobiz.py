@@ -920,6 +920,158 @@ def test_hazard_20_any_other_success_is_not_taken_for_deleted(what: str, answer:
     assert len(sent(emulator)) == 1
 
 
+GOODBYE = {"max_duration": "4 hours", "announce": "This room closes now.", "announce_wait": "20 s"}
+
+
+@pytest.fixture
+def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits of a run, in seconds, none of which takes any time."""
+    waits: list[float] = []
+    monkeypatch.setattr("confcleanup.http.Stop.wait", lambda self, seconds: waits.append(seconds))
+    return waits
+
+
+def steps(emulator: sandbox.Vobiz) -> list[str]:
+    """What was asked about the room "board", in order."""
+    return [
+        f"{seen.request.method} {seen.request.path.removeprefix(BASE + 'Conference/board/')}".strip()
+        for seen in emulator.seen
+        if "board" in seen.request.path
+    ]
+
+
+@pytest.mark.parametrize("style", ["current", "old"])
+@pytest.mark.parametrize("members", ["list", "text"])
+def test_hazard_21_a_text_is_spoken_to_everybody_and_the_room_is_looked_at_again_before_it_ends(
+    style: Any, members: Any, command: Any, waited: list[float]
+) -> None:
+    emulator = today(speak=style, announced_members=members)
+    emulator.add_room("board", running=9 * HOUR)
+    result = command(emulator, "run", "--yes", "--format", "json", rules=[GOODBYE])
+    assert (result.exit_code, outcomes(result)) == (0, {"board": "deleted"})
+    assert steps(emulator) == ["GET", "GET", "POST Member/all/Speak/", "GET", "DELETE"]
+    body = {"text": "This room closes now.", "voice": "WOMAN", "language": "en-US"}
+    assert emulator.announcements == [("board", "all", "Speak", body)]
+    assert waited == [20.0]
+
+
+def test_hazard_21_a_sound_is_played(command: Any, waited: list[float]) -> None:
+    emulator = today()
+    emulator.add_room("board", running=9 * HOUR)
+    rule = GOODBYE | {"announce": "https://media.example.net/closing.mp3"}
+    assert command(emulator, "run", "--yes", rules=[rule]).exit_code == 0
+    body = {"url": "https://media.example.net/closing.mp3"}
+    assert (emulator.announcements, emulator.ended) == ([("board", "all", "Play", body)], ["board"])
+
+
+def test_hazard_21_a_dry_run_says_that_it_would_be_announced_and_says_nothing_to_the_room(command: Any) -> None:
+    emulator = today()
+    emulator.add_room("board", running=9 * HOUR)
+    (entry,) = account(command(emulator, "plan", "--format", "json", rules=[GOODBYE]))["items"]
+    assert entry["reason"].endswith("; announced to it 20 seconds before")
+    assert (emulator.announcements, emulator.requests("POST")) == ([], [])
+
+
+REFUSED = [
+    Response(404, {"message": "Not Found"}),
+    Response(404, {"error": "member not found"}),
+    Response(400, {"error": "bad text"}),
+    Response(500, {"error": "trouble"}),
+    Response(204),
+    Response(200, {"error": "failed"}),
+    Response(200, b"ok"),
+    Response(close=True),
+]
+
+
+@pytest.mark.parametrize("answer", REFUSED)
+def test_hazard_21_a_room_that_nobody_told_is_not_ended(answer: Response, command: Any, waited: list[float]) -> None:
+    emulator = today()
+    emulator.add_room("board", running=9 * HOUR)
+    emulator.interfere.append(answering(answer, "POST"))
+    result = command(emulator, "run", "--yes", "--format", "json", rules=[GOODBYE])
+    assert (result.exit_code, outcomes(result)) == (1, {"board": "failed"})
+    assert "could not be announced, so it was not ended" in account(result)["items"][0]["error"]
+    assert (sent(emulator), len(emulator.requests("POST"))) == ([], 1)
+
+
+@pytest.mark.parametrize("answer", REFUSED)
+def test_hazard_21_it_is_ended_all_the_same_if_the_rule_says_so_and_the_failure_is_told(
+    answer: Response, command: Any, waited: list[float]
+) -> None:
+    emulator = today()
+    emulator.add_room("board", running=9 * HOUR)
+    emulator.interfere.append(answering(answer, "POST"))
+    rule = GOODBYE | {"end_without_announcement": True}
+    result = command(emulator, "run", "--yes", "--format", "json", rules=[rule])
+    assert (result.exit_code, outcomes(result)) == (0, {"board": "deleted"})
+    assert any('"board" could not be announced' in warning for warning in account(result)["warnings"])
+
+
+def test_hazard_21_where_the_vendor_no_longer_speaks_the_room_stays(command: Any, waited: list[float]) -> None:
+    emulator = today(speak="missing")
+    emulator.add_room("board", running=9 * HOUR)
+    emulator.add_room("other", running=9 * HOUR)
+    result = command(emulator, "run", "--yes", "--format", "json", rules=[GOODBYE])
+    assert outcomes(result) == {"board": "failed", "other": "failed"}
+    assert emulator.ended == []
+
+
+def test_hazard_21_a_room_that_ended_before_the_announcement_is_gone(command: Any, waited: list[float]) -> None:
+    emulator = today()
+    emulator.add_room("board", running=9 * HOUR)
+    after_the_lookups(emulator, emulator.rooms.clear, 2)
+    result = command(emulator, "run", "--yes", "--format", "json", rules=[GOODBYE])
+    assert (result.exit_code, outcomes(result)) == (0, {"board": "gone"})
+    assert sent(emulator) == []
+
+
+def test_hazard_21_a_new_room_that_began_during_the_wait_is_left_alone(
+    command: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emulator = today()
+    emulator.add_room("board", running=9 * HOUR)
+    monkeypatch.setattr("confcleanup.http.Stop.wait", lambda self, seconds: emulator.reuse("board"))
+    result = command(emulator, "run", "--yes", "--format", "json", rules=[GOODBYE])
+    assert outcomes(result) == {"board": "changed"}
+    assert (sent(emulator), len(emulator.announcements)) == ([], 1)
+
+
+def test_hazard_21_without_time_left_to_wait_nothing_is_announced_and_the_room_is_left_for_the_next_run(
+    command: Any,
+) -> None:
+    emulator = today()
+    emulator.add_room("board", running=9 * HOUR)
+    rule = GOODBYE | {"announce_wait": "2 hours"}
+    result = command(emulator, "run", "--yes", "--format", "json", rules=[rule])
+    assert outcomes(result) == {"board": "deferred"}
+    assert (emulator.announcements, emulator.ended) == ([], [])
+
+
+def test_hazard_21_a_refused_account_stops_at_the_announcement(command: Any, waited: list[float]) -> None:
+    emulator = today()
+    emulator.add_room("board", running=9 * HOUR)
+    emulator.interfere.append(answering(Response(403, {"error": "ACCOUNT_INACTIVE"}), "POST"))
+    rule = GOODBYE | {"end_without_announcement": True}
+    result = command(emulator, "run", "--yes", "--format", "json", rules=[rule])
+    assert (result.exit_code, sent(emulator)) == (1, [])
+    assert "ACCOUNT_INACTIVE" in account(result)["error"]
+
+
+@pytest.mark.parametrize(
+    "said", ["", "  ", "x" * 1001, "http://media.example.net/a.mp3", "https://media.example.net/a.ogg"]
+)
+def test_hazard_21_what_cannot_be_announced_is_a_mistake_in_the_config(said: str) -> None:
+    (mistake,) = mistakes(LiveRoomRule, what=ROOMS, max_duration="4 hours", announce=said)
+    assert mistake.startswith("announce")
+
+
+def test_hazard_22_the_vendors_name_of_a_request_is_in_the_log(command: Any) -> None:
+    emulator = today()
+    emulator.add_room("board", running=9 * HOUR)
+    assert "api_id 3f0c6b1e-0000-4000-8000-" in command(emulator, "-vv", "plan").stderr
+
+
 @pytest.mark.parametrize("trouble", [None, 401, 404, 500])
 def test_hazard_22_the_token_is_in_no_log_and_no_output(
     trouble: int | None, command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
