@@ -23,7 +23,7 @@ from .guards import Limits
 from .holds import HoldSettings
 from .providers.base import Provider
 from .selection import Hold, Rule
-from .settings import AccountSettings, Age, LimitSettings, RuleSettings, Table, build, require, unknown
+from .settings import AccountSettings, Age, LimitSettings, NotifySettings, RuleSettings, Table, build, require, unknown
 
 APP = "confcleanup"
 VARIABLE = "CONFCLEANUP_CONFIG"
@@ -57,7 +57,12 @@ class General(Table, frozen=True, kw_only=True):
             yield "older_than", TOO_SHORT
 
 
-TABLES: Mapping[str, type[Table]] = {"limits": LimitSettings, "state": StateSettings, "holds": HoldSettings}
+TABLES: Mapping[str, type[Table]] = {
+    "limits": LimitSettings,
+    "state": StateSettings,
+    "holds": HoldSettings,
+    "notify": NotifySettings,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,7 @@ class Config:
     holds: HoldSettings
     warnings: Sequence[str] = field(default_factory=tuple)
     allow_short_retention: bool = False
+    notify: NotifySettings = field(default_factory=NotifySettings)
 
     def rules(self, account: Account, now: datetime, older_than: Period | None, before: datetime | None) -> list[Rule]:
         """The account's rules with their cutoffs at ``now``; an age or an instant given here replaces their own.
@@ -183,6 +189,7 @@ def load(path: Path) -> Config:
     limits = _table(LimitSettings, document, "limits", problems)
     state = _table(StateSettings, document, "state", problems)
     held = _table(HoldSettings, document, "holds", problems)
+    notify = _table(NotifySettings, document, "notify", problems)
     zone = _zone(general.timezone, problems)
     tables = document.get("accounts", {})
     if not isinstance(tables, dict) or not tables:
@@ -191,8 +198,8 @@ def load(path: Path) -> Config:
     accounts = [_account(name, table, general, limits, problems) for name, table in tables.items()]
     require(problems, str(path))
     found = {account.name: account for account in accounts if account}
-    warnings = _permissions(path, found.values())
-    config = Config(path, zone, general.older_than, found, state, held, warnings, general.allow_short_retention)
+    warnings = _permissions(path, found.values(), notify)
+    config = Config(path, zone, general.older_than, found, state, held, warnings, general.allow_short_retention, notify)
     _check_cutoffs(config)
     return config
 
@@ -337,12 +344,13 @@ def _limits(general: LimitSettings, account: LimitSettings) -> Limits:
     return replace(Limits(), **{name: value for name, value in shared.items() if value is not None} | given)
 
 
-def _permissions(path: Path, accounts: Any) -> tuple[str, ...]:
+def _permissions(path: Path, accounts: Any, notify: NotifySettings) -> tuple[str, ...]:
     """Refuses a file that others could have written or could read secrets from; warns of the group's pen."""
     if os.name != "posix":
         return ()
     mode = path.stat().st_mode
     literal = [f"accounts.{a.name}.{key}" for a in accounts for key, secret in a.settings.secrets() if secret.literal]
+    literal += [f"notify.{key}" for key, secret in notify.secrets() if secret.literal]
     if mode & stat.S_IWOTH:
         raise ConfigError([Problem("", f"{path} can be written by everybody: chmod o-w {path}")], str(path))
     if mode & stat.S_IROTH and literal:

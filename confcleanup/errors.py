@@ -23,6 +23,8 @@ class ExitCode(IntEnum):
 class ConfcleanupError(Exception):
     """Anything this program can explain. Its text is one sentence for a person, without secrets."""
 
+    exit_code = ExitCode.NOT_DONE
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -38,6 +40,8 @@ class Problem:
 class ConfigError(ConfcleanupError):
     """The configuration cannot be used; nothing was contacted. Carries every problem found."""
 
+    exit_code = ExitCode.USAGE
+
     def __init__(self, problems: Sequence[Problem], source: str = "") -> None:
         self.problems = tuple(problems)
         self.source = source
@@ -47,9 +51,13 @@ class ConfigError(ConfcleanupError):
 class Refused(ConfcleanupError):
     """A guard refused before anything was contacted."""
 
+    exit_code = ExitCode.REFUSED
+
 
 class Locked(ConfcleanupError):
     """Another run holds the lock of this state folder."""
+
+    exit_code = ExitCode.LOCKED
 
 
 class LedgerError(ConfcleanupError):

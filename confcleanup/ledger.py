@@ -205,6 +205,16 @@ class Ledger:
         )
         return [json.loads(body) for (body,) in found]
 
+    def last_end(self, account: str, *, good: bool = False) -> dict[str, Any] | None:
+        """How the last run ended in an account; with ``good``, the last run that did all that was asked of it."""
+        found = self._rows(
+            "SELECT body FROM event WHERE kind = 'end' AND account = ? AND json_extract(body, '$.good') >= ? "
+            "ORDER BY seq DESC LIMIT 1",
+            account,
+            int(good),
+        )
+        return json.loads(found[0][0]) if found else None
+
     def deletions(self) -> Iterator[dict[str, Any]]:
         """Every deletion that was attempted, oldest first, as the contract's JSON object."""
         with self._snapshot() as db:

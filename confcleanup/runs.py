@@ -50,6 +50,7 @@ class Request:
     delete: bool = False
     accept_fewer: bool = False
     reviewed: Reviewed | None = None
+    id: str = ""
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ def execute(
     question to wait for, an account goes on by itself, whatever the others do.
     """
     now = clock()
-    run = Run(run_id(now), "run" if request.delete else "plan", now)
+    run = Run(request.id or run_id(now), "run" if request.delete else "plan", now)
     if request.delete and ledger is None:
         raise LedgerError("there is no ledger; what cannot be recorded is not deleted")
     with ExitStack() as stack, ThreadPoolExecutor(min(SIDE_BY_SIDE, len(request.accounts) or 1)) as pool:

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,6 +28,7 @@ from .selection import LiveRule
 
 S = TypeVar("S", bound=msgspec.Struct)
 COMMAND_TIMEOUT = 60
+LONGEST_NOTICE = timedelta(minutes=1)
 
 
 class Value:
@@ -217,6 +219,20 @@ class Secret(Value):
         return f"Secret(from {self.source})"
 
 
+class Secrets(Value):
+    """A list of secrets."""
+
+    @classmethod
+    def parse(cls, raw: Any) -> tuple[Secret, ...]:
+        if not isinstance(raw, list):
+            raise ValueError("expected a list of secrets")
+        return tuple(map(Secret.parse, raw))
+
+    @classmethod
+    def describe(cls) -> dict[str, Any]:
+        return {"type": "array", "items": Secret.describe()}
+
+
 def _why(error: Exception) -> str:
     """An operating system's reason, without the command line or the content it concerns."""
     if isinstance(error, OSError):
@@ -316,6 +332,48 @@ class RuleSettings(Table, frozen=True, kw_only=True):
     def live(self, zone: tzinfo) -> LiveRule | None:
         """What the rule says about live rooms, if it speaks of any; ``zone`` reads times without an offset."""
         return None
+
+
+class NotifySettings(Table, frozen=True, kw_only=True):
+    """The ``[notify]`` table: who is told how a run went. ``timeout`` bounds all of it together."""
+
+    ping: Annotated[Secret | None, Secret] = None
+    ping_status: bool = False
+    prometheus: str | None = None
+    apprise: Annotated[tuple[Secret, ...], Secrets] = ()
+    when: Literal["always", "trouble", "change"] = "trouble"
+    titles: bool = False
+    dry_runs: bool = False
+    timeout: Annotated[timedelta, Span] = timedelta(seconds=10)
+    allow_insecure_http: bool = False
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.ping and self.ping.literal and (mistake := url_mistake(self.ping.reveal(), self.allow_insecure_http)):
+            yield "ping", mistake
+        if self.prometheus and not (Path(self.prometheus).is_absolute() and self.prometheus.endswith(".prom")):
+            yield "prometheus", "give the whole path of a file that ends in .prom; the node exporter reads no other"
+        if self.timeout > LONGEST_NOTICE:
+            yield "timeout", "must be at most one minute: so long may a run wait for those it tells"
+
+    def missing(self) -> Iterator[tuple[str, str]]:
+        for key, secret in self.secrets():
+            try:
+                text = secret.reveal()
+            except ValueError as error:
+                yield key, str(error)
+                continue
+            if key == "ping" and (mistake := url_mistake(text, self.allow_insecure_http)):
+                yield key, mistake
+        for key, module in (("prometheus", "prometheus_client"), ("apprise", "apprise")):
+            if getattr(self, key) and not find_spec(module):
+                yield key, f"it needs an extra: pip install 'confcleanup[{key}]'"
+        if self.prometheus and not os.access(Path(self.prometheus).parent, os.W_OK):
+            yield "prometheus", f"the folder {Path(self.prometheus).parent} cannot be written"
+
+    def secrets(self) -> Iterator[tuple[str, Secret]]:
+        """Every secret that is set: pairs of key and secret."""
+        yield from [("ping", self.ping)] if self.ping else []
+        yield from ((f"apprise[{number}]", url) for number, url in enumerate(self.apprise, 1))
 
 
 def url_mistake(url: str, insecure: bool) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import ConfcleanupError, ConfigError, ExitCode, Locked, Refused
+from ..errors import ConfcleanupError, ConfigError, ExitCode
 from .options import Globals, global_options
 
 log = logging.getLogger("confcleanup")
@@ -52,16 +52,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except ConfigError as error:
             explain_config(error)
-            ctx.exit(ExitCode.USAGE)
-        except Refused as error:
-            log.error("%s", error)
-            ctx.exit(ExitCode.REFUSED)
-        except Locked as error:
-            log.error("%s", error)
-            ctx.exit(ExitCode.LOCKED)
+            ctx.exit(error.exit_code)
         except ConfcleanupError as error:
             log.error("%s", error)
-            ctx.exit(ExitCode.NOT_DONE)
+            ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             log.error("interrupted")
             ctx.exit(ExitCode.INTERRUPTED)

@@ -6,22 +6,29 @@ import logging
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ExitCode
-from .options import Globals, chosen, clock, global_options, require_ready
+from .options import Globals, chosen, clock, global_options, log, require_ready
 
-log = logging.getLogger("confcleanup")
+if TYPE_CHECKING:
+    from ..config import Account, Config
 
 
 @click.command("check")
+@click.option(
+    "--last-success",
+    metavar="AGE",
+    help='Only see whether the last run without fault is at most this old, for example "8d"; contacts nobody.',
+)
 @click.option("--account", "account_names", metavar="NAME", multiple=True, help="Only this account.")
 @global_options
-def command(settings: Globals, account_names: tuple[str, ...]) -> None:
+def command(settings: Globals, account_names: tuple[str, ...], last_success: str | None) -> None:
     """Check config, secrets, sign-in, rights and clock of every account. Nothing is deleted.
 
-    Status 1 if an account is not well.
+    Status 1 if an account is not well, or if its last run without fault is older than --last-success.
     """
     from .. import holds
     from ..pace import Stop
@@ -29,7 +36,11 @@ def command(settings: Globals, account_names: tuple[str, ...]) -> None:
 
     config = settings.load()
     accounts = chosen(config, account_names)
+    if last_success is not None:
+        _check_last_success(settings, config, accounts, last_success)
+        return
     require_ready(accounts)
+    notices = _notices(config)
     holds.active(config.holds, config.zone, clock())
     with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(accounts))) as pool:
         deadlines = [Stop(time.monotonic() + account.limits.max_runtime.total_seconds()) for account in accounts]
@@ -41,8 +52,42 @@ def command(settings: Globals, account_names: tuple[str, ...]) -> None:
             log.error("%s: %s", account.name, message)
         if not trouble and not settings.quiet:
             print(f"{account.name}: well ({account.provider.title}; {_rules(len(account.rules))})")
-    if any(trouble for trouble, _ in found):
+    if notices or any(trouble for trouble, _ in found):
         sys.exit(int(ExitCode.NOT_DONE))
+
+
+def _check_last_success(settings: Globals, config: Config, accounts: list[Account], text: str) -> None:
+    """The dead man's view: reads the config and the ledger, nothing else."""
+    from ..cutoff import Period, cutoff, spoken
+    from .telling import last_good
+
+    now, folder = clock(), settings.state_folder(config)
+    try:
+        oldest = cutoff(now, Period.parse(text), config.zone)
+    except ValueError as error:
+        raise click.UsageError(f"--last-success: {error}") from None
+    good = last_good(folder, config)
+    late = [account.name for account in accounts if (when := good.get(account.name)) is None or when < oldest]
+    for account in accounts:
+        when = good.get(account.name)
+        words = (
+            f"the last run without fault ended {spoken(now - when)} ago" if when else "no run without fault is known"
+        )
+        if account.name in late:
+            told = logging.LoggerAdapter(log, {"account": account.name})
+            told.error("%s: %s, by the ledger in %s; expected within %s", account.name, words, folder, text)
+        elif not settings.quiet:
+            print(f"{account.name}: {words}")
+    if late:
+        sys.exit(int(ExitCode.NOT_DONE))
+
+
+def _notices(config: Config) -> bool:
+    """Says what is missing to tell others of a run; nobody is told anything now."""
+    missing = list(config.notify.missing())
+    for key, message in missing:
+        log.error("notify.%s: %s", key, message)
+    return bool(missing)
 
 
 def _rules(count: int) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import ExitCode
-from .options import Globals, chosen, clock, require_ready
+from .options import Globals, chosen, clock, name_run, require_ready
 
 if TYPE_CHECKING:
     from ..config import Account, Config
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..ledger import Ledger
     from ..reviewed import Reviewed
     from ..runs import Request, Run
+    from .telling import Story
 
 log = logging.getLogger("confcleanup")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,8 +62,24 @@ def cleaning_options(function: F) -> F:
     return function
 
 
-def clean(
+def clean(settings: Globals, *, delete: bool, **options: Any) -> None:
+    """The whole of ``plan`` and ``run``; ends the program with the run's exit status."""
+    from ..runs import run_id
+    from .telling import told
+
+    ident = run_id(clock())
+    name_run(ident)
+    config = settings.load()
+    with told(config, settings.state_folder(config), delete=delete) as story:
+        run = _clean(settings, config, story, ident, delete=delete, **options)
+    sys.exit(int(run.exit_code))
+
+
+def _clean(
     settings: Globals,
+    config: Config,
+    story: Story,
+    ident: str,
     *,
     delete: bool,
     yes: bool,
@@ -77,13 +94,13 @@ def clean(
     save_to: str | None = None,
     plan_file: str | None = None,
     plan_max_age: str = "7 days",
-) -> None:
-    """The whole of ``plan`` and ``run``; ends the program with the run's exit status."""
+) -> Run:
+    """Plans and, if asked to, deletes; shows what came of it."""
     from ..ledger import Ledger
     from ..runs import Request, execute, lock
     from .show import Screen, screen_for
+    from .telling import note_end
 
-    config = settings.load()
     accounts = _of_shard(_with_rules(config, chosen(config, account_names), rule_names), shard)
     reviewed = _reviewed(accounts, plan_file, plan_max_age)
     if reviewed:
@@ -91,7 +108,7 @@ def clean(
     age, instant = _age(config, older_than, before)
     _check_short(config, accounts, rule_names, age, instant)
     require_ready(accounts)
-    request = Request(config, accounts, rule_names, age, instant, delete, accept_fewer, reviewed)
+    request = Request(config, accounts, rule_names, age, instant, delete, accept_fewer, reviewed, ident)
     _check_ages(request)
     screen: Screen = screen_for(settings, style, selected_only=selected_only)
     interrupted = threading.Event()
@@ -112,13 +129,16 @@ def clean(
                 ledger=ledger,
             )
         run.signal = signals.arrived
+        story.run = run
+        if delete and ledger:
+            note_end(ledger, run, whole=not (rule_names or plan_file))
         if save_to:
             _save(run, accounts, Path(save_to), older_than, before)
         if delete and ledger and run.exit_code == ExitCode.DONE:
             _shorten(ledger, config, run)
         words = _command_line(settings, account_names, rule_names, older_than, before, save_to or plan_file, shard)
         screen.finish(run, words)
-    sys.exit(int(run.exit_code))
+    return run
 
 
 def _shorten(ledger: Ledger, config: Config, run: Run) -> None:

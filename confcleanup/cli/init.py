@@ -48,7 +48,7 @@ def template(names: tuple[str, ...]) -> str:
     """The example config, with every account commented out whose provider is not named."""
     example = files("confcleanup").joinpath("config.example.toml").read_text(encoding="utf-8")
     head, *sections = re.split(r"(?m)^(?=# ---- )", example)
-    head = re.sub(r"(?ms)^\[(holds|state)\][^\n]*\n.*?(?=^\[|\Z)", lambda table: _commented(table[0]), head)
+    head = re.sub(r"(?ms)^\[(holds|state|notify)\][^\n]*\n.*?(?=^\[|\Z)", lambda table: _commented(table[0]), head)
     open_ones = {_provider(section): section for section in reversed(sections)}
     ready = [re.sub(rf"(?m)^(?={SAMPLES})", "# ", open_ones[name]) for name in names]
     return head + "".join(ready + [_commented(section) for section in sections if _provider(section) not in names])

@@ -20,6 +20,7 @@ from ..redact import redact
 if TYPE_CHECKING:
     from ..config import Account, Config
 
+log = logging.getLogger("confcleanup")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -119,11 +120,22 @@ class _Text(logging.Formatter):
 
 
 class _Json(logging.Formatter):
-    """One JSON object a line."""
+    """One JSON object a line, with the run and the account that it is about, where they are known."""
+
+    run: str | None = None
 
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        return json.dumps({"time": when, "level": record.levelname.lower(), "message": redact(super().format(record))})
+        about = {"run": self.run, "account": getattr(record, "account", None)}
+        line = {"time": when, "level": record.levelname.lower(), "message": redact(super().format(record))}
+        return json.dumps(line | {name: value for name, value in about.items() if value})
+
+
+def name_run(ident: str) -> None:
+    """From now on every line of a JSON log tells this run."""
+    for handler in logging.getLogger("confcleanup").handlers:
+        if isinstance(handler.formatter, _Json):
+            handler.formatter.run = ident
 
 
 class _Stderr(logging.Handler):

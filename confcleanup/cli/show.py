@@ -251,21 +251,22 @@ def _items(count: int) -> str:
 def trouble(plan: Plan) -> None:
     """Warnings and errors of an account, on standard error."""
     name = plan.account
+    told = logging.LoggerAdapter(log, {"account": name})
     for warning in plan.warnings:
-        log.warning("%s: %s", name, warning)
+        told.warning("%s: %s", name, warning)
     if plan.stuck.oldest:
-        log.warning("%s: %s", name, stuck_line(plan.stuck))
+        told.warning("%s: %s", name, stuck_line(plan.stuck))
     if plan.failed:
-        log.error("%s: could not be listed, so nothing was deleted there: %s", name, plan.error)
+        told.error("%s: could not be listed, so nothing was deleted there: %s", name, plan.error)
     elif plan.error:
-        log.error("%s: had to be left before its end: %s", name, plan.error)
+        told.error("%s: had to be left before its end: %s", name, plan.error)
     for refusal in plan.refusals:
-        log.error("%s: refused, nothing is deleted there: %s", name, refusal)
+        told.error("%s: refused, nothing is deleted there: %s", name, refusal)
     bad = plan.selected.ended(Outcome.FAILED, Outcome.UNKNOWN)
     for entry in islice(chain(bad, plan.overdue), LINES):
         what = f"{entry.item.what} {_short(entry.item.id)} ({_short(entry.item.title or 'no title')})"
         said = f"{entry.outcome}: {entry.error}" if entry.outcome else f"kept: {entry.decision.reason}"
-        log.error("%s: %s: %s", name, what, _short(said))
+        told.error("%s: %s: %s", name, what, _short(said))
     more = plan.count(Outcome.FAILED) + plan.count(Outcome.UNKNOWN) + len(plan.overdue) - LINES
     if more > 0:
-        log.error("%s: and %d more like these; --format json shows all", name, more)
+        told.error("%s: and %d more like these; --format json shows all", name, more)

@@ -1,0 +1,108 @@
+"""Around a run: who is told of it, and the ledger's note of how it ended, for the dead man's view."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ConfcleanupError, ExitCode, LedgerError
+from .options import clock, log
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..ledger import Ledger
+    from ..runs import Run
+
+
+@dataclass(slots=True)
+class Story:
+    """What becomes of a run; ``run`` is None as long as nothing has been listed."""
+
+    run: Run | None = None
+
+
+@contextlib.contextmanager
+def told(config: Config, folder: Path, *, delete: bool) -> Iterator[Story]:
+    """Tells those named in ``[notify]`` that a run begins and how it ended, whatever ends it."""
+    story, wanted = Story(), config.notify
+    if not (wanted.ping or wanted.prometheus or wanted.apprise) or not (delete or wanted.dry_runs):
+        yield story
+        return
+    from ..ending import Ending
+    from ..notify import Notices
+
+    began, before, notices = clock(), last_status(folder, config), Notices(wanted)
+    mode = "run" if delete else "plan"
+    notices.begin()
+    error: BaseException | None = None
+    try:
+        yield story
+    except BaseException as raised:  # an interrupt too is an end to tell of; it is raised again
+        error = raised
+        raise
+    finally:
+        status = _status(error) if error or not story.run else story.run.exit_code
+        why = str(error) if isinstance(error, ConfcleanupError) else type(error).__name__ if error else None
+        good = last_good(folder, config)
+        notices.end(Ending(int(status), mode, began, clock(), story.run, why, before, good))
+
+
+def _status(error: BaseException | None) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    code = getattr(error, "exit_code", ExitCode.NOT_DONE)
+    return code if isinstance(code, int) else ExitCode.NOT_DONE
+
+
+def note_end(ledger: Ledger, run: Run, *, whole: bool) -> None:
+    """Records how the run ended in each account. ``whole``: all rules of its accounts were applied."""
+    from ..report import timestamp
+
+    at = timestamp(clock())
+    stopped = run.signal is not None
+    events = [
+        {
+            "run": run.id,
+            "account": plan.account,
+            "provider": plan.provider,
+            "at": at,
+            "status": plan.status,
+            "exit": int(run.exit_code),
+            "good": whole and not (stopped or plan.undone or plan.refusals),
+        }
+        for plan in run.plans
+    ]
+    try:
+        ledger.append(*(("end", event, None) for event in events))
+    except LedgerError as error:
+        log.warning("how this run ended is not recorded, so check --last-success does not count it: %s", error)
+
+
+def last_good(folder: Path, config: Config) -> dict[str, datetime]:
+    """When each account was last cleaned without fault, as far as that is recorded."""
+    ends = _ends(folder, config, good=True)
+    return {name: datetime.fromisoformat(str(end["at"])) for name, end in ends.items()}
+
+
+def last_status(folder: Path, config: Config) -> int | None:
+    """The exit status of the last recorded run; None if there is none."""
+    last = max(_ends(folder, config, good=False).values(), key=lambda end: str(end["at"]), default=None)
+    return int(str(last["exit"])) if last else None
+
+
+def _ends(folder: Path, config: Config, *, good: bool) -> Mapping[str, Mapping[str, object]]:
+    from ..ledger import Ledger
+
+    if not Ledger.exists(folder):
+        return {}
+    try:
+        with Ledger(folder, writable=False) as ledger:
+            found = {name: ledger.last_end(name, good=good) for name in config.accounts}
+    except LedgerError as error:
+        log.warning("how earlier runs ended cannot be read: %s", error)
+        return {}
+    return {name: end for name, end in found.items() if end}

@@ -1,0 +1,152 @@
+"""Tells others how a run went: a ping, a file of metrics, a summary. None of it can fail, change or hold up a run.
+
+Each way has a thread of its own, and all of them together are waited for no longer than the config's ``timeout``.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from . import metrics, wire
+from .ending import Ending
+from .redact import redact
+from .settings import NotifySettings, Secret, is_loopback, url_mistake
+
+log = logging.getLogger(__name__)
+
+TRIES = 2
+TELLING = 8
+"""Letters from which on the last part of a ping's address is taken for a secret of its own."""
+
+
+class Untold(Exception):
+    """Somebody could not be told; says why, without secrets."""
+
+
+class _Way(threading.Thread):
+    """One way of telling. Its thread is a daemon: a receiver that never answers does not keep the program alive."""
+
+    def __init__(self, name: str, tell: Callable[[], None], after: threading.Thread | None = None) -> None:
+        super().__init__(name=name, daemon=True)
+        self._tell = tell
+        self._after = after
+        self.trouble: str | None = None
+
+    def run(self) -> None:
+        if self._after:
+            self._after.join()
+        try:
+            self._tell()
+        except Untold as error:
+            self.trouble = str(error)
+        except ImportError:
+            extra = self.name.partition("[")[0]
+            self.trouble = f"it needs an extra: pip install 'confcleanup[{extra}]'"
+        except OSError as error:
+            self.trouble = redact(error.strerror or type(error).__name__)
+        except Exception as error:  # noqa: BLE001  # plugins may raise anything, and their texts hold secrets
+            self.trouble = f"a fault ({type(error).__name__})"
+
+
+class Notices:
+    """Everybody that one run tells."""
+
+    def __init__(self, settings: NotifySettings) -> None:
+        self._settings = settings
+        self._seconds = settings.timeout.total_seconds()
+        self._start: _Way | None = None
+
+    def begin(self) -> None:
+        """Says that a run begins; does not wait for the answer."""
+        if self._settings.ping:
+            self._start = _Way("ping", partial(self._ping, self._settings.ping, "/start"))
+            self._start.start()
+
+    def end(self, ending: Ending) -> None:
+        """Tells everybody how the run ended. Whoever could not be told is named in one warning."""
+        deadline = time.monotonic() + self._seconds
+        ways = list(self._ways(ending))
+        for way in ways:
+            way.start()
+        for way in ways:
+            way.join(max(0.0, deadline - time.monotonic()))
+            if way.is_alive():
+                way.trouble = f"no end within {self._seconds:g} s"
+        if trouble := [f"{way.name}: {way.trouble}" for way in ways if way.trouble]:
+            log.warning("not everybody could be told of this run, which that does not change: %s", "; ".join(trouble))
+
+    def _ways(self, ending: Ending) -> Iterator[_Way]:
+        told = self._settings
+        if told.ping:
+            suffix = f"/{ending.status}" if told.ping_status else "/fail" if ending.status else ""
+            yield _Way("ping", partial(self._ping, told.ping, suffix), after=self._start)
+        if told.prometheus:
+            yield _Way("prometheus", partial(metrics.write, told.prometheus, ending))
+        wanted = {"always": True, "trouble": ending.status != 0, "change": ending.changed}[told.when]
+        for number, url in enumerate(told.apprise if wanted else (), 1):
+            yield _Way(f"apprise[{number}]", partial(self._summary, url, ending))
+
+    def _ping(self, secret: Secret, suffix: str) -> None:
+        url = _revealed(secret)
+        if mistake := url_mistake(url, self._settings.allow_insecure_http):
+            raise Untold(mistake)
+        if len(last := urlsplit(url).path.rstrip("/").rpartition("/")[2]) >= TELLING:
+            redact.add(last)
+        trouble: str | None = ""
+        with wire.session(1) as session:
+            for _ in range(TRIES):
+                trouble = _get(session, url.rstrip("/") + suffix, self._seconds / TRIES)
+                if not trouble:
+                    return
+        raise Untold(trouble)
+
+    def _summary(self, secret: Secret, ending: Ending) -> None:
+        import apprise
+
+        logging.getLogger("apprise").disabled = True  # it writes addresses to standard error
+        plugin = apprise.Apprise.instantiate(_revealed(secret))
+        if plugin is None:
+            raise Untold("this is not an address that Apprise knows")
+        if not (self._settings.allow_insecure_http or _is_safe(secret.reveal(), plugin)):
+            raise Untold("its address would send secrets in clear text; use the form that ends in s, as in mailtos://")
+        receiver = apprise.Apprise(asset=apprise.AppriseAsset(app_id="confcleanup", async_mode=False))
+        receiver.add(plugin)
+        kind = apprise.NotifyType.FAILURE if ending.status else apprise.NotifyType.SUCCESS
+        text = ending.text(titles=self._settings.titles)
+        if not receiver.notify(title=ending.subject, body=text, notify_type=kind, body_format="text"):
+            raise Untold("the receiver did not take it")
+
+
+def _revealed(secret: Secret) -> str:
+    try:
+        return secret.reveal()
+    except ValueError as error:
+        raise Untold(str(error)) from None
+
+
+def _get(session: requests.Session, target: str, seconds: float) -> str | None:
+    """Asks for an address; in words, what came of it if that was not a success."""
+    proxies = {} if is_loopback(urlsplit(target).hostname or "") else wire.proxies(target)
+    verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+    try:
+        with session.get(target, timeout=seconds, stream=True, proxies=proxies, verify=verify) as answer:
+            return None if answer.status_code < 300 else f"the answer was {answer.status_code}"
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        return wire.cause(error)
+
+
+def _is_safe(url: str, plugin: Any) -> bool:
+    """Whether a plugin of Apprise's speaks TLS for this address, or to this machine alone."""
+    plain = plugin.protocol or ()
+    schema = url.partition("://")[0].lower()
+    return schema not in ((plain,) if isinstance(plain, str) else plain) or is_loopback(getattr(plugin, "host", ""))
