@@ -149,4 +149,5 @@ def _is_safe(url: str, plugin: Any) -> bool:
     """Whether a plugin of Apprise's speaks TLS for this address, or to this machine alone."""
     plain = plugin.protocol or ()
     schema = url.partition("://")[0].lower()
-    return schema not in ((plain,) if isinstance(plain, str) else plain) or is_loopback(getattr(plugin, "host", ""))
+    host = getattr(plugin, "host", None)
+    return schema not in ((plain,) if isinstance(plain, str) else plain) or not host or is_loopback(host)

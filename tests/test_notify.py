@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 import time
@@ -173,6 +174,16 @@ def test_a_receiver_that_never_answers_holds_the_run_no_longer_than_the_timeout(
     assert took < 15
 
 
+def test_the_program_ends_although_its_receivers_never_answer(hq: Setting) -> None:
+    hq("plan", notify={"ping": hq.ping, "apprise": [hq.apprise] * 3, "when": "always", "timeout": "1 s"})
+    released = hang(hq)
+    words = ["-c", str(hq.folder / "config.toml"), "--state", str(hq.folder / "state"), "run", "--yes"]
+    done = subprocess.run([sys.executable, "-m", "confcleanup", *words], timeout=25, check=False, capture_output=True)
+    released.set()
+    assert done.returncode == 0
+    assert done.stderr.decode().count("no end within 1 s") >= 3
+
+
 def test_a_ping_address_may_come_from_the_environment(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PING", hq.ping)
     assert hq("run", "--yes", notify={"ping": {"env": "PING"}}).stderr == ""
@@ -226,6 +237,13 @@ def test_a_summary_has_counts_and_no_titles_or_ids(hq: Setting) -> None:
     assert message["type"] == "success"
     assert message["message"].splitlines()[0] == "hq: ok; 2 listed, 1 selected, 1 deleted"
     assert not any(word in json.dumps(message) for word in ("Budget", "0073310045", "Yesterday"))
+
+
+def test_a_summary_of_a_run_that_could_not_begin_says_why(hq: Setting) -> None:
+    hq("run", "--yes", "--account", "hp", notify={"apprise": [hq.apprise]})
+    (message,) = hq.receiver.messages
+    assert message["title"].endswith("could not begin (status 2)")
+    assert "--account hp" in message["message"]
 
 
 def test_a_summary_of_trouble_says_what_and_titles_only_if_asked(hq: Setting) -> None:

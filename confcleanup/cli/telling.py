@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from ..errors import ConfcleanupError, ExitCode, LedgerError
 from .options import clock, log
 
@@ -46,7 +48,8 @@ def told(config: Config, folder: Path, *, delete: bool) -> Iterator[Story]:
         raise
     finally:
         status = _status(error) if error or not story.run else story.run.exit_code
-        why = str(error) if isinstance(error, ConfcleanupError) else type(error).__name__ if error else None
+        explained = isinstance(error, (ConfcleanupError, click.ClickException))
+        why = str(error) if explained else type(error).__name__ if error else None
         good = last_good(folder, config)
         notices.end(Ending(int(status), mode, began, clock(), story.run, why, before, good))
 
