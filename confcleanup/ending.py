@@ -10,11 +10,12 @@ from datetime import datetime
 from itertools import chain
 
 from . import report
-from .cleanup import Entry, Plan
+from .cleanup import Plan
 from .errors import ExitCode
 from .items import Outcome
 from .redact import harmless, redact
 from .runs import Run
+from .selected import Entry
 
 SHOWN = 20
 """So many items of an account are named, where titles are asked for."""
