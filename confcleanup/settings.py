@@ -9,6 +9,7 @@ import difflib
 import os
 import re
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from .selection import LiveRule
 S = TypeVar("S", bound=msgspec.Struct)
 COMMAND_TIMEOUT = 60
 LONGEST_NOTICE = timedelta(minutes=1)
+KEYRING = r"\S+/[^/\s]+"
+"""An entry of the system's keyring: the service, a slash, the user."""
 
 
 class Value:
@@ -142,6 +145,8 @@ class Secret(Value):
             ((source, content),) = raw.items()
             if source in ("env", "file") and isinstance(content, str) and content:
                 return cls(source, content)
+            if source == "keyring" and isinstance(content, str) and re.fullmatch(KEYRING, content):
+                return cls(source, content)
             if (
                 source == "command"
                 and isinstance(content, list)
@@ -150,16 +155,18 @@ class Secret(Value):
             ):
                 return cls(source, tuple(content))
         raise ValueError(
-            'a secret is "text", { env = "NAME" }, { file = "path" } or { command = ["program", "argument"] }'
+            'a secret is "text", { env = "NAME" }, { file = "path" }, { keyring = "service/user" } '
+            'or { command = ["program", "argument"] }'
         )
 
     @classmethod
     def describe(cls) -> dict[str, Any]:
         text = {"type": "string", "minLength": 1}
+        entry = {"type": "string", "pattern": f"^{KEYRING}$"}
         words = {"type": "array", "items": {"type": "string"}, "minItems": 1}
         places = [
             {"type": "object", "properties": {name: kind}, "required": [name], "additionalProperties": False}
-            for name, kind in (("env", text), ("file", text), ("command", words))
+            for name, kind in (("env", text), ("file", text), ("keyring", entry), ("command", words))
         ]
         return {"anyOf": [text, *places]}
 
@@ -196,9 +203,37 @@ class Secret(Value):
 
     def _from_file(self, path: str) -> str:
         try:
-            return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+            with Path(path).expanduser().open(encoding="utf-8") as file:
+                loose = os.name == "posix" and os.fstat(file.fileno()).st_mode & (stat.S_IROTH | stat.S_IWOTH)
+                content = file.read()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"the secret file {path} cannot be read: {_why(error)}") from None
+        if loose:
+            raise ValueError(f"everybody on this machine can read or change the secret file {path}: chmod o-rwx {path}")
+        return content.rstrip("\r\n")
+
+    def _from_keyring(self, entry: str) -> str:
+        service, _, user = entry.rpartition("/")
+        try:
+            import keyring
+        except ImportError:
+            raise ValueError("the system's keyring needs the extra: pip install 'confcleanup[keyring]'") from None
+        try:
+            value = keyring.get_password(service, user)
+        except Exception as error:  # noqa: BLE001  # each system's keyring raises classes of its own
+            raise ValueError(
+                f"the system's keyring cannot be opened ({type(error).__name__}). cron and services have no session "
+                'that unlocks one: keep the secret in { file = "path" } there, or print it with { command = ["…"] }'
+            ) from None
+        if value is None:
+            raise ValueError(f"the system's keyring holds no {entry}; store it with: keyring set {service} {user}")
+        return value
+
+    @property
+    def shared(self) -> bool:
+        """Whether the secret lies in a file that its group can read or change."""
+        path = Path(self._content).expanduser() if self.source == "file" and os.name == "posix" else None
+        return bool(path and path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IWGRP))
 
     def _from_command(self, command: tuple[str, ...]) -> str:
         program = shutil.which(command[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,7 @@ from .witness.statements import pytest_terminal_summary as pytest_terminal_summa
 
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
+os.umask(0o077)  # what a test writes is private, as the program asks of files that hold secrets
 
 
 @pytest.fixture(autouse=True)

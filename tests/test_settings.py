@@ -161,6 +161,27 @@ def test_a_secret_may_stand_in_a_file_whose_last_line_end_is_not_part_of_it(tmp_
     assert Secret.parse({"file": str(tmp_path / "secret")}).reveal() == " geheim-ü "
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o604, 0o602, 0o644])
+def test_a_secret_file_that_everybody_can_read_or_change_is_refused(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "secret").write_text("for-all-to-see")
+    (tmp_path / "secret").chmod(mode)
+    told = hidden({"file": str(tmp_path / "secret")})
+    assert f"chmod o-rwx {tmp_path / 'secret'}" in told
+    assert "for-all-to-see" not in told
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize(("mode", "shared"), [(0o600, False), (0o640, True), (0o620, True)])
+def test_a_secret_file_that_the_group_can_read_is_taken_and_known_as_shared(
+    tmp_path: Path, mode: int, shared: bool
+) -> None:
+    (tmp_path / "secret").write_text("for-the-group")
+    (tmp_path / "secret").chmod(mode)
+    secret = Secret.parse({"file": str(tmp_path / "secret")})
+    assert (secret.reveal(), secret.shared) == ("for-the-group", shared)
+
+
 def test_a_secret_may_be_printed_by_a_program() -> None:
     assert Secret.parse(command("print('pr1nted-secret')")).reveal() == "pr1nted-secret"
 
@@ -198,9 +219,9 @@ def test_a_secret_is_never_shown_by_itself(raw: Any) -> None:
         *({"command": "pass show x"}, {"command": []}, {"command": [1]}, {"env": "A", "file": "b"}),
     ],
 )
-def test_anything_else_is_no_secret_and_the_four_forms_are_told(raw: Any) -> None:
+def test_anything_else_is_no_secret_and_the_five_forms_are_told(raw: Any) -> None:
     told = refusal(Secret, raw)
-    assert all(form in told for form in ('"text"', "env", "file", "command"))
+    assert all(form in told for form in ('"text"', "env", "file", "keyring", "command"))
 
 
 def test_a_variable_that_is_not_set_is_named_with_a_hint_for_cron() -> None:
