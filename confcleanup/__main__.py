@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from typing import TextIO
 
@@ -13,6 +14,10 @@ def main() -> None:
         _never_fail(stream)
     from .cli import cli
 
+    if "_CONFCLEANUP_COMPLETE" in os.environ:
+        from .cli import completing
+
+        completing.register()
     cli(prog_name="confcleanup", windows_expand_args=False)
 
 

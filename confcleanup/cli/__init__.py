@@ -27,6 +27,7 @@ COMMANDS = {
     "schedule": "Print an entry for cron, systemd, Windows or Kubernetes.",
     "providers": "Show the providers, what each can delete, and their settings.",
     "schema": "Print the JSON Schema of the config file.",
+    "completion": "Print the script that makes a shell complete commands and names.",
     "sandbox": "Serve the emulated vendors until stopped.",
 }
 

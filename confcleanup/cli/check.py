@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import ExitCode
-from .options import Globals, chosen, clock, global_options, log, require_ready
+from .options import Globals, chosen, clock, global_options, log, offered, require_ready
 
 if TYPE_CHECKING:
     from ..config import Account, Config
@@ -23,7 +23,14 @@ if TYPE_CHECKING:
     metavar="AGE",
     help='Only see whether the last run without fault is at most this old, for example "8d"; contacts nobody.',
 )
-@click.option("--account", "account_names", metavar="NAME", multiple=True, help="Only this account.")
+@click.option(
+    "--account",
+    "account_names",
+    metavar="NAME",
+    multiple=True,
+    help="Only this account.",
+    shell_complete=offered("accounts"),
+)
 @global_options
 def command(settings: Globals, account_names: tuple[str, ...], last_success: str | None) -> None:
     """Check config, secrets, sign-in, rights and clock of every account. Nothing is deleted.

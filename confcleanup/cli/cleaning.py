@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import ExitCode
-from .options import Globals, chosen, clock, name_run, require_ready
+from .options import Globals, chosen, clock, name_run, offered, require_ready
 
 if TYPE_CHECKING:
     from ..config import Account, Config
@@ -49,14 +49,28 @@ def cleaning_options(function: F) -> F:
         ),
         click.option("--before", metavar="TIME", help="Select what ended before this date or time, instead."),
         click.option("--older-than", metavar="TEXT", help='Replace the rules\' own age, for example "30 days".'),
-        click.option("--rule", "rule_names", metavar="NAME", multiple=True, help="Only rules of this name."),
+        click.option(
+            "--rule",
+            "rule_names",
+            metavar="NAME",
+            multiple=True,
+            help="Only rules of this name.",
+            shell_complete=offered("rules"),
+        ),
         click.option(
             "--shard",
             metavar="I/N",
             envvar="CONFCLEANUP_SHARD",
             help="Only the accounts of part I of N, I from 0 [env: CONFCLEANUP_SHARD].",
         ),
-        click.option("--account", "account_names", metavar="NAME", multiple=True, help="Only this account."),
+        click.option(
+            "--account",
+            "account_names",
+            metavar="NAME",
+            multiple=True,
+            help="Only this account.",
+            shell_complete=offered("accounts"),
+        ),
     ):
         function = option(function)
     return function

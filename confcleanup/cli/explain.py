@@ -9,11 +9,11 @@ import click
 
 from ..errors import ExitCode
 from ..redact import harmless, redact
-from .options import Globals, chosen, clock, global_options, require_ready
+from .options import Globals, chosen, clock, global_options, offered, require_ready
 
 
 @click.command("explain")
-@click.argument("account_name", metavar="ACCOUNT")
+@click.argument("account_name", metavar="ACCOUNT", shell_complete=offered("accounts"))
 @click.argument("item_id", metavar="ID")
 @global_options
 def command(settings: Globals, account_name: str, item_id: str) -> None:

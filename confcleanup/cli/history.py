@@ -13,7 +13,7 @@ import click
 
 from ..errors import ConfcleanupError
 from ..items import Outcome
-from .options import Globals, global_options
+from .options import Globals, global_options, offered
 
 COLUMNS = (
     *("run", "account", "provider", "rule", "what", "id", "title", "ended_at"),
@@ -22,8 +22,15 @@ COLUMNS = (
 
 
 @click.command("history")
-@click.option("--account", "accounts", metavar="NAME", multiple=True, help="Only this account.")
-@click.option("--rule", "rules", metavar="NAME", multiple=True, help="Only this rule.")
+@click.option(
+    "--account",
+    "accounts",
+    metavar="NAME",
+    multiple=True,
+    help="Only this account.",
+    shell_complete=offered("accounts"),
+)
+@click.option("--rule", "rules", metavar="NAME", multiple=True, help="Only this rule.", shell_complete=offered("rules"))
 @click.option("--id", "ids", metavar="ID", multiple=True, help="Only this item.")
 @click.option(
     "--outcome", "outcomes", type=click.Choice([*map(str, Outcome)]), multiple=True, help="Only this outcome."

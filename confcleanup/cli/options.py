@@ -112,6 +112,18 @@ def global_options(function: F) -> F:
     return functools.update_wrapper(with_globals, function)  # type: ignore[return-value]  # click needs no signature
 
 
+def offered(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """What a shell completes an option with: ``accounts``, ``rules`` or ``providers``."""
+
+    def complete(ctx: click.Context, _: click.Parameter, typed: str) -> list[str]:
+        from . import completing
+
+        found: list[str] = getattr(completing, kind)(ctx, typed)
+        return found
+
+    return complete
+
+
 class _Text(logging.Formatter):
     """One message a line, secrets replaced, no control characters from other people's text."""
 

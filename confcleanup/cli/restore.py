@@ -10,7 +10,7 @@ import click
 
 from ..errors import ConfcleanupError
 from ..redact import harmless
-from .options import Globals, chosen, clock, global_options, require_ready
+from .options import Globals, chosen, clock, global_options, offered, require_ready
 
 if TYPE_CHECKING:
     from ..config import Account
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("restore")
-@click.argument("account_name", metavar="ACCOUNT")
+@click.argument("account_name", metavar="ACCOUNT", shell_complete=offered("accounts"))
 @click.argument("item_id", metavar="ID")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
