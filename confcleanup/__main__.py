@@ -24,11 +24,12 @@ def main() -> None:
             cli(prog_name="confcleanup", windows_expand_args=False)
         except SystemExit as end:
             status = end.code
-        print(end="", flush=True)  # there may be no standard output at all
+        if sys.stdout:
+            sys.stdout.flush()
     except OSError as error:  # a reader that has left, as after ``| head``, is no trouble; a full disk is
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         if not isinstance(error, BrokenPipeError):
-            print(f"error: the output could not be written: {error.strerror}", file=sys.stderr)
+            sys.stderr.write(f"error: the output could not be written: {error.strerror}\n")
             status = status or 1
     sys.exit(status)
 

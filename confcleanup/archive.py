@@ -38,6 +38,9 @@ class Store(Protocol):
     def digest(self, name: str) -> str | None:
         """The SHA-256 of a kept file; None if it is not there."""
 
+    def check(self) -> None:
+        """Raises if files cannot be kept here. Leaves nothing behind."""
+
 
 class Archive:
     """One archive. Raises ArchiveError for whatever keeps a copy from being safe."""
@@ -45,6 +48,11 @@ class Archive:
     def __init__(self, target: str) -> None:
         self._store: Store = Remote(target) if "://" in target else Folder(Path(target).expanduser())
         self.target = target.rstrip("/")
+
+    def check(self) -> None:
+        """Raises ArchiveError if nothing could be kept here, as far as that can be told without leaving a trace."""
+        with _trouble(self.target):
+            self._store.check()
 
     def keep(self, account: str, item: Item, media: Iterable[Media]) -> str:
         """Copies an item and its media, unless a complete copy is there already; the name of its folder."""
@@ -125,6 +133,9 @@ class Folder:
         beside.replace(target)
         _sync_folder(target.parent)
 
+    def check(self) -> None:
+        try_folder(self._root)
+
     def read(self, name: str) -> bytes | None:
         path = self._root / PurePosixPath(name)
         return path.read_bytes() if path.is_file() else None
@@ -135,6 +146,13 @@ class Folder:
             return None
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def try_folder(folder: Path) -> None:
+    """Raises OSError if files cannot be written in a folder, or it cannot be made. Leaves nothing behind."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    with tempfile.TemporaryFile(dir=there) as file:
+        file.write(b"\0")
 
 
 def _sync_folder(folder: Path) -> None:
@@ -166,6 +184,9 @@ class Remote:
         self._files.invalidate_cache()
         if self._files.info(target)["size"] != source.stat().st_size:
             raise ArchiveError(f"{name} arrived with another size than it was sent with")
+
+    def check(self) -> None:
+        self._files.info(self._root.partition("/")[0])  # the bucket
 
     def read(self, name: str) -> bytes | None:
         try:

@@ -76,3 +76,10 @@ def test_a_damaged_copy_is_made_again(bucket: str) -> None:
     boto3.client("s3").put_object(Bucket="archive", Key=key, Body=b"rotten")
     Archive(bucket).keep("hq", thing("7"), [media(b"good")])
     assert objects()[key] == b"good"
+
+
+def test_a_check_tells_a_bucket_that_is_not_there_and_leaves_nothing_in_one_that_is(bucket: str) -> None:
+    Archive(bucket).check()
+    assert objects() == {}
+    with pytest.raises(ArchiveError, match="cannot be used"):
+        Archive("s3://no-such-bucket/x").check()

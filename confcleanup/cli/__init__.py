@@ -18,7 +18,7 @@ log = logging.getLogger("confcleanup")
 COMMANDS = {
     "demo": "Show the whole tool on emulated vendors; needs nothing.",
     "init": "Write a commented config file.",
-    "check": "Check config, sign-in, rights and clock of every account.",
+    "check": "Check config, sign-in, rights, clock and archives of every account.",
     "plan": "Show what would be deleted, and why. The dry run.",
     "run": "Delete what the rules select.",
     "explain": "Say why an item goes or stays, step by step.",

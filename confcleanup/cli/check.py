@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import ExitCode
+from ..errors import ArchiveError, ExitCode
 from .options import Globals, chosen, clock, global_options, log, offered, require_ready
 
 if TYPE_CHECKING:
@@ -33,13 +33,19 @@ if TYPE_CHECKING:
 )
 @global_options
 def command(settings: Globals, account_names: tuple[str, ...], last_success: str | None) -> None:
-    """Check config, secrets, sign-in, rights and clock of every account. Nothing is deleted.
+    """Check config, secrets, sign-in, rights, clock and archives of every account, and the state folder.
 
-    Status 1 if an account is not well, or if its last run without fault is older than --last-success.
+    Nothing is deleted, nothing written. Status 1 if an account is not well, or if its last run without fault is
+    older than --last-success.
     """
     from .. import holds
     from ..pace import Stop
     from ..runs import SIDE_BY_SIDE, check
+
+    def examine(account: Account) -> tuple[list[str], list[str]]:
+        stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds())
+        trouble, warnings = check(account, stop, clock)
+        return trouble + _archives(account), warnings + _shared(account)
 
     config = settings.load()
     accounts = chosen(config, account_names)
@@ -49,9 +55,9 @@ def command(settings: Globals, account_names: tuple[str, ...], last_success: str
     require_ready(accounts)
     notices = _notices(config)
     holds.active(config.holds, config.zone, clock())
+    settings.writable_state_folder(config)
     with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(accounts))) as pool:
-        deadlines = [Stop(time.monotonic() + account.limits.max_runtime.total_seconds()) for account in accounts]
-        found = list(pool.map(lambda account, stop: check(account, stop, clock), accounts, deadlines))
+        found = list(pool.map(examine, accounts))
     for account, (trouble, warnings) in zip(accounts, found, strict=True):
         for warning in warnings:
             log.warning("%s: %s", account.name, warning)
@@ -95,6 +101,25 @@ def _notices(config: Config) -> bool:
     for key, message in missing:
         log.error("notify.%s: %s", key, message)
     return bool(missing)
+
+
+def _archives(account: Account) -> list[str]:
+    """What keeps the rules' archives from taking a copy."""
+    from ..archive import Archive
+
+    found = []
+    for rule in account.rules:
+        try:
+            if rule.archive:
+                Archive(rule.archive).check()
+        except ArchiveError as error:
+            found.append(f"rule {rule.name!r}: {error}")
+    return found
+
+
+def _shared(account: Account) -> list[str]:
+    why = "lies in a file that its group can read or change; is that meant?"
+    return [f"{key} {why}" for key, secret in account.settings.secrets() if secret.shared]
 
 
 def _rules(count: int) -> str:

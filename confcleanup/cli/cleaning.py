@@ -127,7 +127,7 @@ def _clean(
     screen: Screen = screen_for(settings, style, selected_only=selected_only)
     interrupted = threading.Event()
     with contextlib.ExitStack() as stack:
-        folder = settings.state_folder(config)
+        folder = settings.writable_state_folder(config) if delete else settings.state_folder(config)
         if delete:
             stack.enter_context(lock(folder))
         ledger = stack.enter_context(Ledger(folder, writable=delete)) if delete or Ledger.exists(folder) else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from ..errors import ConfigError
+from ..errors import ConfigError, Problem
 from ..redact import redact
 
 if TYPE_CHECKING:
@@ -71,6 +71,18 @@ class Globals:
         import platformdirs
 
         return platformdirs.user_state_path("confcleanup", appauthor=False)
+
+    def writable_state_folder(self, config: Config) -> Path:
+        """The state folder. Raises ConfigError if it cannot be written, before anything is contacted."""
+        from ..archive import try_folder
+
+        folder = self.state_folder(config)
+        try:
+            try_folder(folder)
+        except OSError as error:
+            why = f"the folder {folder} cannot be written ({error.strerror}); name another with --state"
+            raise ConfigError([Problem("state.directory", why)]) from None
+        return folder
 
 
 def clock() -> datetime:
@@ -180,8 +192,6 @@ def chosen(config: Config, names: tuple[str, ...], option: str = "--account") ->
 
 def require_ready(accounts: list[Account]) -> None:
     """Finds every missing secret and file of these accounts at once. Raises ConfigError."""
-    from ..errors import ConfigError, Problem
-
     problems: list[Problem] = []
     for account in accounts:
         try:

@@ -35,7 +35,7 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
 
     config = settings.load()
     (account,) = chosen(config, (account_name,), "account")
-    folder = settings.state_folder(config)
+    folder = settings.writable_state_folder(config)
     if not Ledger.exists(folder):
         raise ConfcleanupError(f"there is no ledger in {folder}; nothing was ever deleted with this state folder")
     with lock(folder), Ledger(folder) as ledger:
