@@ -302,6 +302,7 @@ class Http:
                     self._refused = error
                     raise
                 self._signed += 1
+                log.info("signed in at %s", urlsplit(self.base).hostname)
             return self._headers, self._signed
 
     # Requests ---------------------------------------------------------------------------------

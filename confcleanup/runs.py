@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import socket
@@ -30,6 +31,7 @@ from .redact import redact
 from .reviewed import Reviewed
 from .selection import Rule
 
+log = logging.getLogger(__name__)
 SIDE_BY_SIDE = 32
 RUNS_COMPARED = 10
 AWAKE = 0.2
@@ -169,6 +171,7 @@ class _Job:
         except LedgerError as error:
             self._plan.failed, self._plan.error = True, str(error)
             return self._plan
+        began = time.monotonic()
         self._plan = make_plan(
             self._account.name,
             self._provider,
@@ -180,6 +183,8 @@ class _Job:
             self._review(),
         )
         self._plan.warnings += open_ends
+        plan, took = self._plan, time.monotonic() - began
+        log.info("%s: listed %d, selected %d, in %.1f s", plan.account, plan.listed, len(plan.selected), took)
         if delete:
             self.delete(agreed=True)
         return self._plan
@@ -223,6 +228,7 @@ class _Job:
             self._plan.selected.defer()
         elif self._plan.due and self._journal:
             self._journal.note("rules", cutoffs=self._cutoffs(), config=self._account.fingerprint, program=__version__)
+            began = time.monotonic()
             carry_out(
                 self._plan,
                 self._provider,
@@ -234,6 +240,8 @@ class _Job:
                 stop=self._stop,
                 archives=self._archives(),
             )
+            deleted, took = self._plan.count(Outcome.DELETED), time.monotonic() - began
+            log.info("%s: deleted %d of %d in %.1f s", self._plan.account, deleted, len(self._plan.selected), took)
         self._note()
 
     def _archives(self) -> dict[str, Archive]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -373,3 +374,19 @@ def test_a_dry_run_of_a_reviewed_plan_names_that_plan_in_its_last_line(hq: Setti
     plan = hq.folder / "plan.json"
     assert f"--plan {plan}" in hq("plan", "-o", str(plan)).stdout
     assert f"--plan {plan}" in hq("run", "--dry-run", "--plan", str(plan)).stdout
+
+
+def test_what_max_runtime_left_is_said_even_with_quiet(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confcleanup.runs.carry_out", lambda plan, *_, **__: plan.defer())
+    done = hq("-q", "run", "--yes")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr.startswith("warning: hq: 1 item was not tried: max_runtime was over")
+
+
+def test_verbose_says_each_step_of_an_account(hq: Setting) -> None:
+    said = hq("-v", "run", "--yes").stderr.splitlines()
+    assert [re.sub(r" in [0-9.]+ s$", "", line) for line in said] == [
+        "info: signed in at 127.0.0.1",
+        "info: hq: listed 2, selected 1,",
+        "info: hq: deleted 1 of 1",
+    ]

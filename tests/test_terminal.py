@@ -22,10 +22,12 @@ DAY = timedelta(days=1)
 
 
 class Terminal:
-    """Runs the program on a terminal of 120 columns, and answers its question."""
+    """Runs the program on a terminal, of 120 columns if nothing else is said, and answers its question."""
 
     def __init__(self, config: Path) -> None:
         self.options = ["-c", str(config), "--state", str(config.parent / "state")]
+        self.environment = {"COLUMNS": "120"}
+        self.raw = b""
 
     def __call__(self, *words: str, answer: str | signal.Signals = "") -> tuple[int, str]:
         ours, theirs = pty.openpty()
@@ -34,7 +36,7 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**os.environ, "COLUMNS": "120", "TERM": "xterm"},
+            env={**os.environ, "TERM": "xterm", **self.environment},
         )
         os.close(theirs)
         shown = bytearray()
@@ -66,6 +68,7 @@ class Terminal:
         ended.set()
         reader.join(5)
         os.close(ours)
+        self.raw = bytes(shown)
         return status, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode("utf-8", "replace"))
 
 
@@ -110,6 +113,8 @@ def test_no_is_no(hq: tuple[TrueConf, Terminal]) -> None:
     status, shown = terminal("run", answer="n\n")
     assert status == 3
     assert len(emulator.conferences) == 46
+    assert shown.rstrip().endswith("Nothing was deleted.")
+    assert "--yes" not in shown
     assert "Traceback" not in shown
 
 
@@ -125,3 +130,28 @@ def test_a_run_with_yes_shows_a_table_with_outcomes(hq: tuple[TrueConf, Terminal
     status, shown = terminal("run", "--yes")
     assert status == 0
     assert re.search(r"0000000000 +Meeting 0 +ended 41 days ago, kept for 30 days +deleted", shown)
+
+
+def test_on_a_narrow_terminal_an_item_is_two_lines_and_its_reason_and_outcome_stay_readable(
+    hq: tuple[TrueConf, Terminal],
+) -> None:
+    _, terminal = hq
+    terminal.environment["COLUMNS"] = "40"
+    _, planned = terminal("plan")
+    assert re.search(
+        r"^conferences 0000000000 Meeting 0\s+ended 41 days ago, kept for 30 days\s*$", planned, re.MULTILINE
+    )
+    _, shown = terminal("run", "--yes")
+    table = shown[shown.index("hq: deleted 45 of 45") :]
+    assert table.count("deleted") >= 40
+    assert max(map(len, table.splitlines())) <= 80
+
+
+def test_no_color_means_no_color(hq: tuple[TrueConf, Terminal]) -> None:
+    _, terminal = hq
+    colors = re.compile(rb"\x1b\[(?:[0-9]+;)*(?:3[0-8]|4[0-8]|9[0-7])[;m]")
+    terminal("plan")
+    assert colors.search(terminal.raw), "the progress bar has colors, so there was something to leave out"
+    terminal.environment["NO_COLOR"] = "1"
+    terminal("plan")
+    assert not colors.search(terminal.raw)

@@ -17,6 +17,7 @@ from ..redact import harmless
 from ..selected import Entry
 from .files import write_private
 from .options import Globals, clock, global_options
+from .show import WORDS
 
 if TYPE_CHECKING:
     from ..config import Config
@@ -81,9 +82,10 @@ def _execute(config: Config, watcher: Watcher, ledger: Ledger, *, delete: bool) 
 def _show_plan(run: Run, stayed: _Stayed) -> None:
     print("\n1. confcleanup plan: the dry run; nothing is deleted yet.\n")
     for plan in run.plans:
-        reasons = ", ".join(f"{count} {why}" for why, count in plan.kept.most_common(3))
+        reasons = ", ".join(f"{count} {WORDS.get(why, why)}" for why, count in plan.kept.most_common(3))
         would = f"{len(plan.selected):3} of {plan.listed:3} would go; {plan.kept.total():3} stay"
-        print(f"   {plan.account:13} {would}: {reasons}, …"[:WIDTH])
+        line = f"   {plan.account:13} {would}: {reasons}, …"
+        print(line if len(line) <= WIDTH else line[:WIDTH].rpartition(",")[0] + ", …")
     print()
     for plan in run.plans[::2]:
         _show("goes", plan.account, plan.selected.first(1)[0])

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..config import Account, Config
 
 log = logging.getLogger("confcleanup")
+URGENT = {"urgent": True}
+"""Marks a warning that is shown with ``--quiet`` too, as ``extra`` of a log call."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -176,7 +178,9 @@ def _log_to_stderr(settings: Globals) -> None:
     logger = logging.getLogger("confcleanup")
     logger.handlers[:] = [handler]
     logger.propagate = False
-    levels = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
+    if settings.quiet:
+        handler.addFilter(lambda record: record.levelno > logging.WARNING or hasattr(record, "urgent"))
+    levels = {-1: logging.WARNING, 0: logging.WARNING, 1: logging.INFO}
     logger.setLevel(levels.get(max(-1, settings.volume), logging.DEBUG))
 
 

@@ -15,10 +15,13 @@ from ..cleanup import Plan, Stuck, Watcher
 from ..items import Outcome
 from ..redact import harmless, redact
 from ..report import Collector
-from ..runs import Run
+from ..runs import NO_ANSWER, Run
+from ..selection import Why
+from .options import URGENT
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from .options import Globals
     from .progress import Bars
@@ -27,6 +30,15 @@ log = logging.getLogger("confcleanup")
 ROWS = 40
 ID_WIDTH, TITLE_LEAST, REASON_WIDTH, OUTCOME_WIDTH = 36, 12, 50, 10
 """Columns of the table on a terminal; a title takes what the others leave."""
+WORDS = {
+    Why.KEEP_TAG: "with a keep tag",
+    Why.STATE_UNKNOWN: "of unknown state",
+    Why.ROOM: "without a schedule",
+    Why.END_UNKNOWN: "without a known end",
+}
+"""Reasons as they read after a number; the others read well as they are."""
+NARROW = 80
+"""On a terminal with fewer columns an item is two lines in place of a row."""
 LINES = 20
 LETTERS = 300
 
@@ -40,6 +52,9 @@ def screen_for(settings: Globals, style: str, *, selected_only: bool) -> Screen:
 
 class Screen:
     """Without a terminal: one line an account, trouble on standard error, nothing else. cron mails it."""
+
+    declined = False
+    """Whether a person was asked and did not say yes."""
 
     def __init__(self, settings: Globals) -> None:
         self.quiet = settings.quiet
@@ -65,10 +80,12 @@ class Screen:
 
         if self._bars:
             self._bars.stop()
+        self.declined = True  # until there is another answer
         self.preview(run)
         accounts = sum(bool(plan.due) and not plan.refusals for plan in run.plans)
         what = f"{_items(run.due)} of {accounts} account{'' if accounts == 1 else 's'}"
-        return click.confirm(f"Delete {what}? This cannot be undone.", default=False, err=True)
+        self.declined = not click.confirm(f"Delete {what}? This cannot be undone.", default=False, err=True)
+        return not self.declined
 
     def preview(self, run: Run) -> None:
         """What is shown before the question."""
@@ -77,11 +94,13 @@ class Screen:
 
     def finish(self, run: Run, command: str) -> None:
         """Shows what came of the run."""
-        if not self.quiet:
+        if not self.quiet and not self.declined:
             self.body(run)
         for plan in run.plans:
-            trouble(plan)
-        if not self.quiet:
+            trouble(plan, declined=self.declined)
+        if self.declined:
+            print("Nothing was deleted.")
+        elif not self.quiet:
             self.closing(run, command)
 
     def body(self, run: Run) -> None:
@@ -106,7 +125,9 @@ class DataScreen(Screen):
     def finish(self, run: Run, command: str) -> None:
         self._collector.finish(run)
         for plan in run.plans:
-            trouble(plan)
+            trouble(plan, declined=self.declined)
+        if self.declined:
+            print("Nothing was deleted.", file=sys.stderr)
         if run.mode == "plan" and not self.quiet:
             print(closing_line(run, command), file=sys.stderr)
 
@@ -142,7 +163,6 @@ class TableScreen(Screen):
 
 def show_plan(console: Console, run: Run, plan: Plan, *, before: bool) -> None:
     """One account: what goes and why, and what stays, counted by reason. ``before``: nothing was done yet."""
-    from rich.table import Table
     from rich.text import Text
 
     console.print()
@@ -150,10 +170,25 @@ def show_plan(console: Console, run: Run, plan: Plan, *, before: bool) -> None:
     if not plan.selected:
         return
     shown = plan.selected.first(ROWS)
+    if console.width < NARROW:
+        for entry in shown:
+            console.print(Text(redact(harmless(f"{entry.item.what} {entry.item.id} {entry.item.title or ''}"))))
+            outcome = f"; {entry.outcome}" if entry.outcome else ""
+            console.print(Text(redact(harmless(f"  {entry.decision.reason}{outcome}"))))
+    else:
+        console.print(_table(shown, console.width, before=before))
+    if len(plan.selected) > ROWS:
+        console.print(Text(f"  … and {len(plan.selected) - ROWS} more; --format csv shows them all", style="dim"))
+
+
+def _table(shown: list[Entry], width: int, *, before: bool) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 2))
     what = max(len(entry.item.what) for entry in shown)
     ident = min(ID_WIDTH, max(len(entry.item.id) for entry in shown))
-    left = console.width - what - ident - REASON_WIDTH - (OUTCOME_WIDTH if not before else 0)
+    left = width - what - ident - REASON_WIDTH - (OUTCOME_WIDTH if not before else 0)
     table.add_column("what", no_wrap=True)
     table.add_column("id", no_wrap=True, min_width=ident, overflow="ellipsis", max_width=ID_WIDTH)
     table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(TITLE_LEAST, left))
@@ -164,9 +199,7 @@ def show_plan(console: Console, run: Run, plan: Plan, *, before: bool) -> None:
         cells = [entry.item.what, entry.item.id, entry.item.title or "", entry.decision.reason]
         cells += [str(entry.outcome or "")] if not before else []
         table.add_row(*(Text(redact(harmless(text))) for text in cells))
-    console.print(table)
-    if len(plan.selected) > ROWS:
-        console.print(Text(f"  … and {len(plan.selected) - ROWS} more; --format csv shows them all", style="dim"))
+    return table
 
 
 def account_line(run: Run, plan: Plan) -> str:
@@ -199,7 +232,7 @@ def _did(plan: Plan) -> str:
 def _stays(plan: Plan) -> str:
     if not plan.kept:
         return ""
-    reasons = ", ".join(f"{count} {why}" for why, count in plan.kept.most_common())
+    reasons = ", ".join(f"{count} {WORDS.get(why, why)}" for why, count in plan.kept.most_common())
     return f"; kept {plan.kept.total()} ({reasons})"
 
 
@@ -217,10 +250,10 @@ def closing_line(run: Run, command: str) -> str:
         return f"Dry run: nothing was deleted.{unknown or nothing}"
     counts = Counter({outcome: run.total(outcome) for outcome in Outcome})
     text = f"Deleted {_items(counts[Outcome.DELETED])} of {run.selected} selected."
-    if counts[Outcome.GONE]:
-        text += f" {counts[Outcome.GONE]} were already gone."
-    if counts[Outcome.DEFERRED]:
-        text += f" {counts[Outcome.DEFERRED]} were not tried and are left for the next run."
+    if gone := counts[Outcome.GONE]:
+        text += f" {gone} {'was' if gone == 1 else 'were'} already gone."
+    if left := counts[Outcome.DEFERRED]:
+        text += f" {left} {'was' if left == 1 else 'were'} not tried: left for the next run."
     return text + ("" if run.exit_code == 0 else f" Not everything is done: exit status {int(run.exit_code)}.")
 
 
@@ -248,8 +281,8 @@ def _items(count: int) -> str:
     return f"{count} item{'' if count == 1 else 's'}"
 
 
-def trouble(plan: Plan) -> None:
-    """Warnings and errors of an account, on standard error."""
+def trouble(plan: Plan, *, declined: bool = False) -> None:
+    """Warnings and errors of an account, on standard error. Who said no needs no advice on how to say yes."""
     name = plan.account
     told = logging.LoggerAdapter(log, {"account": name})
     for warning in plan.warnings:
@@ -260,8 +293,13 @@ def trouble(plan: Plan) -> None:
         told.error("%s: could not be listed, so nothing was deleted there: %s", name, plan.error)
     elif plan.error:
         told.error("%s: had to be left before its end: %s", name, plan.error)
+    elif not plan.refusals and (left := plan.count(Outcome.DEFERRED)):
+        why = "max_runtime was over, or the run was told to stop; the next run goes on"
+        urgent = logging.LoggerAdapter(log, {"account": name, **URGENT})
+        urgent.warning("%s: %s not tried: %s", name, f"{_items(left)} {'was' if left == 1 else 'were'}", why)
     for refusal in plan.refusals:
-        told.error("%s: refused, nothing is deleted there: %s", name, refusal)
+        if not (declined and refusal == NO_ANSWER):
+            told.error("%s: refused, nothing is deleted there: %s", name, refusal)
     bad = plan.selected.ended(Outcome.FAILED, Outcome.UNKNOWN)
     for entry in islice(chain(bad, plan.overdue), LINES):
         what = f"{entry.item.what} {_short(entry.item.id)} ({_short(entry.item.title or 'no title')})"
