@@ -304,7 +304,12 @@ class LimitSettings(Table, frozen=True, kw_only=True):
 
 
 class AccountSettings(LimitSettings, frozen=True, kw_only=True):
-    """What every account takes. ``url`` is the base to which the vendor's documented paths are added."""
+    """What every account takes. ``url`` is the base to which the vendor's documented paths are added.
+
+    ``asked``: what ``init`` asks for beside the settings that must be given.
+    """
+
+    asked: ClassVar[tuple[str, ...]] = ("url",)
 
     provider: str
     url: str

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .files import write_private
-from .options import Globals, global_options
+from ..errors import ConfcleanupError
+from .files import replace_private, write_private
+from .options import Globals, global_options, offered
+
+if TYPE_CHECKING:
+    from .asking import Answers
+
+SCHEMA = "confcleanup.schema.json"
+"""The file that the example's first line leads editors to."""
 
 SAMPLES = r'(ca_file|archive|rooms_file|title|owner|keep_ids|names|announce|announce_wait) |tags = \["delete'
 """Keys of the example that stay commented out in a first config: samples that would narrow a rule or name files."""
@@ -19,21 +31,57 @@ SAMPLES = r'(ca_file|archive|rooms_file|title|owner|keep_ids|names|announce|anno
 @click.option(
     "--provider",
     "names",
-    type=click.Choice(["trueconf", "vobiz", "huawei", "vonage"]),
+    metavar="NAME",
     multiple=True,
     help="Write accounts of this provider ready to fill in; the others stay commented out.",
+    shell_complete=offered("providers"),
 )
+@click.option("--no-input", is_flag=True, help="Ask nothing, on a terminal neither.")
 @global_options
-def command(settings: Globals, names: tuple[str, ...]) -> None:
+@click.pass_context
+def command(ctx: click.Context, settings: Globals, names: tuple[str, ...], *, no_input: bool) -> None:
     """Write a commented config file, readable by you alone, and say the next step.
 
-    It goes to the -c path or to your config folder. An existing file is never touched.
+    On a terminal it asks what it needs (a secret is never shown) and offers to test the sign-in. The file goes
+    to the -c path or to your config folder, with a JSON Schema for editors beside it. An existing config is
+    never touched.
     """
-    from .. import config
+    from .. import config, providers
+    from ..settings import unknown
 
+    for name in names:
+        if name not in providers.names():
+            raise click.UsageError(f"--provider {name}: {unknown(name, dict.fromkeys(providers.names()))}")
     target = Path(settings.config).expanduser() if settings.config else config.user_path()
-    write_private(target, template(names))
-    option = f" -c {target}" if settings.config else ""
+    if target.exists():
+        raise ConfcleanupError(f"{target} exists; it is left as it is")
+    option = f" -c {shlex.quote(str(target))}" if settings.config else ""
+    if no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        _write(target, template(names))
+        _next_steps(target, option, names)
+        return
+    from .asking import ask
+
+    answers = ask(names, target.absolute().parent)
+    for store in answers.store.values():
+        store()
+    _write(target, filled(answers))
+    print(f"Wrote {target}, readable by you alone.")
+    print(f"Next: confcleanup{option} plan    shows what would be deleted, and why; deletes nothing", flush=True)
+    if click.confirm("Test the sign-in now?", default=True, err=True):
+        from .check import command as check
+
+        ctx.invoke(check, config=str(target), account_names=(answers.account,))
+
+
+def _write(target: Path, text: str) -> None:
+    from ..schema import schema
+
+    write_private(target, text)
+    replace_private(target.with_name(SCHEMA), json.dumps(schema(), indent=1) + "\n")
+
+
+def _next_steps(target: Path, option: str, names: tuple[str, ...]) -> None:
     print(f"Wrote {target}, readable by you alone.")
     if not names:
         print(
@@ -44,13 +92,52 @@ def command(settings: Globals, names: tuple[str, ...]) -> None:
     print(f"  confcleanup{option} plan     shows what would be deleted, and why; deletes nothing")
 
 
+def filled(answers: Answers) -> str:
+    """The example config with the account that the answers describe, and every other one commented out."""
+    head, *rest = re.split(r"(?m)^(?=# ---- )", template(()))
+    for key, value in (("timezone", answers.timezone), ("older_than", answers.older_than)):
+        head = re.sub(rf'(?m)^{key} = "[^"]*"', lambda _, key=key, value=value: f"{key} = {_toml(value)}", head)
+    return head + account(answers.account, answers.table, answers.what) + "\n" + "".join(rest)
+
+
+def account(name: str, table: Mapping[str, Any], what: Sequence[str]) -> str:
+    """An account and its rules, as TOML."""
+    lines = [f"[accounts.{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+    for source in what:
+        lines += ["", f"[[accounts.{name}.rules]]", f"what = {_toml(source)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _skeleton(name: str) -> str:
+    """An account of a provider that the example does not know, to fill in."""
+    from .. import providers
+    from .asking import is_secret, keys, simple
+
+    provider = providers.provider(name)
+    table = {
+        key: {"env": f"{name}_{key}".upper()} if is_secret(provider, key) else default
+        for key, default in keys(provider, missing="FILL IN").items()
+        if default
+    }
+    return account(name, {"provider": name, **table}, simple(provider) or list(provider.sources)[:1]) + "\n"
+
+
 def template(names: tuple[str, ...]) -> str:
     """The example config, with every account commented out whose provider is not named."""
     example = files("confcleanup").joinpath("config.example.toml").read_text(encoding="utf-8")
     head, *sections = re.split(r"(?m)^(?=# ---- )", example)
     head = re.sub(r"(?ms)^\[(holds|state|notify)\][^\n]*\n.*?(?=^\[|\Z)", lambda table: _commented(table[0]), head)
     open_ones = {_provider(section): section for section in reversed(sections)}
-    ready = [re.sub(rf"(?m)^(?={SAMPLES})", "# ", open_ones[name]) for name in names]
+    ready = [
+        re.sub(rf"(?m)^(?={SAMPLES})", "# ", open_ones[name]) if name in open_ones else _skeleton(name)
+        for name in names
+    ]
     return head + "".join(ready + [_commented(section) for section in sections if _provider(section) not in names])
 
 

@@ -94,6 +94,8 @@ class HuaweiSettings(AccountSettings, frozen=True, kw_only=True):
     ``corp_id`` is for service providers only; one enterprise's sign-in fails with it (meeting_21_0311).
     """
 
+    asked = ("url", "app_id", "app_key", "user_id")
+
     url: str = "https://api-intl.meeting.huaweicloud.com"
     app_id: str
     app_key: Annotated[Secret, Secret]

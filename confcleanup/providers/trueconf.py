@@ -71,6 +71,8 @@ class ConferenceRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fie
 class TrueConfSettings(AccountSettings, frozen=True, kw_only=True):
     """A TrueConf account. ``room_url`` lists through a Room or VideoSDK; deletion is always the server's."""
 
+    asked = ("url", "api", "client_id", "client_secret", "ca_file")
+
     api: Annotated[str, msgspec.Meta(pattern=r"^v(3(\.[0-9]{1,2})?|4(\.[0-9]{1,2})?)$")] = "v3.11"
     client_id: str | None = None
     client_secret: Annotated[Secret | None, Secret] = None
