@@ -27,6 +27,7 @@ from .redact import redact
 FILE = "ledger.sqlite"
 VERSION = 1
 ORIGIN = "0" * 64
+RESTORE = ("run", "account", "provider", "what", "id", "new_id", "at", "error")
 LATE = 1.0
 """Seconds after which outcomes are written even if no intents are."""
 
@@ -236,6 +237,12 @@ class Ledger:
             ident,
         )
         return _item(json.loads(found[0][0])) if found else None
+
+    def restores(self) -> Iterator[dict[str, Any]]:
+        """Every restoration that was attempted, oldest first."""
+        with self._snapshot() as db:
+            for (body,) in db.execute("SELECT body FROM event WHERE kind = 'restore' ORDER BY seq"):
+                yield {name: json.loads(body).get(name) for name in RESTORE}
 
     def verify(self) -> tuple[int, str]:
         """Recomputes every hash; the number of events and the last hash. Raises LedgerError at the first wrong one."""

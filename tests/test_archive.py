@@ -246,6 +246,44 @@ def test_restore_creates_a_conference_anew_and_says_what_is_lost(tmp_path: Path)
         assert "none altered" in hq("history", "--verify").stdout
 
 
+def test_restore_warns_if_the_next_run_would_delete_it_again_and_is_right(tmp_path: Path) -> None:
+    with setting(tmp_path, TrueConf()) as hq:
+        hq("run", "--yes")
+        assert "the next run would delete it again (rule " in hq("restore", "hq", "0073310045", "--yes").stderr
+        hq("run", "--yes")
+        assert "0073310045" not in hq.emulator.conferences
+
+
+def test_restore_of_a_room_does_not_warn_as_it_is_young_again(tmp_path: Path) -> None:
+    with setting(tmp_path, TrueConf()) as hq:
+        hq("run", "--yes")
+        assert hq("restore", "hq", "room_tagged", "--yes").stderr == ""
+        hq("run", "--yes")
+        assert "room_tagged" in hq.emulator.conferences
+
+
+def test_a_second_restore_is_refused_unless_it_is_meant_or_the_item_was_deleted_again(tmp_path: Path) -> None:
+    with setting(tmp_path, TrueConf()) as hq:
+        hq("run", "--yes")
+        assert hq("restore", "hq", "room_tagged", "--yes").exit_code == 0
+        second = hq("restore", "hq", "room_tagged", "--yes")
+        assert second.exit_code == 3
+        assert "it was created anew with the id room_tagged" in second.stderr
+        count = len(hq.emulator.conferences)
+        assert hq("restore", "hq", "room_tagged", "--yes", "--again").exit_code == 0
+        assert len(hq.emulator.conferences) == count + 1
+
+
+def test_history_shows_restorations(tmp_path: Path) -> None:
+    with setting(tmp_path, TrueConf()) as hq:
+        hq("run", "--yes")
+        hq("restore", "hq", "room_tagged", "--yes")
+        assert "hq conferences room_tagged  restored as room_tagged" in hq("history").stdout
+        (entry,) = json.loads(hq("history", "--format", "json").stdout)["restores"]
+        assert (entry["id"], entry["new_id"], entry["error"]) == ("room_tagged", "room_tagged", None)
+        assert json.loads(hq("history", "--format", "json", "--id", "other").stdout)["restores"] == []
+
+
 def test_restore_takes_another_id_if_the_old_one_is_taken(tmp_path: Path) -> None:
     with setting(tmp_path, TrueConf()) as hq:
         hq("run", "--yes")

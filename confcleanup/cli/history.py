@@ -41,7 +41,7 @@ COLUMNS = (
 @click.option("--format", "style", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table")
 @global_options
 def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> None:
-    """Show every deletion that was attempted, and what came of it.
+    """Show every deletion that was attempted, and what came of it. Restorations follow in the table, and in json.
 
     Without filters it shows everything. It works without a config if --state names the folder.
     """
@@ -57,8 +57,10 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
             print(f"{count} entries, none altered and none missing. The last one's hash is {head}")
             return
         found = (entry for entry in ledger.deletions() if _wanted(entry, settings, filters))
+        restored = (entry for entry in ledger.restores() if _restore_wanted(entry, settings, filters))
         if style == "json":
-            json.dump({"version": report.VERSION, "deletions": list(found)}, sys.stdout, indent=1)
+            document = {"version": report.VERSION, "deletions": list(found), "restores": list(restored)}
+            json.dump(document, sys.stdout, indent=1)
             print()
         elif style == "jsonl":
             for entry in found:
@@ -68,16 +70,21 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
             writer.writerow(COLUMNS)
             writer.writerows([report.cell(entry[name]) for name in COLUMNS] for entry in found)
         else:
-            _table(found)
+            _table(found, restored)
 
 
 def _wanted(entry: dict[str, Any], settings: Globals, filters: dict[str, Any]) -> bool:
     named = {"accounts": "account", "rules": "rule", "ids": "id", "outcomes": "outcome"}
-    if any(filters[option] and entry[name] not in filters[option] for option, name in named.items()):
+    if any(filters[option] and entry.get(name) not in filters[option] for option, name in named.items()):
         return False
     when = datetime.fromisoformat(entry["intended_at"])
     since, until = (_time(filters[name], name, settings) for name in ("since", "until"))
     return not (since and when < since) and not (until and when >= until)
+
+
+def _restore_wanted(entry: dict[str, Any], settings: Globals, filters: dict[str, Any]) -> bool:
+    """By account, id and time; a restoration has no rule and no outcome to be chosen by."""
+    return _wanted({**entry, "intended_at": entry["at"]}, settings, filters)
 
 
 def _time(text: str | None, option: str, settings: Globals) -> datetime | None:
@@ -89,7 +96,7 @@ def _time(text: str | None, option: str, settings: Globals) -> datetime | None:
         raise click.UsageError(f"--{option}: {error}") from None
 
 
-def _table(found: Iterator[dict[str, Any]]) -> None:
+def _table(found: Iterator[dict[str, Any]], restored: Iterator[dict[str, Any]]) -> None:
     from ..redact import harmless
 
     shown = 0
@@ -99,4 +106,11 @@ def _table(found: Iterator[dict[str, Any]]) -> None:
         error = f"  {harmless(entry['error'])}" if entry["error"] else ""
         where = f"{entry['account']} {entry['what']} {harmless(entry['id'])}"
         print(f"{entry['intended_at']}  {entry['outcome']:8}  {where}  {title}  [{entry['rule']}]{error}")
+    for entry in restored:
+        came = (
+            f"restored as {harmless(entry['new_id'])}"
+            if entry["new_id"]
+            else f"not restored: {harmless(entry['error'])}"
+        )
+        print(f"{entry['at']}  {entry['account']} {entry['what']} {harmless(entry['id'])}  {came}")
     print(f"{shown} deletion{'' if shown == 1 else 's'}.")

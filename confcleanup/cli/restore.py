@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ConfcleanupError
+from ..errors import ConfcleanupError, Refused
 from ..redact import harmless
-from .options import Globals, chosen, clock, global_options, offered, require_ready
+from .options import URGENT, Globals, chosen, clock, global_options, offered, require_ready
 
 if TYPE_CHECKING:
-    from ..config import Account
+    from ..config import Account, Config
     from ..items import Item
     from ..ledger import Journal, Ledger
+
+log = logging.getLogger("confcleanup")
 
 
 @click.command("restore")
@@ -23,12 +28,13 @@ if TYPE_CHECKING:
 @click.argument("item_id", metavar="ID")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@click.option("--again", is_flag=True, help="Create it once more, although that was done since its deletion.")
 @global_options
-def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool, yes: bool) -> None:
+def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool, yes: bool, again: bool) -> None:
     """Create a deleted TrueConf conference or room anew from its archived copy.
 
     What was recorded with the deletion leads to the copy. For recordings, which no vendor takes back,
-    this says where the archived files lie.
+    this says where the archived files lie. It warns if the next run would delete the restored item again.
     """
     from ..ledger import Journal, Ledger
     from ..runs import lock, run_id
@@ -46,6 +52,9 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
             print("No vendor takes a recording back; its files are in that folder.")
             return
         require_ready([account])
+        now = clock()
+        _warn_of_the_next_run(config, account, item, saved, now)
+        _refuse_a_second(ledger, account, item, again=again or dry_run)
         if dry_run:
             print(
                 "Dry run: nothing was created. Without --dry-run it is created anew, with its old id if that is free."
@@ -53,9 +62,38 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
             return
         if not yes and not (sys.stdin.isatty() and click.confirm("Create it anew?", err=True)):
             raise click.UsageError("nobody confirmed: give --yes where there is no terminal to ask on")
-        now = clock()
         journal = Journal(ledger, run_id(now), account.name, account.provider.name, clock, account.settings.url)
         _create(account, item, saved, journal)
+
+
+def _warn_of_the_next_run(config: Config, account: Account, item: Item, saved: dict[str, Any], now: datetime) -> None:
+    """A restored item is as old as it was, so the rule that deleted it may do so again."""
+    from ..items import State
+    from ..selection import choose
+
+    back = replace(item, state=State.OVER, owner=saved["owner"], tags=tuple(saved["tags"] or ()), created_at=now)
+    decision = choose(back, config.rules(account, now, None, None), now)
+    if decision.delete:
+        log.warning(
+            "the next run would delete it again (rule %r: %s): first name it in keep_ids or under [holds]",
+            decision.rule,
+            decision.reason,
+            extra=URGENT,
+        )
+
+
+def _refuse_a_second(ledger: Ledger, account: Account, item: Item, *, again: bool) -> None:
+    """A copy may be wanted twice, but not by accident."""
+    deleted = max(
+        entry["intended_at"]
+        for entry in ledger.deletions()
+        if (entry["account"], entry["id"]) == (account.name, item.id) and entry["outcome"] in ("deleted", "gone")
+    )
+    for entry in ledger.restores():
+        mine = (entry["account"], entry["id"]) == (account.name, item.id) and entry["new_id"]
+        if mine and entry["at"] >= deleted and not again:
+            made = harmless(entry["new_id"])
+            raise Refused(f"it was created anew with the id {made} at {entry['at']}; once more: give --again")
 
 
 def _deleted(ledger: Ledger, account: Account, item_id: str) -> Item:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from ..selected import Entry
     from .options import Globals
     from .progress import Bars
 
