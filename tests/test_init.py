@@ -24,7 +24,10 @@ from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.sandbox.vobiz import Vobiz
 
+from .fake import Fake
+
 pty = pytest.importorskip("pty", reason="there are pseudo-terminals on POSIX only")
+TAPLO = Path(sys.executable).with_name("taplo")
 Talk = list[tuple[str, str]]
 
 
@@ -111,6 +114,27 @@ def test_a_wrong_secret_is_told_by_the_test_and_the_config_stays_to_be_mended(
     assert settings_of(file)["client_secret"] == {"env": "TRUECONF_CLIENT_SECRET"}
 
 
+@pytest.mark.parametrize(
+    ("backend", "status"), [("tests.test_keyring.Memory", 0), ("keyring.backends.fail.Keyring", 2)]
+)
+def test_a_secret_goes_to_the_keyring_or_is_said_not_to_be_there(
+    tmp_path: Path, trueconf: tuple[TrueConf, str], backend: str, status: int
+) -> None:
+    emulator, url = trueconf
+    talk: Talk = [
+        *(("A name for the account", "hq"), *common(emulator, url), ("client_secret: where", "keyring")),
+        *(("Entry of the keyring", ""), ("The secret (hidden", emulator.client_secret), *END),
+        ("Test the sign-in now?", ""),
+    ]
+    words = ("-c", str(tmp_path / "config.toml"), "--state", str(tmp_path / "state"), "init", "--provider", "trueconf")
+    root = str(Path(__file__).parents[1])
+    done, shown = converse(*words, talk=talk, PYTHON_KEYRING_BACKEND=backend, PYTHONPATH=root)
+    assert done == status, shown
+    assert settings_of(tmp_path / "config.toml")["client_secret"] == {"keyring": "confcleanup/hq.client_secret"}
+    assert emulator.client_secret not in shown
+    assert ("keyring set confcleanup hq.client_secret" in shown) == (status == 2)
+
+
 def test_wrong_answers_are_asked_again(tmp_path: Path, trueconf: tuple[TrueConf, str]) -> None:
     emulator, url = trueconf
     file = tmp_path / "config.toml"
@@ -185,6 +209,29 @@ def test_the_schema_that_the_first_line_names_lies_beside_the_config_and_fits_it
     assert first == f"#:schema ./{SCHEMA}"
     schema = json.loads((tmp_path / SCHEMA).read_text(encoding="utf-8"))
     Draft202012Validator(schema).validate(tomllib.loads(file.read_text(encoding="utf-8")))
+
+
+@pytest.mark.skipif(not TAPLO.exists(), reason="taplo is not installed (it is part of the extra dev)")
+def test_an_editors_language_server_finds_the_schema_and_uses_it(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    CliRunner().invoke(cli, ["-c", str(file), "init", "--provider", "trueconf"])
+    lint = [str(TAPLO), "lint", "config.toml"]
+    assert subprocess.run(lint, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    file.write_text(file.read_text(encoding="utf-8").replace("\nolder_than", "\nolder_thn", 1), encoding="utf-8")
+    done = subprocess.run(lint, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "'older_thn' was unexpected" in done.stderr
+
+
+def test_a_provider_of_another_package_gets_an_account_to_fill_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(providers.BUILT_IN, "fake", lambda: Fake)
+    file = tmp_path / "config.toml"
+    assert CliRunner().invoke(cli, ["-c", str(file), "init", "--provider", "fake"]).exit_code == 0
+    assert settings_of(file) == {"provider": "fake", "url": "FILL IN"}
+    file.write_text(file.read_text(encoding="utf-8").replace("FILL IN", "https://x.example"), encoding="utf-8")
+    assert [rule.what for rule in config.load(file).accounts["fake"].rules] == ["things", "files", "heaps"]
 
 
 def test_an_unknown_provider_gets_a_hint(tmp_path: Path) -> None:
