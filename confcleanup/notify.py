@@ -136,10 +136,10 @@ def _revealed(secret: Secret) -> str:
 
 def _get(session: requests.Session, target: str, seconds: float) -> str | None:
     """Asks for an address; in words, what came of it if that was not a success."""
-    proxies = {} if is_loopback(urlsplit(target).hostname or "") else wire.proxies(target)
+    proxies = wire.proxies("{}://{}".format(*urlsplit(target)))
     verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
     try:
-        with session.get(target, timeout=seconds, stream=True, proxies=proxies, verify=verify) as answer:
+        with wire.send(session, "GET", target, {}, timeout=seconds, verify=verify, proxies=proxies) as answer:
             return None if answer.status_code < 300 else f"the answer was {answer.status_code}"
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         return wire.cause(error)
