@@ -9,12 +9,13 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
 
 import msgspec
+from msgspec.structs import replace
 
 from .cutoff import spoken
 from .items import Item, Kind, Live, State

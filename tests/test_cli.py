@@ -377,7 +377,7 @@ def test_a_dry_run_of_a_reviewed_plan_names_that_plan_in_its_last_line(hq: Setti
 
 
 def test_what_max_runtime_left_is_said_even_with_quiet(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.runs.carry_out", lambda plan, *_, **__: plan.defer())
+    monkeypatch.setattr("confcleanup.runs.carry_out", lambda plan, *_, **__: plan.selected.defer())
     done = hq("-q", "run", "--yes")
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr.startswith("warning: hq: 1 item was not tried: max_runtime was over")

@@ -13,8 +13,7 @@ ROOT = Path(__file__).parents[1] / "confcleanup"
 LAYERS = [
     {"__main__"},
     {"cli"},
-    {"runs", "report", "schema", "reviewed", "explain", "schedule.*"},
-    {"notify"},
+    {"schedule.*", "notify"},
     {"metrics"},
     {"ending"},
     {"runs", "report", "schema", "reviewed", "explain"},

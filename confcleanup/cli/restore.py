@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec.structs import replace
 
 from ..errors import ConfcleanupError, Refused
 from ..redact import harmless
