@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from msgspec.structs import replace
 
+from . import estimate
 from .archive import Archive
 from .errors import AccessRefused, Ambiguous, LedgerError, ProviderError, Stopped
 from .guards import Limits, Past, objections
@@ -77,6 +79,7 @@ class Plan:
     """What was found in one account, what is to go, and in the end what became of it.
 
     ``error``: the account could not be listed, or had to be left before its end. ``refusals``: guards.
+    ``seconds``: about how long a run takes; ``runs``: in how many of max_runtime it is done.
     """
 
     account: str
@@ -90,6 +93,8 @@ class Plan:
     error: str | None = None
     failed: bool = False
     stuck: Stuck = field(default_factory=lambda: Stuck())
+    seconds: float = 0.0
+    runs: int = 1
 
     def count(self, outcome: Outcome) -> int:
         """How many of the selected items ended this way."""
@@ -171,6 +176,7 @@ def make_plan(
         _fail(plan, f"an answer of the provider could not be read ({type(error).__name__}); please report this")
     plan.warnings += provider.warnings
     if not plan.failed:
+        _estimate(plan, provider, limits)
         plan.refusals += objections(plan.listed, plan.due, provider.http.skew, limits, past)
     return plan
 
@@ -241,6 +247,16 @@ def _take(
         if plan.listed % 100 == 0:
             watcher.listed(plan.account, plan.listed)
     watcher.listed(plan.account, plan.listed)
+
+
+def _estimate(plan: Plan, provider: Provider, limits: Limits) -> None:
+    settings, http = provider.settings, provider.http
+    work = []
+    for what, count in plan.selected.by_source().items():
+        source = provider.sources[what]
+        work.append((count * source.requests, 1 if source.confirmed else settings.concurrency))
+    plan.seconds = estimate.seconds((http.sent, http.busy), work, settings.rate)
+    plan.runs = ceil(plan.seconds / limits.max_runtime.total_seconds()) or 1
 
 
 def _fail(plan: Plan, why: str) -> None:

@@ -81,7 +81,10 @@ class Answer:
 
 
 class Http:
-    """The requests of one account, at its pace, signed in when first needed."""
+    """The requests of one account, at its pace, signed in when first needed.
+
+    ``sent`` is how many were answered so far, ``busy`` how many seconds that took in all, without waiting for a turn.
+    """
 
     def __init__(
         self,
@@ -101,6 +104,7 @@ class Http:
         self.stop = stop or Stop()
         self.limiter = Limiter(rate)
         self.skew: timedelta | None = None
+        self.sent, self.busy = 0, 0.0
         self._timeout = timeout.total_seconds()
         self._auth = auth
         self._retry_after = retry_after
@@ -231,6 +235,7 @@ class Http:
         opened: list[requests.Response] = []
 
         def begin(sign_in: Mapping[str, str]) -> Answer:
+            self._turn()
             response = self._transmit("GET", url, {**sign_in, **given})
             answer = Answer(response.status_code, response.headers, b"")
             if answer.status == 200:
@@ -369,6 +374,7 @@ class Http:
         form: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request on the wire. 2xx and redirects come back; everything else is raised."""
+        self._turn()
         began = time.monotonic()
         try:
             with self._transmit(method, target, headers, json_body, form) as response:
@@ -377,10 +383,17 @@ class Http:
             raise self._silence(method, error) from None
         answer = Answer(response.status_code, response.headers, content)
         self._note_clock(answer)
-        log.debug("%s %s -> %d in %.3f s", method, urlsplit(target).path, answer.status, time.monotonic() - began)
+        took = time.monotonic() - began
+        self.sent, self.busy = self.sent + 1, self.busy + took
+        log.debug("%s %s -> %d in %.3f s", method, urlsplit(target).path, answer.status, took)
         if 200 <= answer.status < 300 or (method == "GET" and answer.status in (301, 302, 303, 307, 308)):
             return answer
         raise _refusal(method, answer)
+
+    def _turn(self) -> None:
+        """Waits until the next request may begin."""
+        self.limiter.turn(self.stop.wait)
+        self.stop.check()
 
     def _transmit(
         self,
@@ -390,11 +403,7 @@ class Http:
         json_body: Mapping[str, Any] | None = None,
         form: Mapping[str, str] | None = None,
     ) -> requests.Response:
-        """Waits for its turn and sends; the answer's body is still to be read."""
-        wait = self.limiter.reserve()
-        if wait > 0:
-            self.stop.wait(wait)
-        self.stop.check()
+        """Sends; the answer's body is still to be read."""
         try:
             return wire.send(
                 self._session,

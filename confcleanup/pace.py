@@ -62,17 +62,29 @@ class Stop:
 class Limiter:
     """Lets at most ``pace.count`` requests begin in any ``pace.seconds``; shared by an account's threads.
 
-    ``pause`` holds all of them back at once.
+    ``pause`` holds all of them back at once. The window is a little longer than asked for, because requests that
+    leave in time may arrive closer together.
     """
 
     def __init__(self, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._window = pace.seconds * 1.005
+        self._window = pace.seconds * 1.005 + 0.01
         self._granted: deque[float] = deque(maxlen=pace.count or 1)
         self._limited = pace.count > 0
         self._not_before = 0.0
+        self._pauses = 0
         self._lock = threading.Lock()
         self.seconds = pace.seconds if self._limited else 1.0
+
+    def turn(self, wait: Callable[[float], None]) -> None:
+        """Returns when the next request may begin; ``wait`` waits for some seconds, or raises."""
+        while True:
+            pauses, delay = self._pauses, self.reserve()
+            if delay <= 0:
+                return
+            wait(delay)
+            if pauses == self._pauses:
+                return
 
     def reserve(self) -> float:
         """Takes the next place; the seconds to wait until it may be used."""
@@ -86,9 +98,10 @@ class Limiter:
             return start - now
 
     def pause(self, seconds: float) -> None:
-        """Nothing that has not taken its place begins for this long."""
+        """Nothing begins for this long. Who was waiting for a turn lines up again; the old turn is lost."""
         with self._lock:
             self._not_before = max(self._not_before, self._clock() + seconds)
+            self._pauses += 1
 
 
 def backoff(attempt: int) -> float:

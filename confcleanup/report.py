@@ -62,6 +62,7 @@ def account(plan: Plan) -> dict[str, Any]:
         **{str(outcome): plan.count(outcome) for outcome in Outcome},
         "undecided": plan.undecided,
         "stuck": _stuck(plan.stuck),
+        "estimated_seconds": round(plan.seconds, 1),
         "kept": {str(why): count for why, count in sorted(plan.kept.items())},
     }
 

@@ -20,6 +20,11 @@ from .selection import Decision
 MEMORY = 1024
 """KiB that an account's selected items may take in memory."""
 AT_ONCE = 250
+TABLE = """
+CREATE TABLE entry (number INTEGER PRIMARY KEY, key TEXT UNIQUE, what TEXT, body BLOB, outcome TEXT, error BLOB)
+"""
+ADD = "INSERT OR IGNORE INTO entry (key, what, body, outcome, error) VALUES (?, ?, ?, ?, ?)"
+BY_SOURCE = "SELECT what, count(*) FROM entry WHERE outcome IS NULL GROUP BY what"
 
 
 @dataclass(slots=True)
@@ -55,6 +60,12 @@ class Selected:
         """How many ended this way; None: how many have no outcome yet."""
         return self._counts[outcome]
 
+    def by_source(self) -> Counter[str]:
+        """How many have no outcome yet, by the source that they were listed from."""
+        with self._lock:
+            rows = self._db.execute(BY_SOURCE).fetchall() if self._db else []
+        return Counter(dict(rows))
+
     def due(self) -> Iterator[Entry]:
         """What has no outcome yet."""
         return self._where("outcome IS NULL")
@@ -70,12 +81,12 @@ class Selected:
     def append(self, entry: Entry) -> None:
         """Adds an entry, unless its item is there already."""
         body = pickle.dumps((entry.item, entry.decision), pickle.HIGHEST_PROTOCOL)
-        row = (repr(entry.item.key), body, entry.outcome, _coded(entry.error))
+        row = (repr(entry.item.key), entry.item.what, body, entry.outcome, _coded(entry.error))
         with self._lock:
             if self._db is None:
                 self._db = _database()
                 weakref.finalize(self, self._db.close)
-            added = self._db.execute("INSERT OR IGNORE INTO entry (key, body, outcome, error) VALUES (?, ?, ?, ?)", row)
+            added = self._db.execute(ADD, row)
             self._counts[entry.outcome] += added.rowcount
 
     def settle(self, entry: Entry, result: Result) -> None:
@@ -137,5 +148,5 @@ def _database() -> sqlite3.Connection:
     db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
     db.execute(f"PRAGMA cache_size = -{MEMORY}")
     db.execute("PRAGMA journal_mode = OFF")
-    db.execute("CREATE TABLE entry (number INTEGER PRIMARY KEY, key TEXT UNIQUE, body BLOB, outcome TEXT, error BLOB)")
+    db.execute(TABLE)
     return db

@@ -14,7 +14,7 @@ from confcleanup.items import Item, Kind, Outcome, Result, State
 from confcleanup.pace import Stop
 from confcleanup.providers.base import Provider, Source
 from confcleanup.selection import Rule
-from confcleanup.settings import AccountSettings, RuleSettings
+from confcleanup.settings import AccountSettings, Pace, RuleSettings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CUTOFF = NOW - timedelta(days=30)
@@ -37,7 +37,7 @@ class Fake(Provider):
     }
 
     def __init__(self, *items: Item, stop: Stop | None = None) -> None:
-        super().__init__(None, stop or Stop(), lambda: NOW)
+        super().__init__(SimpleNamespace(rate=Pace(0, 1), concurrency=4), stop or Stop(), lambda: NOW)
         self.held: dict[str, Item] = {item.id: item for item in items}
         self.listing: list[Item] = list(items)
         self.before_list: Callable[[], None] = lambda: None
@@ -46,7 +46,7 @@ class Fake(Provider):
         self.after_delete: Callable[[Item], None] = lambda item: None
         self.calls: list[tuple[str, str]] = []
         self._lock = threading.Lock()
-        self.http: Any = SimpleNamespace(skew=None, close=lambda: None)
+        self.http: Any = SimpleNamespace(skew=None, sent=0, busy=0.0, close=lambda: None)
 
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         for item in self.listing:

@@ -507,6 +507,46 @@ def test_a_pause_holds_back_everybody() -> None:
     assert [limiter.reserve(), limiter.reserve()] == [30, 30]
 
 
+@pytest.mark.parametrize("pace", [Pace(10, 60), Pace(300, 60), Pace(50, 1)])
+def test_who_was_waiting_for_a_turn_when_a_pause_began_waits_for_its_end_too(pace: Pace) -> None:
+    clock = Ticking()
+    limiter = Limiter(pace, clock)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        clock.now += seconds
+        if len(waits) == 1:
+            limiter.pause(200)
+
+    for _ in range(pace.count + 1):
+        limiter.turn(wait)
+    assert waits == [pytest.approx(pace.seconds * 1.005 + 0.01), 200]
+
+
+def test_a_turn_that_is_free_is_taken_without_waiting() -> None:
+    Limiter(UNLIMITED, Ticking()).turn(pytest.fail)
+
+
+@given(st.integers(1, 20), st.lists(st.tuples(st.integers(0, 30), st.sampled_from([0, 0, 0, 3, 45])), max_size=60))
+def test_whatever_pauses_come_no_window_holds_more_than_the_rate(count: int, steps: list[tuple[int, int]]) -> None:
+    clock = Ticking()
+    limiter = Limiter(Pace(count, 60), clock)
+    begun: list[float] = []
+
+    def wait(seconds: float) -> None:
+        clock.now += seconds
+
+    for passed, pause in steps:
+        clock.now += passed / 10
+        if pause:
+            limiter.pause(pause)
+        limiter.turn(wait)
+        begun.append(clock.now)
+    for start in begun:
+        assert sum(start <= at < start + 60 for at in begun) <= count
+
+
 def test_a_request_is_not_begun_if_its_turn_comes_after_the_end_of_the_run() -> None:
     import time
 

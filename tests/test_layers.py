@@ -23,6 +23,7 @@ LAYERS = [
     {"providers.*"},
     {"providers.base", "paging", "http"},
     {"addresses", "pace", "wire"},
+    {"estimate"},
     {"selection", "guards", "settings", "redact"},
     {"schedule"},
     {"cutoff", "items", "errors", "shard"},

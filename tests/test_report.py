@@ -31,7 +31,7 @@ ITEM_KEYS = [
     *("decision", "reason", "outcome", "error"),
 ]
 COUNTS = ["listed", "selected", "deleted", "gone", "changed", "failed", "unknown", "deferred"]
-ADDED = {"warnings", "undecided", "stuck", "kept"}
+ADDED = {"warnings", "undecided", "stuck", "estimated_seconds", "kept"}
 RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 

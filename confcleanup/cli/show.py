@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
+from datetime import timedelta
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from ..cleanup import Plan, Stuck, Watcher
+from ..cutoff import spoken
 from ..items import Outcome
 from ..redact import harmless, redact
 from ..report import Collector
@@ -38,6 +40,8 @@ WORDS = {
     Why.END_UNKNOWN: "without a known end",
 }
 """Reasons as they read after a number; the others read well as they are."""
+SHORT = 5
+"""Seconds below which nobody wants to know how long a run takes."""
 NARROW = 80
 """On a terminal with fewer columns an item is two lines in place of a row."""
 LINES = 20
@@ -218,7 +222,15 @@ def before_line(run: Run, plan: Plan) -> str:
 
 
 def _would(plan: Plan) -> str:
-    return f"{plan.account}: would delete {plan.due} of {plan.listed} listed{_stays(plan)}"
+    return f"{plan.account}: would delete {plan.due} of {plan.listed} listed{_duration(plan)}{_stays(plan)}"
+
+
+def _duration(plan: Plan) -> str:
+    """How long a run would take, if that is worth a word."""
+    if not plan.due or plan.seconds < SHORT:
+        return ""
+    runs = f" over {plan.runs} runs" if plan.runs > 1 else ""
+    return f", in about {spoken(timedelta(seconds=plan.seconds))}{runs}"
 
 
 def _did(plan: Plan) -> str:

@@ -36,7 +36,8 @@ class Source:
     """One kind of thing that a provider lists.
 
     ``recheck``: it can change after it was listed, so it is looked at again just before its deletion.
-    ``batch``: how many items one request deletes. ``deletes`` is False where no API deletes it.
+    ``batch``: how many items one request deletes. ``confirmed``: each such request is followed by another look at the
+    list, one after the other. ``deletes`` is False where no API deletes it.
     ``media``: it has files, and ``fetch`` gets them; a source without files is archived as JSON alone.
     ``archivable`` is False where it has files that nobody can get, or nothing worth keeping.
     """
@@ -45,9 +46,15 @@ class Source:
     rule: type[RuleSettings]
     recheck: bool = False
     batch: int = 1
+    confirmed: bool = False
     deletes: bool = True
     media: bool = False
     archivable: bool = True
+
+    @property
+    def requests(self) -> float:
+        """Requests that one item's deletion takes, archives aside."""
+        return self.recheck + (1 + self.confirmed) / self.batch
 
 
 @dataclass(frozen=True, slots=True)

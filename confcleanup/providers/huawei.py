@@ -194,7 +194,7 @@ class Huawei(Provider):
     title = "Huawei Cloud Meeting"
     settings_type = HuaweiSettings
     sources = {
-        "recordings": Source("recordings of past meetings", RecordingRule, batch=BATCH, media=True),
+        "recordings": Source("recordings of past meetings", RecordingRule, batch=BATCH, confirmed=True, media=True),
         "meetings": Source("past meetings, to look at", RecordingRule, deletes=False, archivable=False),
     }
 
