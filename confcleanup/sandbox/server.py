@@ -7,6 +7,7 @@ the client claims with what the server saw.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -187,13 +188,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         path, _, query = self.path.partition("?")
-        length = int(self.headers.get("Content-Length") or 0)
+        length = self.headers.get("Content-Length") or "0"
+        if not re.fullmatch("[0-9]{1,9}", length):
+            self.send_error(400)
+            return
         request = Request(
             method=self.command,
             path=path,
             query=tuple(parse_qsl(query, keep_blank_values=True)),
             headers=self.headers,  # type: ignore[arg-type]  # Message is a case-insensitive mapping
-            body=self.rfile.read(length),
+            body=self.rfile.read(int(length)),
         )
         response = self.served.answer(request)
         if response.close:
@@ -209,10 +213,15 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":  # whose answer says how long the body would be, and has none
+            self.wfile.write(body)
         self.wfile.flush()
 
-    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_HEAD = _serve
+    def __getattr__(self, name: str) -> Any:
+        """Every method reaches the emulator, whatever it is called: ``do_GET`` and all others."""
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
 
     def log_message(self, format: str, *args: Any) -> None:
         """The emulator keeps its own log; nothing goes to standard error."""

@@ -41,6 +41,11 @@ class _Refused(Exception):
         self.response = Response(status, body, headers or {})
 
 
+def _not_allowed(*methods: str) -> _Refused:
+    """405, which names what is allowed (RFC 9110)."""
+    return _Refused(405, None, {"Allow": ", ".join(methods)})
+
+
 def wire_time(moment: datetime) -> str:
     """``2025-10-06T09:00:00+0000`` (sheet 3.2)."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S+0000")
@@ -143,7 +148,6 @@ class Vonage(Emulator):
         self.company: dict[str, Row] = {}
         self.on_demand: dict[str, dict[str, Row]] = {}
         self.users: dict[str, Row] = {}
-        self.jobs: list[Row] = []
         self.tokens: dict[str, Token] = {}
         self.refresh_tokens: set[str] = set()
         self.bad_logins = 0
@@ -220,8 +224,10 @@ class Vonage(Emulator):
 
     def _sign_in(self, request: Request) -> Response:
         kind = (request.headers.get("Content-Type") or "").lower()
-        if request.method != "POST" or not kind.startswith("application/x-www-form-urlencoded"):
-            raise _Refused(405 if request.method != "POST" else 415)
+        if request.method != "POST":
+            raise _not_allowed("POST")
+        if not kind.startswith("application/x-www-form-urlencoded"):
+            raise _Refused(415)
         form = request.form()
         if (form.get("client_id"), form.get("client_secret")) != (self.client_id, self.client_secret):
             raise _Refused(401, {"error": "invalid_client", "error_description": "Client authentication failed"})
@@ -307,13 +313,13 @@ class Vonage(Emulator):
         if not rest or rest == [""]:
             return self._collection(request, rows, place)
         if rest[0] in ("export", "jobs", "recordings_transcriptions"):
-            return self._jobs(request, rest)
+            raise self._word(request, rest[0])
         if len(rest) != 1 or rest[0] not in rows:
             raise _Refused(404)
         if request.method == "GET":
             return Response(200, self._rendered(rest[0], rows[rest[0]], place))
         if request.method != "DELETE":
-            raise _Refused(405)
+            raise _not_allowed("GET", "DELETE")
         if rest[0] not in self.stubborn:
             del rows[rest[0]]
         return Response(204)
@@ -322,24 +328,19 @@ class Vonage(Emulator):
         """No bulk delete exists (sheet 1); who tries it would have deleted everything."""
         if request.method == "DELETE":
             self.disasters.append(f"delete of the whole collection {place}")
-        if request.method != "GET" or request.path.endswith("/"):
-            raise _Refused(404 if request.path.endswith("/") else 405)
+        if request.path.endswith("/"):
+            raise _Refused(404)
+        if request.method != "GET":
+            raise _not_allowed("GET")
         found = self._found(request, rows)
         listed = [self._rendered(key, row, place) for key, row in found.items() if key not in self.lost]
         return self._page(request, listed, len(found), "recordings", place)
 
-    def _jobs(self, request: Request, rest: list[str]) -> Response:
-        """Words that share the segment with the ids (sheet 7.8): never to be deleted."""
+    def _word(self, request: Request, word: str) -> _Refused:
+        """Words that share the segment with the ids (sheet 7.8): never to be deleted. No jobs are served here."""
         if request.method == "DELETE":
-            self.disasters.append(f"delete of {rest[0]}")
-            raise _Refused(405)
-        if (request.method, rest) == ("POST", ["export"]):
-            job = {"id": f"job-{len(self.jobs) + 1}", "status": "complete", "files_completed": 0, "files_total": 0}
-            self.jobs.append(job)
-            return Response(202, {"job_ids": [job["id"]]})
-        if (request.method, rest) == ("GET", ["jobs"]):
-            return self._page(request, self.jobs, len(self.jobs), "jobs", "jobs")
-        raise _Refused(404)
+            self.disasters.append(f"delete of {word}")
+        return _Refused(404)
 
     def _rendered(self, key: str, row: Row, place: str) -> Row:
         base = f"{RECORDING_API}/api/accounts/{self.account_id}/{place}"
@@ -355,7 +356,7 @@ class Vonage(Emulator):
         """The filters (sheet 3.1), all inclusive. A row without a readable start passes a filter on start."""
         bounds = {sign: self._instant(request, f"start:{sign}") for sign in ("gte", "lte")}
         sizes = {sign: self._whole(request, f"duration:{sign}") for sign in ("gte", "lte")}
-        direction, order = request.arg("call_direction"), _ORDER.fullmatch(request.arg("order") or "start:DESC")
+        direction, order = request.arg("call_direction"), _ORDER.fullmatch(request.arg("order", "start:DESC") or "")
         if order is None or direction not in (None, *_DIRECTIONS):
             raise self._invalid("order" if order is None else "call_direction", "not a valid value")
         found = {
@@ -391,7 +392,7 @@ class Vonage(Emulator):
 
     def _whole(self, request: Request, name: str) -> int | None:
         text = request.arg(name)
-        if text is not None and not re.fullmatch(r"\d{1,12}", text):
+        if text is not None and not re.fullmatch("[0-9]{1,12}", text):
             raise self._invalid(name, "must be an integer")
         return None if text is None else int(text)
 
@@ -449,7 +450,7 @@ class Vonage(Emulator):
     def _user_trouble(self, request: Request) -> _Refused:
         """Nothing in provisioning may be changed by a cleanup."""
         self.disasters.append(f"{request.method} {request.path}")
-        return _Refused(405)
+        return _not_allowed("GET")
 
     def _named(self, request: Request, row: Row) -> bool:
         names = ("first_name", "last_name", "login_name", "email")
@@ -458,8 +459,10 @@ class Vonage(Emulator):
     def _audio(self, request: Request, parts: list[str]) -> Response:
         sources = [self.company, *self.on_demand.values()]
         row = next((rows[parts[0]] for rows in sources if len(parts) == 1 and parts[0] in rows), None)
-        if row is None or request.method != "GET":
-            raise _Refused(404 if row is None else 405)
+        if row is None:
+            raise _Refused(404)
+        if request.method != "GET":
+            raise _not_allowed("GET")
         return Response(200, audio(row), {"Content-Type": "audio/mpeg"})
 
     # state

@@ -237,7 +237,7 @@ def test_filters_may_be_ignored() -> None:
     assert ids(ask(server, **{"start:lte": CUTOFF})) == [1]
 
 
-@pytest.mark.parametrize("order", ["asc", "start:asc", "start"])
+@pytest.mark.parametrize("order", ["asc", "start:asc", "start", ""])
 def test_an_order_that_is_no_field_and_direction_is_400(order: str) -> None:
     assert ask(vonage(), order=order).status == 400
 
@@ -267,6 +267,31 @@ def test_deleting_the_collection_or_its_words_is_a_disaster(tail: str) -> None:
     server = vonage(fill=True)
     assert ask(server, COMPANY + tail, "DELETE").status in (404, 405)
     assert len(server.disasters) == 1
+
+
+def test_no_word_that_stands_where_ids_stand_is_a_recording() -> None:
+    assert ask(vonage(fill=True), COMPANY + "/export", "POST").status == 404
+    assert ask(vonage(fill=True), COMPANY + "/export").status == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "allowed"),
+    [
+        ("/token", "GET", "POST"),
+        (COMPANY, "PUT", "GET"),
+        (COMPANY + "/204401", "PATCH", "GET, DELETE"),
+        (USERS, "DELETE", "GET"),
+        (RECORDING_API + "/api/audio/recording/204401", "DELETE", "GET"),
+    ],
+)
+def test_a_method_that_is_not_allowed_is_405_with_those_that_are(path: str, method: str, allowed: str) -> None:
+    answer = ask(vonage(fill=True), path, method)
+    assert (answer.status, answer.headers) == (405, {"Allow": allowed})
+
+
+@pytest.mark.parametrize("page", ["", "0", "-1", "1.0", "١", "1" * 13])
+def test_a_page_that_is_no_number_of_a_page_is_400(page: str) -> None:
+    assert ask(vonage(fill=True), COMPANY, page=page).status == 400
 
 
 def test_self_is_the_api_user_without_recordings() -> None:
