@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -28,7 +28,7 @@ import urllib3
 
 from . import wire
 from .addresses import as_meant
-from .errors import AccessRefused, Ambiguous, HttpError, ProviderError
+from .errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped
 from .pace import Limiter, Stop, backoff
 from .redact import harmless, redact
 from .settings import AccountSettings, Pace, url_mistake
@@ -200,6 +200,7 @@ class Http:
                     break
                 except HttpError as error:
                     if error.status != 429:
+                        self._heed(error)
                         raise
                     refused = error
                     self._hold(error)
@@ -247,7 +248,10 @@ class Http:
         try:
             self._signed_in(begin) if own else begin({})
         except AccessRefused as error:  # of this file: its address may have run out; the account may still be fine
-            raise HttpError(f"the file cannot be had: {error}", error.status, error.body) from None
+            host = harmless(urlsplit(url).hostname or "")
+            foreign = f"; it lies on {host}, where the account's sign-in is never sent"
+            why = f"the file cannot be had: {error}{foreign if signed and not own else ''}"
+            raise HttpError(why, error.status, error.body) from None
         with opened[0] as response:
             kind = response.headers.get("Content-Type", "").lower()
             if kind.startswith(("text/html", "application/json", "application/xml", "text/xml")):
@@ -352,6 +356,17 @@ class Http:
         log.info("the vendor asks for fewer requests; waiting %.0f s", pause)
         self.stop.check(pause)
         self.limiter.pause(pause)
+
+    def _heed(self, error: HttpError) -> None:
+        """A 503 that says when to come back holds back all that follows: the look, its repetition, other threads.
+
+        What the run has no time for is left to the limiter, and to how long what was begun may take.
+        """
+        if error.status == 503 and (pause := self._asked_pause(error)):
+            log.info("the vendor asks to come back later; waiting %.0f s", pause)
+            self.limiter.pause(pause)
+            with suppress(Stopped):
+                self.stop.wait(pause)
 
     def _asked_pause(self, error: HttpError) -> float | None:
         header = error.retry_after

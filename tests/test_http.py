@@ -6,6 +6,7 @@ import gzip
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -213,6 +214,38 @@ def test_a_429_with_seconds_is_obeyed_and_repeated_also_for_a_delete() -> None:
     assert sum(stop.waited) == pytest.approx(7, abs=0.5)
 
 
+def test_a_503_to_a_delete_that_names_a_time_holds_back_the_look_that_follows() -> None:
+    stop = NoWaiting()
+    busy = Response(503, None, {"Retry-After": "7"})
+    with session(busy, Response(200, {}), stop=stop) as (http, script):
+        with pytest.raises(Ambiguous):
+            http.delete("things/1", Permit(), ok=(204,))
+        assert stop.waited == [7]
+        http.get("things/1")
+    assert [seen.request.method for seen in script.seen] == ["DELETE", "GET"]
+    assert stop.waited == [7, pytest.approx(7, abs=0.5)]  # as this stop does not wait, the account still does
+
+
+@pytest.mark.parametrize("answer", [Response(503), Response(500, None, {"Retry-After": "7"})])
+def test_only_a_503_that_names_a_time_holds_anything_back(answer: Response) -> None:
+    stop = NoWaiting()
+    with session(answer, stop=stop) as (http, _), pytest.raises(Ambiguous):
+        http.delete("things/1", Permit(), ok=(204,))
+    assert stop.waited == []
+
+
+def test_a_503_to_a_delete_that_asks_for_longer_than_the_run_may_last_is_not_waited_for() -> None:
+    stop = Stop(deadline=time.monotonic() + 60)
+    with session(Response(503, None, {"Retry-After": "21600"}), stop=stop) as (http, script):
+        with pytest.raises(Ambiguous, match="503"):
+            http.delete("things/1", Permit(), ok=(204,))
+        with stop.finishing(), pytest.raises(Stopped, match="could not be finished in time"):
+            http.get("things/1")
+        with pytest.raises(Stopped, match="max_runtime"):
+            http.delete("things/2", Permit(), ok=(204,))
+    assert len(script.seen) == 1
+
+
 def test_a_429_with_a_date_is_obeyed() -> None:
     stop = NoWaiting()
     when = format_datetime(NOW + timedelta(seconds=12), usegmt=True)
@@ -223,7 +256,7 @@ def test_a_429_with_a_date_is_obeyed() -> None:
 
 def test_a_429_that_asks_for_longer_than_the_run_may_last_ends_the_waiting() -> None:
     stop = Stop(deadline=0.0)
-    stop.deadline = __import__("time").monotonic() + 60
+    stop.deadline = time.monotonic() + 60
     with session(Response(429, None, {"Retry-After": "21600"}), stop=stop) as (http, script), pytest.raises(Stopped):
         http.get("things")
     assert len(script.seen) == 1

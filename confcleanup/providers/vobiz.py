@@ -355,7 +355,8 @@ class Vobiz(Provider):
     def fetch(self, item: Item) -> Iterator[Media]:
         """The recording's one file, from its ``recording_url``, which may be temporary (recording/recording-object).
 
-        The account's headers go along to the account's own host only. Raises ProviderError.
+        The account's headers go along to the account's own host only: vendors' texts name no other to trust.
+        Raises ProviderError.
         """
         url = text(item.raw.get("recording_url"))
         if url is None:

@@ -1346,7 +1346,18 @@ def test_the_accounts_headers_go_to_no_other_host(command: Any, tmp_path: Path) 
         emulator.add_recording("r1", ended=40 * DAY, recording_url=f"{foreign.url}/media/r1.mp3")
         result = command(emulator, "run", "--yes", rules=with_archive(tmp_path / "kept"))
     assert (result.exit_code, emulator.deleted) == (1, [])
+    assert "it lies on 127.0.0.1, where the account's sign-in is never sent" in " ".join(result.output.split())
     assert not [request for request in elsewhere.requests("GET") if "X-Auth-Token" in dict(request.headers)]
+
+
+def test_sound_on_another_host_is_archived_where_its_address_alone_opens_it(command: Any, tmp_path: Path) -> None:
+    emulator, elsewhere = today(), today()
+    with Server(elsewhere) as foreign:
+        elsewhere.interfere.append(lambda _: Response(200, b"sound", {"Content-Type": "audio/mpeg"}))
+        emulator.add_recording("r1", ended=40 * DAY, recording_url=f"{foreign.url}/r1.mp3?signature=abc")
+        result = command(emulator, "run", "--yes", rules=with_archive(tmp_path / "kept"))
+    assert (result.exit_code, set(emulator.recordings)) == (0, set())
+    assert "X-Auth-Token" not in dict(elsewhere.requests("GET")[0].headers)
 
 
 # Pace, settings, and the whole backlog --------------------------------------------------------------
