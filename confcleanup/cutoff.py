@@ -137,8 +137,10 @@ def parse_instant(text: str, zone: tzinfo) -> datetime:
 
 def spoken(length: timedelta) -> str:
     """A length of time for people, rounded down, in the largest unit of which it has two: "41 days", "36 hours"."""
+    if length.days >= 2:
+        return f"{length.days} days"
     seconds = max(0, int(length.total_seconds()))
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+    for unit, size in (("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
     return f"{seconds} second{'' if seconds == 1 else 's'}"

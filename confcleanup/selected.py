@@ -12,7 +12,8 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from .items import Item, Outcome, Result
 from .selection import Decision
@@ -27,8 +28,7 @@ ADD = "INSERT OR IGNORE INTO entry (key, what, body, outcome, error) VALUES (?, 
 BY_SOURCE = "SELECT what, count(*) FROM entry WHERE outcome IS NULL GROUP BY what"
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct):
     """An item, what was decided, and what became of it. ``number`` is its place among the selected."""
 
     item: Item

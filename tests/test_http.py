@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import logging
 import socket
 import threading
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 
 from confcleanup.addresses import PLAIN, as_meant, path, segment
 from confcleanup.errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped, Unsendable
-from confcleanup.http import Http, Permit
+from confcleanup.http import Answer, Http, Permit
 from confcleanup.pace import Limiter, Stop
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.settings import Pace
@@ -600,3 +601,29 @@ def test_a_redirect_out_of_the_accounts_base_is_an_error(target: str) -> None:
     with session(redirect, base="/base") as (http, script), pytest.raises(ProviderError):
         http.get("old")
     assert len(script.seen) == 1
+
+
+@given(
+    st.text()
+    | st.binary()
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    ).map(json.dumps)
+)
+def test_an_answer_is_read_as_the_standard_library_reads_it(body: str | bytes) -> None:
+    content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    try:
+        expected = json.loads(content)
+    except (ValueError, RecursionError):
+        expected = None
+    assert repr(Answer(200, {}, content).any_json()) == repr(expected)
+
+
+@pytest.mark.parametrize("content", [b'"\\ud800"', b"[NaN, 1e400]", b"\xef\xbb\xbf{}", b"[" * 100_000, b"9" * 5000])
+def test_odd_json_is_read_or_is_none(content: bytes) -> None:
+    try:
+        expected = json.loads(content)
+    except (ValueError, RecursionError):
+        expected = None
+    assert repr(Answer(200, {}, content).any_json()) == repr(expected)

@@ -157,6 +157,8 @@ def instant(value: object, zone: tzinfo | None = None) -> datetime | None:
 
     Text without an offset is read in ``zone``, or not at all. None for what cannot be read.
     """
+    if value is None:
+        return None
     seconds = whole(value)
     if seconds is not None:
         return datetime.fromtimestamp(seconds, UTC) if EARLIEST <= seconds <= LATEST else None

@@ -42,6 +42,7 @@ _SCHEDULE = {
     "1": Kind.ONE_TIME,
     "once": Kind.ONE_TIME,
 }
+_STATE = {"stopped": State.OVER, "running": State.RUNNING}
 _CALL_STRING = re.compile(r"\\c\\(?P<id>[^@]+)(?:@(?P<host>.*))?", re.IGNORECASE)
 
 
@@ -294,7 +295,7 @@ def conference(row: Mapping[str, Any]) -> Item:
     """A conference of API v3 or v4, or of a Room's schedule, as an ``Item``. What cannot be read is in doubt."""
     ident = row.get("id")
     kind, start, end, doubt = _schedule(row)
-    state = {"stopped": State.OVER, "running": State.RUNNING}.get(str(row.get("state")), State.UNKNOWN)
+    state = _STATE.get(str(row.get("state")), State.UNKNOWN)
     if state is State.UNKNOWN:
         doubt = f"its state is {row.get('state')!r}"
     tags = row.get("tags")
@@ -338,7 +339,8 @@ def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime |
         end = start + timedelta(seconds=duration)
     except OverflowError:
         return kind, start, None, "its end lies beyond the calendar"
-    return kind, start, max(end, _moment(fields.get("end_time")) or end), None
+    given = _moment(fields.get("end_time"))
+    return kind, start, max(end, given) if given else end, None
 
 
 def _moment(value: object) -> datetime | None:
