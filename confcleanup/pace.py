@@ -62,13 +62,14 @@ class Stop:
 class Limiter:
     """Lets at most ``pace.count`` requests begin in any ``pace.seconds``; shared by an account's threads.
 
-    ``pause`` holds all of them back at once. The window is a little longer than asked for, because requests that
-    leave in time may arrive closer together.
+    ``pause`` holds all of them back at once. The window is a little longer than asked for, and a window's requests are
+    spread over a second, because what leaves in time may arrive closer together.
     """
 
     def __init__(self, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._window = pace.seconds * 1.005 + 0.01
+        self._gap = min(1.0, pace.seconds) / pace.count if pace.count else 0.0
         self._granted: deque[float] = deque(maxlen=pace.count or 1)
         self._limited = pace.count > 0
         self._not_before = 0.0
@@ -92,6 +93,8 @@ class Limiter:
             now = self._clock()
             start = max(now, self._not_before)
             if self._limited:
+                if self._granted:
+                    start = max(start, self._granted[-1] + self._gap)
                 if len(self._granted) == self._granted.maxlen:
                     start = max(start, self._granted[0] + self._window)
                 self._granted.append(start)

@@ -550,12 +550,18 @@ def test_who_was_waiting_for_a_turn_when_a_pause_began_waits_for_its_end_too(pac
     def wait(seconds: float) -> None:
         waits.append(seconds)
         clock.now += seconds
-        if len(waits) == 1:
+        if len(waits) == pace.count:
             limiter.pause(200)
 
     for _ in range(pace.count + 1):
         limiter.turn(wait)
-    assert waits == [pytest.approx(pace.seconds * 1.005 + 0.01), 200]
+    assert sum(waits[:-1]) == pytest.approx(pace.seconds * 1.005 + 0.01)
+    assert waits[-1] == 200
+
+
+def test_the_requests_of_a_window_are_spread_over_a_second() -> None:
+    clock = Ticking()
+    assert grants(Limiter(Pace(10, 60), clock), clock, 10) == pytest.approx([100 + number / 10 for number in range(10)])
 
 
 def test_a_turn_that_is_free_is_taken_without_waiting() -> None:
