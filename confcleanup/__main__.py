@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from typing import TextIO
+
+from .system import standard_streams
 
 
 def main() -> None:
     """Runs the command line. Whatever the console's encoding is, printing never fails."""
-    for stream in (sys.stdout, sys.stderr):
-        _never_fail(stream)
+    standard_streams()
     from .cli import cli
 
     if "_CONFCLEANUP_COMPLETE" in os.environ:
@@ -32,11 +31,6 @@ def main() -> None:
             sys.stderr.write(f"error: the output could not be written: {error.strerror}\n")
             status = status or 1
     sys.exit(status)
-
-
-def _never_fail(stream: TextIO) -> None:
-    with contextlib.suppress(AttributeError, ValueError):  # a stream that was replaced by something simpler
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]  # TextIOWrapper has it
 
 
 if __name__ == "__main__":

@@ -20,8 +20,11 @@ from typing import Any, Protocol
 from .errors import ArchiveError, ConfcleanupError
 from .items import Item, Media
 from .redact import redact
+from .system import reachable, sync_folder
 
 SUMS = "SHA256SUMS"
+NAMES = 400
+"""Room for the longest names under an archive's folder."""
 _PRIVATE = re.compile(r"passw|passcode|token|secret|credential|ur[il]s?$|link|(^|_)pin$", re.IGNORECASE)
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 
@@ -119,7 +122,7 @@ class Folder:
     """A folder on this machine. A file is written beside its place, flushed to the disk, and renamed."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root = reachable(root, NAMES)
 
     def put(self, source: Path, name: str) -> None:
         target = self._root / PurePosixPath(name)
@@ -131,7 +134,7 @@ class Folder:
             os.fsync(write.fileno())
         beside.chmod(0o600)
         beside.replace(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
     def check(self) -> None:
         try_folder(self._root)
@@ -153,16 +156,6 @@ def try_folder(folder: Path) -> None:
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     with tempfile.TemporaryFile(dir=there) as file:
         file.write(b"\0")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename durable; Windows has no such call and needs none."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 class Remote:

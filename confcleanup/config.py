@@ -24,6 +24,7 @@ from .holds import HoldSettings
 from .providers.base import Provider
 from .selection import Hold, Rule
 from .settings import AccountSettings, Age, LimitSettings, NotifySettings, RuleSettings, Table, build, require, unknown
+from .system import mode_of
 
 APP = "confcleanup"
 VARIABLE = "CONFCLEANUP_CONFIG"
@@ -346,9 +347,8 @@ def _limits(general: LimitSettings, account: LimitSettings) -> Limits:
 
 def _permissions(path: Path, accounts: Any, notify: NotifySettings) -> tuple[str, ...]:
     """Refuses a file that others could have written or could read secrets from; warns of the group's pen."""
-    if os.name != "posix":
+    if (mode := mode_of(path)) is None:
         return ()
-    mode = path.stat().st_mode
     literal = [f"accounts.{a.name}.{key}" for a in accounts for key, secret in a.settings.secrets() if secret.literal]
     literal += [f"notify.{key}" for key, secret in notify.secrets() if secret.literal]
     if mode & stat.S_IWOTH:

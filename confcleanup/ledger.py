@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 import time
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from .errors import LedgerError
 from .items import Item, Kind, Live, Outcome, Result, State
@@ -290,7 +292,7 @@ class Ledger:
             yield db
 
     def _read_only(self) -> sqlite3.Connection:
-        where = f"{self.path.absolute().as_uri()}?mode=ro"
+        where = f"file:{quote(os.fsencode(self.path.absolute()))}?mode=ro"
         return sqlite3.connect(where, uri=True, check_same_thread=False, isolation_level=None, timeout=30)
 
     def _rows(self, query: str, *values: object) -> list[Any]:

@@ -30,6 +30,7 @@ from .providers.base import Provider
 from .redact import redact
 from .reviewed import Reviewed
 from .selection import Rule
+from .system import TERMINATIONS
 
 log = logging.getLogger(__name__)
 SIDE_BY_SIDE = 32
@@ -69,7 +70,7 @@ class Run:
     def exit_code(self) -> ExitCode:
         """The contract's exit status."""
         if self.signal is not None:
-            return ExitCode.TERMINATED if self.signal == 15 else ExitCode.INTERRUPTED
+            return ExitCode.TERMINATED if self.signal in TERMINATIONS else ExitCode.INTERRUPTED
         if any(plan.undone for plan in self.plans):
             return ExitCode.NOT_DONE
         if any(plan.refusals for plan in self.plans):

@@ -11,7 +11,7 @@ import click
 
 from .. import __version__
 from ..errors import ConfcleanupError, ConfigError, ExitCode
-from .options import Globals, global_options
+from .options import RESULTS, Globals, global_options
 
 log = logging.getLogger("confcleanup")
 
@@ -60,6 +60,9 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             log.error("interrupted")
             ctx.exit(ExitCode.INTERRUPTED)
+        except click.UsageError as error:
+            logging.getLogger(RESULTS).error("%s", error.format_message())
+            raise
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except Exception as error:  # the last place: no traceback may reach a user

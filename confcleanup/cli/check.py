@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import ArchiveError, ExitCode
-from .options import Globals, chosen, clock, global_options, log, offered, require_ready
+from .options import RESULTS, Globals, chosen, clock, global_options, log, offered, require_ready
 
 if TYPE_CHECKING:
     from ..config import Account, Config
@@ -63,8 +63,11 @@ def command(settings: Globals, account_names: tuple[str, ...], last_success: str
             log.warning("%s: %s", account.name, warning)
         for message in trouble:
             log.error("%s: %s", account.name, message)
-        if not trouble and not settings.quiet:
-            print(f"{account.name}: well ({account.provider.title}; {_rules(len(account.rules))})")
+        if not trouble:
+            well = f"{account.name}: well ({account.provider.title}; {_rules(len(account.rules))})"
+            logging.getLogger(RESULTS).info("%s", well)
+            if not settings.quiet:
+                print(well)
     if notices or any(trouble for trouble, _ in found):
         sys.exit(int(ExitCode.NOT_DONE))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import ExitCode
+from ..system import INTERRUPTS, TERMINATIONS
 from .options import Globals, chosen, clock, name_run, offered, require_ready
 
 if TYPE_CHECKING:
@@ -267,7 +268,7 @@ def _check_ages(request: Request) -> None:
 
 
 class _Signals:
-    """Turns SIGINT and SIGTERM into a request to stop; a second one stops at once.
+    """Turns SIGINT, SIGTERM and Windows' SIGBREAK into a request to stop; a second one stops at once.
 
     While a question is asked, the first one ends the question.
     """
@@ -278,7 +279,7 @@ class _Signals:
         self._asking = False
 
     def __enter__(self) -> _Signals:
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self._handle) for number in (*INTERRUPTS, *TERMINATIONS)}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -287,7 +288,7 @@ class _Signals:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if self.arrived is not None:
-            os._exit(ExitCode.TERMINATED if number == signal.SIGTERM else ExitCode.INTERRUPTED)
+            os._exit(ExitCode.INTERRUPTED if number in INTERRUPTS else ExitCode.TERMINATED)
         self.arrived = number
         self._interrupted.set()
         if self._asking:
@@ -314,7 +315,7 @@ def _command_line(
     shard: str | None,
 ) -> str:
     """The command that would carry out this dry run."""
-    import shlex
+    from ..system import command_line
 
     words = ["confcleanup", *(["-c", settings.config] if settings.config else [])]
     words += ["--state", settings.state] if settings.state else []
@@ -325,4 +326,4 @@ def _command_line(
     words += ["--older-than", older_than] if older_than else []
     words += ["--before", before] if before else []
     words += ["--plan", plan_file] if plan_file else []
-    return shlex.join(words)
+    return command_line(words)

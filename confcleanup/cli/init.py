@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -14,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ConfcleanupError
+from ..system import POSIX, command_line
 from .files import replace_private, write_private
 from .options import Globals, global_options, offered
 
 if TYPE_CHECKING:
     from .asking import Answers
 
+READERS = "you alone" if POSIX else "whoever may read its folder"
 SCHEMA = "confcleanup.schema.json"
 """The file that the example's first line leads editors to."""
 
@@ -55,7 +56,7 @@ def command(ctx: click.Context, settings: Globals, names: tuple[str, ...], *, no
     target = Path(settings.config).expanduser() if settings.config else config.user_path()
     if target.exists():
         raise ConfcleanupError(f"{target} exists; it is left as it is")
-    option = f" -c {shlex.quote(str(target))}" if settings.config else ""
+    option = f" -c {command_line([str(target)])}" if settings.config else ""
     if no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
         _write(target, template(names))
         _next_steps(target, option, names)
@@ -66,7 +67,7 @@ def command(ctx: click.Context, settings: Globals, names: tuple[str, ...], *, no
     for store in answers.store.values():
         store()
     _write(target, filled(answers))
-    print(f"Wrote {target}, readable by you alone.")
+    print(f"Wrote {target}, readable by {READERS}.")
     print(f"Next: confcleanup{option} plan    shows what would be deleted, and why; deletes nothing", flush=True)
     if click.confirm("Test the sign-in now?", default=True, err=True):
         from .check import command as check
@@ -82,7 +83,7 @@ def _write(target: Path, text: str) -> None:
 
 
 def _next_steps(target: Path, option: str, names: tuple[str, ...]) -> None:
-    print(f"Wrote {target}, readable by you alone.")
+    print(f"Wrote {target}, readable by {READERS}.")
     if not names:
         print(
             "Next: open it and take the # away from the account of your vendor (or begin with: init --provider NAME)."

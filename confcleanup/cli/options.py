@@ -16,6 +16,7 @@ import click
 
 from ..errors import ConfigError, Problem
 from ..redact import redact
+from ..system import reachable
 
 if TYPE_CHECKING:
     from ..config import Account, Config
@@ -24,6 +25,10 @@ log = logging.getLogger("confcleanup")
 URGENT = {"urgent": True}
 """Marks a warning that is shown with ``--quiet`` too, as ``extra`` of a log call."""
 F = TypeVar("F", bound=Callable[..., Any])
+RESULTS = "confcleanup.results"
+"""The logger of what commands print of their results: for the log file alone, as the screen has it already."""
+LEDGER = 40
+"""Room for the names of the ledger's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Globals:
     state: str | None = None
     volume: int = 0
     log_format: str = "text"
+    log_file: str | None = None
 
     @property
     def quiet(self) -> bool:
@@ -50,7 +56,7 @@ class Globals:
 
     def state_folder_alone(self) -> Path:
         """The state folder; a config is only read if no option names the folder."""
-        return Path(self.state).expanduser() if self.state else self.state_folder(self._config_if_any())
+        return self.state_folder(None if self.state else self._config_if_any())
 
     def zone(self) -> tzinfo:
         """The config's time zone; UTC if there is no config."""
@@ -69,10 +75,10 @@ class Globals:
     def state_folder(self, config: Config | None) -> Path:
         """The folder for what must survive a run."""
         if given := self.state or (config and config.state.directory):
-            return Path(given).expanduser()
+            return reachable(Path(given).expanduser(), LEDGER)
         import platformdirs
 
-        return platformdirs.user_state_path("confcleanup", appauthor=False)
+        return reachable(platformdirs.user_state_path("confcleanup", appauthor=False), LEDGER)
 
     def writable_state_folder(self, config: Config) -> Path:
         """The state folder. Raises ConfigError if it cannot be written, before anything is contacted."""
@@ -100,6 +106,7 @@ def global_options(function: F) -> F:
     @click.option("-q", "--quiet", count=True, help="Print only trouble.")
     @click.option("-v", "--verbose", count=True, help="Say more on standard error; -vv for every request.")
     @click.option("--log-format", type=click.Choice(["text", "json"]), help="How messages are written.")
+    @click.option("--log-file", metavar="FILE", help="Append messages and results to this file too, with -q as well.")
     @click.pass_context
     def with_globals(
         ctx: click.Context,
@@ -109,6 +116,7 @@ def global_options(function: F) -> F:
         quiet: int,
         verbose: int,
         log_format: str | None,
+        log_file: str | None,
         **rest: Any,
     ) -> Any:
         before = ctx.find_object(Globals) or Globals()
@@ -118,9 +126,10 @@ def global_options(function: F) -> F:
             state=state or before.state,
             volume=before.volume + verbose - quiet,
             log_format=log_format or before.log_format,
+            log_file=log_file or before.log_file,
         )
         ctx.obj = settings
-        _log_to_stderr(settings)
+        _log(settings)
         return function(settings=settings, **rest)
 
     return functools.update_wrapper(with_globals, function)  # type: ignore[return-value]  # click needs no signature
@@ -172,16 +181,26 @@ class _Stderr(logging.Handler):
         sys.stderr.flush()
 
 
-def _log_to_stderr(settings: Globals) -> None:
-    handler = _Stderr()
-    handler.setFormatter(_Json() if settings.log_format == "json" else _Text())
+def _log(settings: Globals) -> None:
+    levels = {-1: logging.WARNING, 0: logging.WARNING, 1: logging.INFO}
+    level = levels.get(max(-1, settings.volume), logging.DEBUG)
+    formatter = _Json() if settings.log_format == "json" else _Text()
+    screen = _Stderr(level)
+    screen.addFilter(lambda record: record.name != RESULTS)
+    screen.setFormatter(formatter)
     logger = logging.getLogger("confcleanup")
-    logger.handlers[:] = [handler]
+    logger.handlers[:] = [screen]
     logger.propagate = False
     if settings.quiet:
-        handler.addFilter(lambda record: record.levelno > logging.WARNING or hasattr(record, "urgent"))
-    levels = {-1: logging.WARNING, 0: logging.WARNING, 1: logging.INFO}
-    logger.setLevel(levels.get(max(-1, settings.volume), logging.DEBUG))
+        screen.addFilter(lambda record: record.levelno > logging.WARNING or hasattr(record, "urgent"))
+    logger.setLevel(level)
+    if settings.log_file:
+        from .logfile import LogFile
+
+        file = LogFile(settings.log_file)
+        file.setFormatter(formatter)
+        logger.addHandler(file)
+        logger.setLevel(min(level, logging.INFO))
 
 
 def chosen(config: Config, names: tuple[str, ...], option: str = "--account") -> list[Account]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from ..errors import ConfcleanupError
+from ..system import TERMINATIONS
 from .files import write_private
 from .options import Globals, global_options
 
@@ -33,7 +34,8 @@ def command(settings: Globals) -> None:
         write_private(target, sandbox.config)
         print(f"Serving {len(sandbox.served)} accounts on loopback until you press Ctrl-C. In another shell:")
         print(f"  confcleanup -c {target} plan", flush=True)
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for number in TERMINATIONS:
+            signal.signal(number, signal.default_int_handler)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

@@ -19,7 +19,7 @@ from ..redact import harmless, redact
 from ..report import Collector
 from ..runs import NO_ANSWER, Run
 from ..selection import Why
-from .options import URGENT
+from .options import RESULTS, URGENT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .progress import Bars
 
 log = logging.getLogger("confcleanup")
+results = logging.getLogger(RESULTS)
 ROWS = 40
 ID_WIDTH, TITLE_LEAST, REASON_WIDTH, OUTCOME_WIDTH = 36, 12, 50, 10
 """Columns of the table on a terminal; a title takes what the others leave."""
@@ -99,6 +100,7 @@ class Screen:
 
     def finish(self, run: Run, command: str) -> None:
         """Shows what came of the run."""
+        tell(run, command, declined=self.declined)
         if not self.quiet and not self.declined:
             self.body(run)
         for plan in run.plans:
@@ -129,6 +131,7 @@ class DataScreen(Screen):
 
     def finish(self, run: Run, command: str) -> None:
         self._collector.finish(run)
+        tell(run, command, declined=self.declined)
         for plan in run.plans:
             trouble(plan, declined=self.declined)
         if self.declined:
@@ -164,6 +167,14 @@ class TableScreen(Screen):
 
     def closing(self, run: Run, command: str) -> None:
         print(closing_line(run, command))
+
+
+def tell(run: Run, command: str, *, declined: bool) -> None:
+    """The results in words, for a log file."""
+    for plan in run.plans:
+        line = before_line(run, plan) if declined else account_line(run, plan)
+        results.info("%s", line, extra={"account": plan.account})
+    results.info("%s", "Nothing was deleted." if declined else closing_line(run, command))
 
 
 def show_plan(console: Console, run: Run, plan: Plan, *, before: bool) -> None:

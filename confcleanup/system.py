@@ -1,0 +1,70 @@
+"""What differs between operating systems, in one place: nothing else in the package may ask which one it is."""
+
+from __future__ import annotations
+
+import ntpath
+import os
+import signal
+import stat
+import sys
+from pathlib import Path, PurePath, PureWindowsPath
+from typing import TextIO, TypeVar
+
+P = TypeVar("P", bound=PurePath)
+
+POSIX = os.name == "posix"
+INTERRUPTS = (signal.SIGINT,)
+TERMINATIONS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name))
+"""What asks a program to end. Windows sends SIGBREAK for Ctrl-Break, a closed console, and a shutdown."""
+MAX_PATH = 260
+"""Windows takes longer paths only in the extended form, unless its registry and the program say otherwise."""
+
+
+def speak_utf8(stream: TextIO) -> None:
+    """Printing never fails, and what is not a terminal gets UTF-8 whatever the code page.
+
+    A terminal keeps its own encoding, and PYTHONIOENCODING is obeyed; there, what it lacks becomes an escape.
+    """
+    if not hasattr(stream, "reconfigure"):  # replaced by something simpler, or None, as under pythonw.exe
+        return
+    own = stream.isatty() or "PYTHONIOENCODING" in os.environ
+    stream.reconfigure(encoding=stream.encoding if own else "utf-8", errors="backslashreplace")
+
+
+def reachable(path: P, below: int = 0) -> P:
+    """A path that can be opened however long it is; ``below`` is the room that names under it may take."""
+    if not isinstance(path, PureWindowsPath):
+        return path
+    absolute = ntpath.abspath(path)
+    if len(absolute) + below < MAX_PATH or absolute.startswith(("\\\\?\\", "\\\\.\\")):
+        return path
+    return type(path)("\\\\?\\UNC" + absolute[1:] if absolute.startswith("\\\\") else "\\\\?\\" + absolute)
+
+
+def mode_of(path: Path) -> int | None:
+    """Who may read and write a file, as POSIX tells it; None where access is ruled by lists, as on Windows."""
+    return stat.S_IMODE(path.stat().st_mode) if POSIX else None
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes a rename durable; Windows has no such call and needs none."""
+    if POSIX:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def command_line(words: list[str]) -> str:
+    """Words as they are typed into this system's shell."""
+    import shlex
+    import subprocess
+
+    return shlex.join(words) if POSIX else subprocess.list2cmdline(words)
+
+
+def standard_streams() -> None:
+    """``speak_utf8`` for standard output and error."""
+    for stream in (sys.stdout, sys.stderr):
+        speak_utf8(stream)
