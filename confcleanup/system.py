@@ -16,8 +16,8 @@ POSIX = os.name == "posix"
 INTERRUPTS = (signal.SIGINT,)
 TERMINATIONS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name))
 """What asks a program to end. Windows sends SIGBREAK for Ctrl-Break, a closed console, and a shutdown."""
-MAX_PATH = 260
-"""Windows takes longer paths only in the extended form, unless its registry and the program say otherwise."""
+MAX_PATH = 240
+"""Windows takes longer ones (folders 248, files 260) only in the extended form, unless its registry says otherwise."""
 
 
 def speak_utf8(stream: TextIO) -> None:
