@@ -18,7 +18,7 @@ import msgspec
 
 from . import holds, providers
 from .cutoff import Period, cutoff
-from .errors import ConfigError, Problem
+from .errors import BrokenProvider, ConfigError, Problem
 from .guards import Limits
 from .holds import HoldSettings
 from .providers.base import Provider
@@ -246,6 +246,9 @@ def _account(name: str, table: Any, general: General, limits: LimitSettings, pro
         known = dict.fromkeys(providers.names())
         message = "is missing; it is one of: " + ", ".join(known) if kind is None else unknown(str(kind), known)
         problems.append(Problem(f"{key}.provider", message))
+        return None
+    except BrokenProvider as error:
+        problems.append(Problem(f"{key}.provider", str(error)))
         return None
     entries = table.pop("rules", None)
     settings = build(provider.settings_type, table, key, problems)

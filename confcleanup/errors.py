@@ -48,6 +48,10 @@ class ConfigError(ConfcleanupError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+class BrokenProvider(ConfcleanupError):
+    """A package that adds a provider cannot be used; the text names it."""
+
+
 class Refused(ConfcleanupError):
     """A guard refused before anything was contacted."""
 

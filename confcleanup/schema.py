@@ -15,12 +15,13 @@ from . import providers
 from .config import TABLES, General
 from .cutoff import spoken
 from .guards import Limits
+from .providers.base import Provider
 from .settings import LimitSettings, Pace, Table, reader_of, struct_of
 
 
 def schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a config file, for editors."""
-    accounts = [_account(name) for name in providers.names()]
+    accounts = [_account(provider) for provider in providers.usable()]
     top = _table(General)
     top["properties"] |= {
         **{name: _table(table) for name, table in TABLES.items()},
@@ -34,11 +35,10 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _account(name: str) -> dict[str, Any]:
-    provider = providers.provider(name)
+def _account(provider: type[Provider]) -> dict[str, Any]:
     table = _table(provider.settings_type)
     table["title"] = provider.title
-    table["properties"]["provider"] |= {"const": name}
+    table["properties"]["provider"] |= {"const": provider.name}
     table["properties"]["limits"] = {**_table(LimitSettings), "description": "The account's own brakes."}
     rules = [_rule(what, source.rule) for what, source in provider.sources.items()]
     if len(rules) == 1:

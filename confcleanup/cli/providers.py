@@ -23,7 +23,7 @@ def command(settings: Globals, style: str) -> None:
     """Show the providers, what each can delete and which settings it takes."""
     from .. import providers
 
-    described = [describe(name, providers.provider(name)) for name in providers.names()]
+    described = [describe(provider) for provider in providers.usable()]
     if style == "json":
         print(json.dumps({"version": 1, "providers": described}, indent=2))
         return
@@ -37,10 +37,10 @@ def command(settings: Globals, style: str) -> None:
         print()
 
 
-def describe(name: str, provider: type[Provider]) -> dict[str, Any]:
+def describe(provider: type[Provider]) -> dict[str, Any]:
     """A provider as data."""
     return {
-        "provider": name,
+        "provider": provider.name,
         "title": provider.title,
         "settings": _keys(provider.settings_type),
         "sources": [
