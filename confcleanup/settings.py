@@ -26,6 +26,7 @@ from .cutoff import Period
 from .errors import ConfigError, Problem
 from .redact import redact
 from .selection import LiveRule
+from .system import mode_of
 
 S = TypeVar("S", bound=msgspec.Struct)
 COMMAND_TIMEOUT = 60
@@ -204,7 +205,7 @@ class Secret(Value):
     def _from_file(self, path: str) -> str:
         try:
             with Path(path).expanduser().open(encoding="utf-8") as file:
-                loose = os.name == "posix" and os.fstat(file.fileno()).st_mode & (stat.S_IROTH | stat.S_IWOTH)
+                loose = (mode_of(file.fileno()) or 0) & (stat.S_IROTH | stat.S_IWOTH)
                 content = file.read()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"the secret file {path} cannot be read: {_why(error)}") from None
@@ -232,8 +233,8 @@ class Secret(Value):
     @property
     def shared(self) -> bool:
         """Whether the secret lies in a file that its group can read or change."""
-        path = Path(self._content).expanduser() if self.source == "file" and os.name == "posix" else None
-        return bool(path and path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IWGRP))
+        path = Path(self._content).expanduser() if self.source == "file" else None
+        return bool(path and path.is_file() and (mode_of(path) or 0) & (stat.S_IRGRP | stat.S_IWGRP))
 
     def _from_command(self, command: tuple[str, ...]) -> str:
         program = shutil.which(command[0])

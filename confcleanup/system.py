@@ -41,9 +41,9 @@ def reachable(path: P, below: int = 0) -> P:
     return type(path)("\\\\?\\UNC" + absolute[1:] if absolute.startswith("\\\\") else "\\\\?\\" + absolute)
 
 
-def mode_of(path: Path) -> int | None:
+def mode_of(file: Path | int) -> int | None:
     """Who may read and write a file, as POSIX tells it; None where access is ruled by lists, as on Windows."""
-    return stat.S_IMODE(path.stat().st_mode) if POSIX else None
+    return stat.S_IMODE(os.stat(file).st_mode) if POSIX else None  # noqa: PTH116  # Path knows no open file
 
 
 def sync_folder(folder: Path) -> None:

@@ -20,7 +20,6 @@ import pytest
 pytestmark = [pytest.mark.package, pytest.mark.timeout(600)]
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
-DATA = {"confcleanup/py.typed", "confcleanup/config.example.toml"}
 ROOT_FILES = {
     *("CHANGELOG.md", "CONTRIBUTING.md", "Containerfile", "LICENSE", "PKG-INFO", "README.md"),
     *("config.example.toml", "crontab.example", "pyproject.toml", ".gitignore"),
@@ -82,9 +81,9 @@ def sources(folder: str) -> set[str]:
 
 def test_the_wheel_holds_the_package_its_data_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
-        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        names = {re.sub(r"^[^/]+\.data/data/", "", name) for name in archive.namelist() if ".dist-info/" not in name}
         information = {name.partition(".dist-info/")[2] for name in archive.namelist() if ".dist-info/" in name}
-    assert names == {name for name in sources("confcleanup") if name.endswith(".py")} | DATA
+    assert names == sources("confcleanup") | {"share/man/man1/confcleanup.1"}
     assert information == {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import sysconfig
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from ..system import POSIX
 from .options import Globals, chosen
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _words(
 
 def _program() -> list[str]:
     """This installation: its command, or the interpreter with the module if there is none."""
-    script = Path(sysconfig.get_path("scripts")) / ("confcleanup.exe" if os.name == "nt" else "confcleanup")
+    script = Path(sysconfig.get_path("scripts")) / ("confcleanup" if POSIX else "confcleanup.exe")
     return [str(script)] if script.is_file() else [sys.executable, "-P", "-m", "confcleanup"]
 
 

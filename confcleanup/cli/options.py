@@ -199,6 +199,7 @@ def _log(settings: Globals) -> None:
 
         file = LogFile(settings.log_file)
         file.setFormatter(formatter)
+        file.addFilter(lambda record: record.name == RESULTS or record.levelno >= level)
         logger.addHandler(file)
         logger.setLevel(min(level, logging.INFO))
 

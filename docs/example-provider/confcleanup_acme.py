@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
+from confcleanup.addresses import path
 from confcleanup.errors import HttpError
-from confcleanup.http import Http, Permit, Stop, path
+from confcleanup.http import Http, Permit
 from confcleanup.items import Item, Kind, Outcome, Result, State
+from confcleanup.pace import Stop
 from confcleanup.paging import Page, Row, by_page
 from confcleanup.providers.base import Provider, Source, count_of, instant, rows_of, text, whole
 from confcleanup.selection import Rule
