@@ -229,6 +229,12 @@ class Ledger:
                 if deletion["outcome"] != Outcome.DEFERRED:
                     yield deletion
 
+    def events(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Every event of a kind, oldest first."""
+        with self._snapshot() as db:
+            for (body,) in db.execute("SELECT body FROM event WHERE kind = ? ORDER BY seq", (kind,)):
+                yield json.loads(body)
+
     def deleted(self, account: str, ident: str) -> Item | None:
         """The item of this id that was last deleted in an account."""
         found = self._rows(
@@ -242,9 +248,8 @@ class Ledger:
 
     def restores(self) -> Iterator[dict[str, Any]]:
         """Every restoration that was attempted, oldest first."""
-        with self._snapshot() as db:
-            for (body,) in db.execute("SELECT body FROM event WHERE kind = 'restore' ORDER BY seq"):
-                yield {name: json.loads(body).get(name) for name in RESTORE}
+        for event in self.events("restore"):
+            yield {name: event.get(name) for name in RESTORE}
 
     def verify(self) -> tuple[int, str]:
         """Recomputes every hash; the number of events and the last hash. Raises LedgerError at the first wrong one."""
@@ -386,6 +391,7 @@ def _body(item: Item) -> dict[str, Any]:
         "started_at": _text(item.started_at),
         "ended_at": _text(item.ended_at),
         "created_at": _text(item.created_at),
+        "size_bytes": item.size_bytes,
         "address": list(item.address),
         "run_time": item.live.run_time.total_seconds() if item.live and item.live.run_time else None,
     }
@@ -411,7 +417,7 @@ def _deletion(intent: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str
     known = {
         name: intent.get(name) for name in ("run", "account", "provider", "rule", "what", "id", "title", "ended_at")
     }
-    known["intended_at"] = intent["intended_at"]
+    known |= {"size_bytes": intent.get("size_bytes"), "intended_at": intent["intended_at"]}
     ends = {name: outcome.get(name) for name in ("finished_at", "outcome", "error")}
     return {**known, **ends, "outcome": ends["outcome"] or str(Outcome.UNKNOWN)}
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "run": "Delete what the rules select.",
     "explain": "Say why an item goes or stays, step by step.",
     "history": "Show what was deleted, when, by which rule, with what outcome.",
+    "report": "Write the history as a web page.",
     "restore": "Create a deleted conference anew from its archived copy.",
     "schedule": "Print an entry for cron, systemd, Windows or Kubernetes.",
     "providers": "Show the providers, what each can delete, and their settings.",

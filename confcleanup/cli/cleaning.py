@@ -35,6 +35,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def cleaning_options(function: F) -> F:
     """Adds the options that ``plan`` and ``run`` have in common."""
     for option in (
+        click.option("--html", metavar="FILE", help="Also write it as one web page, for people, to this file."),
         click.option("--selected-only", is_flag=True, help="Leave kept items out of json, jsonl and csv."),
         click.option(
             "--format",
@@ -106,6 +107,7 @@ def _clean(
     style: str,
     selected_only: bool,
     shard: str | None = None,
+    html: str | None = None,
     save_to: str | None = None,
     plan_file: str | None = None,
     plan_max_age: str = "7 days",
@@ -113,9 +115,11 @@ def _clean(
     """Plans and, if asked to, deletes; shows what came of it."""
     from ..ledger import Ledger
     from ..runs import Request, execute, lock
+    from . import page
     from .show import Screen, screen_for
     from .telling import note_end
 
+    html_file = page.ready(html) if html else None
     accounts = _of_shard(_with_rules(config, chosen(config, account_names), rule_names), shard)
     reviewed = _reviewed(accounts, plan_file, plan_max_age)
     if reviewed:
@@ -126,6 +130,7 @@ def _clean(
     request = Request(config, accounts, rule_names, age, instant, delete, accept_fewer, reviewed, ident)
     _check_ages(request)
     screen: Screen = screen_for(settings, style, selected_only=selected_only)
+    tally = page.tally_for(request) if html_file else None
     interrupted = threading.Event()
     with contextlib.ExitStack() as stack:
         folder = settings.writable_state_folder(config) if delete else settings.state_folder(config)
@@ -138,7 +143,7 @@ def _clean(
             run: Run = execute(
                 request,
                 clock=clock,
-                watcher=screen.watcher,
+                watcher=page.Both(screen.watcher, tally) if tally else screen.watcher,
                 confirm=confirm,
                 interrupted=interrupted,
                 ledger=ledger,
@@ -153,6 +158,8 @@ def _clean(
             _shorten(ledger, config, run)
         words = _command_line(settings, account_names, rule_names, older_than, before, save_to or plan_file, shard)
         screen.finish(run, words)
+        if html_file and tally:
+            page.write(html_file, run, tally, ledger, config.zone, words)
     return run
 
 

@@ -24,6 +24,15 @@ def write_private(path: Path, text: str) -> None:
         raise ConfcleanupError(f"{path} cannot be written: {error.strerror}") from None
 
 
+def require_writable(path: Path) -> None:
+    """Raises ConfcleanupError if a file could not be written or replaced here; leaves nothing behind."""
+    if path.is_dir():
+        raise ConfcleanupError(f"{path} is a folder; give the name of a file in it")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.try")
+    write_private(beside, "")
+    beside.unlink()
+
+
 def replace_private(path: Path, text: str) -> None:
     """Writes a file with mode 0600, or replaces it as a whole. Raises ConfcleanupError if that cannot be done."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -56,7 +56,8 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
             count, head = ledger.verify()
             print(f"{count} entries, none altered and none missing. The last one's hash is {head}")
             return
-        found = (entry for entry in ledger.deletions() if _wanted(entry, settings, filters))
+        wanted = (entry for entry in ledger.deletions() if _wanted(entry, settings, filters))
+        found = ({name: entry[name] for name in COLUMNS} for entry in wanted)
         restored = (entry for entry in ledger.restores() if _restore_wanted(entry, settings, filters))
         if style == "json":
             document = {"version": report.VERSION, "deletions": list(found), "restores": list(restored)}

@@ -1,0 +1,88 @@
+"""What ``--html`` and ``report`` need beside the page itself: a place to write to, and ears during the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..cleanup import Watcher
+from ..errors import ConfcleanupError
+from .files import replace_private, require_writable
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from ..ledger import Ledger
+    from ..page.tally import Tally
+    from ..runs import Request, Run
+    from ..selected import Entry
+
+
+def ready(file: str | None) -> Path | None:
+    """The file to write a page to, if there is to be one.
+
+    Raises UsageError, before anything is contacted, if no page can be made or written there.
+    """
+    from .. import page
+
+    path = Path(file).expanduser() if file else None
+    try:
+        page.require()
+        if path:
+            require_writable(path)
+    except ConfcleanupError as error:
+        raise click.UsageError(f"--html: {error}") from None
+    return path
+
+
+def tally_for(request: Request) -> Tally:
+    """Counts for a page, with the rules as this run applies them."""
+    from ..page.tally import Tally
+    from .options import clock
+
+    now = clock()
+    rules = {
+        (account.name, rule.name): rule
+        for account in request.accounts
+        for rule in request.config.rules(account, now, request.older_than, request.before)
+    }
+    return Tally(rules, now)
+
+
+class Both(Watcher):
+    """Tells two watchers."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def listed(self, account: str, count: int) -> None:
+        for watcher in self._watchers:
+            watcher.listed(account, count)
+
+    def kept(self, account: str, entry: Entry) -> None:
+        for watcher in self._watchers:
+            watcher.kept(account, entry)
+
+    def planned(self, account: str, count: int) -> None:
+        for watcher in self._watchers:
+            watcher.planned(account, count)
+
+    def done(self, account: str, entry: Entry) -> None:
+        for watcher in self._watchers:
+            watcher.done(account, entry)
+
+
+def write(path: Path, run: Run, tally: Tally, ledger: Ledger | None, zone: tzinfo, command: str) -> None:
+    """Writes the page of a run, last of all. Raises ConfcleanupError if that fails."""
+    from .. import page
+    from ..page.past import Past
+
+    try:
+        past = Past(ledger) if ledger else None
+        replace_private(path, page.of_run(run, tally, past, zone, command))
+    except ConfcleanupError as error:
+        failed = ConfcleanupError(f"the page was not written: {error}")
+        failed.exit_code = failed.exit_code if run.signal is None else run.exit_code
+        raise failed from None

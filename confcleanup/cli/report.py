@@ -1,0 +1,38 @@
+"""``confcleanup report``: the history as a page."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ..errors import ConfcleanupError
+from .options import Globals, clock, global_options
+
+
+@click.command("report")
+@click.option("-o", "--html", "file", metavar="FILE", help="Write the page to this file, not to standard output.")
+@global_options
+def command(settings: Globals, file: str | None) -> None:
+    """Show what was deleted, run by run, as one web page that needs nothing else.
+
+    It reads the ledger alone: nothing is contacted. It works without a config if --state names the folder.
+    """
+    from .. import page
+    from ..ledger import Ledger
+    from ..page.past import Past
+    from .files import replace_private
+    from .page import ready
+
+    if file is None and sys.stdout.isatty():
+        raise click.UsageError("this is a page for a browser: give --html FILE, or send it into a file")
+    path = ready(file)
+    folder = settings.state_folder_alone()
+    if not Ledger.exists(folder):
+        raise ConfcleanupError(f"there is no ledger in {folder}; nothing was ever deleted with this state folder")
+    with Ledger(folder, writable=False) as ledger:
+        text = page.of_ledger(Past(ledger), clock(), settings.zone())
+    if path:
+        replace_private(path, text)
+    else:
+        sys.stdout.buffer.write(text.encode())

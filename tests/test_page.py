@@ -1,0 +1,476 @@
+"""The web page of a run and of the history: what it says, and that nothing in it is anybody else's."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import re
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace as changed
+
+from confcleanup import page
+from confcleanup.cleanup import Plan
+from confcleanup.cli import cli
+from confcleanup.cli.history import COLUMNS
+from confcleanup.items import Item, Outcome, Result
+from confcleanup.ledger import Journal, Ledger
+from confcleanup.page.past import Past
+from confcleanup.page.picture import BEFORE, SLOTS, ages, slot
+from confcleanup.page.tally import BAND_NAMES, EXAMPLES, ROWS, ROWS_IN_ALL, Fate, Tally, band
+from confcleanup.redact import redact
+from confcleanup.runs import Run
+from confcleanup.selected import Entry, Selected
+from confcleanup.selection import choose
+
+from .fake import CUTOFF, NOW, rule, thing
+from .test_cli import Setting
+from .test_cli import hq as hq  # a fixture
+from .test_report import ended, entry, run_of
+
+DAY = timedelta(days=1)
+
+
+class Document(HTMLParser):
+    """What a page is made of. Fails on elements that are not closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.text += " "
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def tally() -> Tally:
+    return Tally({(name, "old"): rule() for name in ("hq", "far")}, NOW)
+
+
+def page_of(run: Run, counted: Tally | None = None, **more: Any) -> str:
+    return page.of_run(run, counted or tally(), more.get("past"), UTC, more.get("command", "confcleanup run"))
+
+
+def shown(run: Run, counted: Tally | None = None, **more: Any) -> Document:
+    return Document(page_of(run, counted, **more))
+
+
+def plan_of(*entries: Entry, name: str = "hq", **more: Any) -> Plan:
+    """A plan that selected these."""
+    selected = Selected()
+    for one in entries:
+        selected.append(one)
+    return Plan(name, "fake", len(entries), selected, **more)
+
+
+def words(document: Document) -> str:
+    return " ".join(document.text.split())
+
+
+# --- what it says -----------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_first_that_nothing_was_deleted_and_then_how_much_would_be() -> None:
+    text = words(shown(run_of(ended(None, None, kept=3)[0], mode="plan")))
+    assert re.search(r"Dry run Nothing was deleted\. 2 of 5 items would go\..*To delete them: confcleanup run", text)
+
+
+def test_a_dry_run_with_nothing_due_says_so_and_names_no_command() -> None:
+    text = words(shown(run_of(ended(kept=3)[0], mode="plan")))
+    assert "Nothing was deleted. Nothing is due." in text
+    assert "To delete them" not in text
+
+
+def test_a_dry_run_that_would_be_refused_says_so_and_why() -> None:
+    text = words(shown(run_of(replace(ended(None)[0], refusals=["too many"]), mode="plan")))
+    assert "Nothing was deleted. A run would be refused." in text
+    assert "hq was refused; nothing is deleted there: too many" in text
+
+
+def test_a_run_says_how_many_of_the_selected_were_deleted_and_what_its_status_means() -> None:
+    text = words(shown(run_of(ended(Outcome.DELETED, Outcome.DELETED, Outcome.FAILED)[0])))
+    assert "Deleted 2 of 3 selected items. Not everything is done." in text
+    assert "exit status 1: something is not done" in text
+
+
+def test_what_failed_stands_first_with_its_reason() -> None:
+    plan = plan_of(entry(thing("x"), Outcome.FAILED, "the server said 503"))
+    text = words(shown(run_of(plan)))
+    assert "Needs a person hq: things x" in text
+    assert text.index("the server said 503") < text.index("By account and rule")
+
+
+def test_an_account_that_could_not_be_listed_is_named_with_its_reason() -> None:
+    text = words(shown(run_of(Plan("hq", "fake", error="no route", failed=True), mode="plan")))
+    assert "hq could not be listed; nothing was deleted there: no route" in text
+    assert "Nothing is due of what could be judged. 1 account could not be listed." in text
+
+
+def test_bytes_are_those_of_what_was_deleted_and_unknown_sizes_are_counted() -> None:
+    items = [thing("a", size_bytes=4_000_000), thing("b"), thing("c", size_bytes=9_000_000)]
+    outcomes = [Outcome.DELETED, Outcome.DELETED, Outcome.FAILED]
+    plan = plan_of(*(entry(item, out) for item, out in zip(items, outcomes, strict=True)))
+    text = words(shown(run_of(plan)))
+    assert "freed 1 of unknown size 4.0 MB" in text
+    assert "13.0 MB" not in text
+
+
+def test_what_was_already_gone_is_not_called_deleted() -> None:
+    counted = tally()
+    shown(run_of(ended(Outcome.GONE, Outcome.DELETED)[0]), counted)
+    line = counted.sums.table("account")[("hq",)]
+    assert (line.goes.count, line.gone.count, line.left.count, line.stays.count) == (1, 1, 0, 0)
+
+
+def test_what_stays_is_counted_by_reason_with_examples() -> None:
+    plan, kept = ended(kept=9)
+    counted = tally()
+    for one in kept:
+        counted.kept("hq", one)
+    document = shown(run_of(plan, mode="plan"), counted)
+    assert "too young 9" in words(document)
+    assert document.text.count("young-") == EXAMPLES
+
+
+def test_every_table_has_a_caption_and_its_headers_a_scope() -> None:
+    document = shown(run_of(ended(Outcome.DELETED, kept=1)[0]))
+    assert len(document.all("caption")) == len(document.all("table")) > 2
+    assert all(header["scope"] in ("col", "row", "rowgroup") for header in document.all("th"))
+
+
+def test_every_picture_has_a_title_and_a_description() -> None:
+    text = page_of(run_of(ended(None, kept=1)[0], mode="plan"))
+    ids = {attributes["id"] for _, attributes in Document(text).elements if "id" in attributes}
+    named = re.findall(r'role="img" aria-labelledby="(\S+) (\S+)"', text)
+    assert len(named) == 1
+    assert ids >= set(named[0])
+
+
+def test_ids_are_given_once() -> None:
+    plans = [ended(Outcome.DELETED, name=name)[0] for name in ("hq", "far")]
+    ids = [attributes["id"] for _, attributes in shown(run_of(*plans)).elements if "id" in attributes]
+    assert len(ids) == len(set(ids)) > 5
+
+
+# --- hostile text -----------------------------------------------------------------------------------
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</style><script>",
+    "{{ 7 * 7 }}{% raise %}",
+    "\u202egpj.exe\x1b[31m\x00",
+    "\ud800",
+    "]]>--><!--",
+    "javascript:alert(1)",
+]
+
+
+def everywhere(text: str) -> Run:
+    """A run that carries a text wherever a vendor's words may stand."""
+    item = thing(text, title=text, owner=text, tags=(text,))
+    selected = [entry(item, Outcome.FAILED, text), entry(changed(item, id=f"{text}."), Outcome.DELETED)]
+    return run_of(plan_of(*selected, error=text, warnings=[text], refusals=[text]))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_other_peoples_text_is_text(text: str) -> None:
+    harmless, hostile = shown(everywhere("plain")), shown(everywhere(text))
+    assert [name for name, _ in hostile.elements] == [name for name, _ in harmless.elements]
+    assert {key for _, attributes in hostile.elements for key in attributes} == {
+        key for _, attributes in harmless.elements for key in attributes
+    }
+
+
+@settings(max_examples=25)
+@given(st.text(max_size=40))
+def test_no_text_changes_how_the_page_is_built(text: str) -> None:
+    built = [name for name, _ in shown(everywhere("plain")).elements]
+    assert [name for name, _ in shown(everywhere(text or "x")).elements] == built
+
+
+def test_control_characters_and_direction_marks_are_made_visible() -> None:
+    text = page_of(everywhere("\u202egpj.exe\x1b[31m"))
+    assert "\u202e" not in text
+    assert "\x1b" not in text
+    assert r"\u202egpj.exe\x1b[31m" in text
+
+
+def test_a_long_text_is_cut() -> None:
+    assert "x" * (page.LONGEST + 1) not in page_of(everywhere("x" * 10_000))
+
+
+def test_secrets_are_replaced() -> None:
+    redact.add("told-by-a-vendor-81")
+    assert "told-by-a-vendor-81" not in page_of(everywhere("told-by-a-vendor-81"), command="--x told-by-a-vendor-81")
+
+
+def test_the_page_asks_for_nothing_and_allows_its_own_style_alone() -> None:
+    text = page_of(run_of(ended(Outcome.DELETED, kept=1)[0]))
+    document = Document(text)
+    assert not {name for name, _ in document.elements} & {"script", "link", "img", "iframe", "a", "form", "object"}
+    assert not {key for _, found in document.elements for key in found} & {"src", "href", "style", "onload"}
+    policy = next(m["content"] for m in document.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert policy == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+# --- it stays small ---------------------------------------------------------------------------------
+
+
+def test_the_page_does_not_grow_with_the_number_of_items() -> None:
+    plans = [plan_of(*(entry(thing(f"{name}-{n}")) for n in range(5000)), name=name) for name in ("hq", "far")]
+    document = shown(run_of(*plans, mode="plan"))
+    assert "10,000 of 10,000 items would go." in words(document)
+    assert f"The first {ROWS} of 5000; --format csv shows them all" in words(document)
+    assert len(document.all("tr")) < 2 * ROWS + 60
+
+
+def test_many_accounts_share_the_room_for_rows() -> None:
+    counted = tally()
+    for number in range(20):
+        selected = [entry(thing(str(n))) for n in range(ROWS)]
+        counted.take(plan_of(*selected, name=f"account-{number}"), "plan")
+    assert sum(map(len, counted.rows.values())) == ROWS_IN_ALL
+
+
+def test_of_kept_items_only_examples_are_remembered() -> None:
+    counted = tally()
+    for number in range(1000):
+        counted.kept("hq", entry(thing(str(number), days=3)))
+    assert sum(map(len, counted.examples.values())) == EXAMPLES
+    assert counted.sums.total().stays.count == 1000
+
+
+# --- ages and bars ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("age", "name"),
+    [
+        (-DAY, "not over yet"),
+        (timedelta(0), "under a day"),
+        (DAY, "1 to 7 days"),
+        (30 * DAY, "30 to 90 days"),
+        (365 * DAY, "over a year"),
+        (None, "age not known"),
+    ],
+)
+def test_an_age_has_one_band(age: timedelta | None, name: str) -> None:
+    assert BAND_NAMES[band(age)] == name
+
+
+def place(ended_at: datetime, **marks: bool) -> int:
+    return slot(ended_at, CUTOFF, NOW, **{"due": False, "young": False, **marks})
+
+
+def test_a_bar_is_a_tenth_of_the_retention_and_the_cutoff_stands_between_two() -> None:
+    assert [place(NOW - days * DAY) for days in (1, 4, 29, 31, 34)] == [0, 1, BEFORE - 1, BEFORE, BEFORE + 1]
+
+
+def test_the_first_bar_holds_the_future_and_the_last_all_that_is_older() -> None:
+    assert (place(NOW + 9 * DAY), place(NOW - 9999 * DAY)) == (0, SLOTS - 1)
+
+
+def test_what_a_rule_decided_stands_on_its_side_of_the_cutoff() -> None:
+    assert place(CUTOFF, young=True) == BEFORE - 1
+    assert place(CUTOFF + timedelta(seconds=1), due=True) == BEFORE
+
+
+def test_a_rule_without_an_age_is_drawn_in_hours() -> None:
+    hour = timedelta(hours=1)
+    assert [slot(NOW - n * hour, NOW, NOW, due=False, young=False) for n in (-3, 0, 3)] == [7, 10, 13]
+
+
+def test_bars_stand_on_one_another_and_fit_the_picture() -> None:
+    bars = ages({(3, Fate.GOES): 1, (3, Fate.OTHER): 100_000, (4, Fate.YOUNG): 7}, tuple(Fate))
+    first, second, third = bars
+    assert first.y == pytest.approx(second.y + second.height, abs=0.2)
+    assert all(bar.y >= 0 and bar.y + bar.height <= 100.1 and bar.height >= 2 for bar in bars)
+    assert third.x > first.x == second.x
+
+
+def test_a_picture_shows_every_item_of_a_known_age() -> None:
+    counted = tally()
+    run = run_of(ended(None, None)[0], mode="plan")
+    page_of(run, counted)
+    assert counted.bars["hq", "old"].total() == 2
+
+
+# --- the history ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path) as made:
+        yield made
+
+
+def remember(ledger: Ledger, run: str, *deletions: tuple[Item, Outcome], at: datetime = NOW) -> None:
+    journal = Journal(ledger, run, "hq", "fake", lambda: at)
+    for item, outcome in deletions:
+        (number,) = journal.intend([(item, "rule")])
+        journal.finish(number, Result(outcome, "the server said 503" if outcome is Outcome.FAILED else None))
+    journal.flush()
+    journal.note("listing", scope="", listed=40, selected=len(deletions), left=1)
+
+
+def history(ledger: Ledger) -> str:
+    return words(Document(page.of_ledger(Past(ledger), NOW, UTC)))
+
+
+def test_the_report_counts_runs_deletions_and_bytes(ledger: Ledger) -> None:
+    remember(
+        ledger, "one", (thing("a", size_bytes=4_000_000), Outcome.DELETED), (thing("b"), Outcome.GONE), at=NOW - DAY
+    )
+    remember(ledger, "two", (thing("c", size_bytes=2_000_000), Outcome.DELETED))
+    text = history(ledger)
+    assert "Deleted 2 items in 2 runs." in text
+    assert "freed 6.0 MB" in text
+    newer, older = "2026-03-01 12:00 UTC 1 account 40 1 2.0 MB none", "2026-02-28 12:00 UTC 1 account 40 1 4.0 MB"
+    assert 0 < text.index(newer) < text.index(older)
+
+
+def test_a_run_that_deleted_nothing_is_in_the_history_too(ledger: Ledger) -> None:
+    remember(ledger, "one")
+    assert "Deleted 0 items in 1 run." in history(ledger)
+    assert "2026-03-01 12:00 UTC 1 account 40 0" in history(ledger)
+
+
+def test_what_failed_stands_first_in_the_report(ledger: Ledger) -> None:
+    remember(ledger, "one", (thing("a"), Outcome.FAILED))
+    assert "Needs a person hq: things a" in history(ledger)
+    assert "1 failed or unknown" in history(ledger)
+
+
+def test_the_page_of_a_run_shows_the_runs_before(ledger: Ledger) -> None:
+    remember(ledger, "earlier", (thing("a"), Outcome.DELETED))
+    text = words(shown(run_of(ended(None)[0], mode="plan"), past=Past(ledger)))
+    assert "Deleted items, run by run, from 2026-03-01 to 2026-03-01" in text
+
+
+def test_an_entry_of_an_older_program_has_no_size_and_is_counted(ledger: Ledger) -> None:
+    head = {"run": "old", "account": "hq", "provider": "fake", "rule": "rule", "what": "things", "id": "a"}
+    number, *_ = ledger.append(("intent", {**head, "intended_at": "2026-03-01T12:00:00Z"}, None))
+    ledger.append(("outcome", {**head, "outcome": "deleted", "finished_at": "2026-03-01T12:00:00Z"}, number))
+    assert Past(ledger).sums.total().goes.count == 1
+
+
+# --- the commands -----------------------------------------------------------------------------------
+
+
+def test_plan_writes_the_page_for_its_owner_alone_and_deletes_nothing(hq: Setting) -> None:
+    file = hq.folder / "new" / "plan.html"
+    done = hq("plan", "--html", str(file))
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "Nothing was deleted. 1 of 2 items would go." in file.read_text("utf-8")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "0073310045" in hq.emulator.conferences
+
+
+def test_run_writes_what_was_done_and_report_remembers_it(hq: Setting) -> None:
+    file = hq.folder / "run.html"
+    assert hq("run", "--yes", "--html", str(file)).exit_code == 0
+    assert "Deleted 1 of 1 selected item." in file.read_text("utf-8")
+    assert "this run" in file.read_text("utf-8")
+    assert hq("report", "-o", str(file)).exit_code == 0
+    assert "Deleted 1 item in 1 run." in file.read_text("utf-8")
+    assert "Deleted 1 item in 1 run." in hq("report").stdout
+
+
+def test_the_page_does_not_change_what_goes_to_standard_output(hq: Setting) -> None:
+    done = hq("plan", "--format", "csv", "--html", str(hq.folder / "plan.html"))
+    assert len(list(csv.reader(io.StringIO(done.stdout)))) == 3
+
+
+@pytest.mark.parametrize("target", ["folder", "config.toml/x.html"])
+def test_a_page_that_cannot_be_written_is_told_before_anything_is_contacted(hq: Setting, target: str) -> None:
+    (hq.folder / "folder").mkdir()
+    done = hq("run", "--yes", "--html", str(hq.folder / target))
+    assert done.exit_code == 2
+    assert "--html" in done.stderr
+    assert "0073310045" in hq.emulator.conferences
+    assert not hq.emulator.seen
+
+
+def test_without_jinja2_nothing_is_contacted_and_the_package_is_named(
+    hq: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    done = hq("run", "--yes", "--html", str(hq.folder / "x.html"))
+    assert done.exit_code == 2
+    assert "pip install 'confcleanup[html]'" in done.stderr
+    assert "0073310045" in hq.emulator.conferences
+
+
+def test_report_without_jinja2_names_the_package(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    done = hq("report")
+    assert done.exit_code == 2
+    assert "pip install 'confcleanup[html]'" in done.stderr
+
+
+def test_a_page_that_cannot_be_written_after_all_is_status_1_and_what_was_deleted_is_said(
+    hq: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = hq.folder / "x.html"
+    monkeypatch.setattr(page, "of_run", lambda *_: (file.mkdir(), "text")[1])
+    done = hq("run", "--yes", "--html", str(file))
+    assert done.exit_code == 1
+    assert "hq: deleted 1 of 1 selected" in done.stdout
+    assert "the page was not written" in done.stderr
+
+
+def test_what_the_page_needs_more_of_the_ledger_does_not_change_the_history(hq: Setting) -> None:
+    hq("run", "--yes")
+    (deletion,) = json.loads(hq("history", "--format", "json").stdout)["deletions"]
+    assert tuple(deletion) == COLUMNS
+
+
+def test_report_without_a_ledger_says_so(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["--state", str(tmp_path), "report"])
+    assert done.exit_code == 1
+    assert "there is no ledger" in done.stderr
+
+
+def test_an_item_that_no_rule_of_the_tally_names_is_counted_without_a_picture() -> None:
+    counted = Tally({}, NOW)
+    counted.kept("hq", Entry(thing("x"), choose(thing("x"), [rule("things")], NOW)))
+    assert not counted.bars
+    assert counted.sums.total().stays.count == 1
