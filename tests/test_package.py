@@ -64,6 +64,12 @@ def wheel(dist: Path) -> Path:
     return found
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What uv downloads, once for all tests."""
+    return str(tmp_path_factory.mktemp("cache"))
+
+
 def names_in_sdist(dist: Path) -> set[str]:
     (found,) = dist.glob("*.tar.gz")
     with tarfile.open(found) as archive:
@@ -128,13 +134,13 @@ def test_it_works_through_pipx(wheel: Path, tmp_path: Path) -> None:
     works([tmp_path / "PIPX_BIN_DIR" / "confcleanup"], tmp_path)
 
 
-def test_it_works_through_uvx(wheel: Path, tmp_path: Path) -> None:
-    places = {"UV_CACHE_DIR": str(tmp_path / "cache"), "UV_TOOL_DIR": str(tmp_path / "tools")}
+def test_it_works_through_uvx(wheel: Path, cache: str, tmp_path: Path) -> None:
+    places = {"UV_CACHE_DIR": cache, "UV_TOOL_DIR": str(tmp_path / "tools")}
     works([BIN / "uvx", "--quiet", "--python", sys.executable, "--from", wheel, "confcleanup"], tmp_path, **places)
 
 
-def test_it_works_as_a_tool_of_uv(wheel: Path, tmp_path: Path) -> None:
-    places = {name: str(tmp_path / name) for name in ("UV_CACHE_DIR", "UV_TOOL_DIR", "UV_TOOL_BIN_DIR")}
+def test_it_works_as_a_tool_of_uv(wheel: Path, cache: str, tmp_path: Path) -> None:
+    places = {"UV_CACHE_DIR": cache} | {name: str(tmp_path / name) for name in ("UV_TOOL_DIR", "UV_TOOL_BIN_DIR")}
     run(BIN / "uv", "tool", "install", "--quiet", "--python", sys.executable, wheel, folder=tmp_path, **places)
     works([tmp_path / "UV_TOOL_BIN_DIR" / "confcleanup"], tmp_path)
 
