@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 import sysconfig
@@ -119,6 +120,12 @@ def test_the_task_is_printed_and_how_to_take_it_in_is_said_beside_it(schedule: A
     assert done.stdout.startswith("<?xml")
     assert done.stdout.endswith("</Task>\n")
     assert "schtasks /Create /TN confcleanup /XML confcleanup.xml" in done.stderr
+
+
+def test_the_image_is_the_one_that_the_containerfile_says_to_build(schedule: Any) -> None:
+    (image,) = re.findall(r'image: "(.+)"', schedule("kubernetes").stdout)
+    recipe = (Path(__file__).parents[2] / "Containerfile").read_text(encoding="utf-8")
+    assert set(re.findall(r"-t (\S+)", recipe)) == {image}
 
 
 def test_no_secret_gets_into_a_config_map(schedule: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import subprocess
@@ -203,6 +204,27 @@ def test_the_job_runs_without_rights_alone_and_not_for_ever() -> None:
     security = container(found)["securityContext"]
     assert security["readOnlyRootFilesystem"] is True
     assert (security["allowPrivilegeEscalation"], security["capabilities"]) == (False, {"drop": ["ALL"]})
+
+
+def test_the_job_fits_the_image_of_the_containerfile() -> None:
+    pod = objects(files=("/etc/secret",))["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    recipe, user = (ROOT / "Containerfile").read_text(encoding="utf-8"), pod["securityContext"]
+    assert f"\nUSER {user['runAsUser']}:{user['runAsGroup']}\n" in recipe
+    assert user["fsGroup"] == user["runAsGroup"]
+    mounts = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    said = dict(re.findall(r'(?m)^(VOLUME|ENTRYPOINT) \["(.+)"\]$', recipe))
+    assert said["VOLUME"] in mounts
+    assert said["ENTRYPOINT"] == pod["containers"][0]["command"][0]
+
+
+def test_a_pod_may_write_temporary_files_and_nobody_else_may_read_its_secrets() -> None:
+    found = objects(files=("/etc/secret",))
+    volumes = {
+        one["name"]: one for one in found["CronJob"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"]
+    }
+    assert "emptyDir" in volumes["tmp"]
+    assert {"name": "tmp", "mountPath": "/tmp"} in container(found)["volumeMounts"]
+    assert volumes["secret"]["secret"]["defaultMode"] == 0o440
 
 
 def test_the_config_arrives_as_it_is_and_secrets_are_left_to_be_filled_in() -> None:
