@@ -10,12 +10,12 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
 from types import MappingProxyType
 from typing import Any, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from . import estimate
@@ -52,8 +52,7 @@ class Record(Protocol):
 STUCK_FOR = timedelta(days=1)
 
 
-@dataclass(slots=True)
-class Stuck:
+class Stuck(msgspec.Struct):
     """Items that stay although they are older than their rule by a day, for a reason that will not pass by itself.
 
     ``since`` is the oldest known time of ``oldest``; None if nothing about its age can be read.
@@ -74,8 +73,7 @@ class Stuck:
             self.oldest, self.since = entry, since
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct):
     """What was found in one account, what is to go, and in the end what became of it.
 
     ``error``: the account could not be listed, or had to be left before its end. ``refusals``: guards.
@@ -85,14 +83,14 @@ class Plan:
     account: str
     provider: str
     listed: int = 0
-    selected: Selected = field(default_factory=Selected)
-    kept: Counter[Why] = field(default_factory=Counter)
-    overdue: list[Entry] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    refusals: list[str] = field(default_factory=list)
+    selected: Selected = msgspec.field(default_factory=Selected)
+    kept: Counter[Why] = msgspec.field(default_factory=Counter)
+    overdue: list[Entry] = msgspec.field(default_factory=list)
+    warnings: list[str] = msgspec.field(default_factory=list)
+    refusals: list[str] = msgspec.field(default_factory=list)
     error: str | None = None
     failed: bool = False
-    stuck: Stuck = field(default_factory=lambda: Stuck())
+    stuck: Stuck = msgspec.field(default_factory=lambda: Stuck())
     seconds: float = 0.0
     runs: int = 1
 

@@ -8,13 +8,13 @@ import os
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
+from msgspec.structs import fields, replace
 
 from . import holds, providers
 from .cutoff import Period, cutoff
@@ -66,8 +66,7 @@ TABLES: Mapping[str, type[Table]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(msgspec.Struct, frozen=True):
     """One account as the file describes it, with its brakes and the class that serves it."""
 
     name: str
@@ -87,8 +86,7 @@ class Account:
         require([Problem(f"accounts.{self.name}.{key}", message) for key, message in found], "")
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(msgspec.Struct, frozen=True):
     """A whole config file. ``zone`` is for calendar arithmetic and for times without an offset."""
 
     path: Path
@@ -97,9 +95,9 @@ class Config:
     accounts: Mapping[str, Account]
     state: StateSettings
     holds: HoldSettings
-    warnings: Sequence[str] = field(default_factory=tuple)
+    warnings: Sequence[str] = msgspec.field(default_factory=tuple)
     allow_short_retention: bool = False
-    notify: NotifySettings = field(default_factory=NotifySettings)
+    notify: NotifySettings = msgspec.field(default_factory=NotifySettings)
 
     def rules(self, account: Account, now: datetime, older_than: Period | None, before: datetime | None) -> list[Rule]:
         """The account's rules with their cutoffs at ``now``; an age or an instant given here replaces their own.

@@ -7,9 +7,9 @@ last day of February at the same time on the clock. Hours, minutes and seconds a
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
+import msgspec
 from dateutil.relativedelta import relativedelta
 
 _UNITS = {
@@ -32,8 +32,7 @@ _EXAMPLES = 'write for example "30 days", "6 months", "36h" or "P30D"'
 _MOST = 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(msgspec.Struct, frozen=True):
     """A length of time as a person wrote it. Never zero, never negative."""
 
     months: int = 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import heapq
 import socket
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
+
+import msgspec
 
 from . import report
 from .cleanup import Plan
@@ -30,8 +31,7 @@ VERDICTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """How a run ended. ``run`` is None if it ended before anything was listed; ``error`` then says why.
 
     ``before`` is the status of the run before it; ``last_good`` when each account was last cleaned without fault.
@@ -44,7 +44,7 @@ class Ending:
     run: Run | None = None
     error: str | None = None
     before: int | None = None
-    last_good: Mapping[str, datetime] = field(default_factory=dict)
+    last_good: Mapping[str, datetime] = msgspec.field(default_factory=dict)
 
     @property
     def plans(self) -> list[Plan]:

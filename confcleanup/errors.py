@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class ExitCode(IntEnum):
@@ -26,8 +25,7 @@ class ConfcleanupError(Exception):
     exit_code = ExitCode.NOT_DONE
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake in the configuration: the dotted path of the key, and what is wrong with it."""
 
     key: str

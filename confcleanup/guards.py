@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
+
+import msgspec
 
 from .cutoff import spoken
 
@@ -16,8 +17,7 @@ MANY = 100
 """Selected items from which on ``max_growth`` is judged, and items left from which on a shrunken list is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(msgspec.Struct, frozen=True):
     """What an earlier run found in an account: how many it selected, and how many it left there.
 
     ``left`` is None where that run did not get to its end, or listed something else.
@@ -27,8 +27,7 @@ class Past:
     left: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """The brakes of one account. 0 means zero, never "off"; ``max_share`` is a part of 1."""
 
     max_deletions: int = 1000

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -51,8 +50,7 @@ class Outcome(StrEnum):
     DEFERRED = "deferred"
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(msgspec.Struct, frozen=True):
     """How long a live room and the member who joined last have been there, when it was looked at.
 
     ``members`` and ``youngest`` are None where the vendor gave no usable details.
@@ -104,16 +102,14 @@ class Item(msgspec.Struct, frozen=True):
         return (self.what, *self.address, self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """What a request to delete one item came to, and the reason if it failed."""
 
     outcome: Outcome
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Media:
+class Media(msgspec.Struct, frozen=True):
     """One file of an item. ``size`` (bytes) and ``sha256`` are what the vendor says, where it does.
 
     ``open`` begins the download and gives its chunks.

@@ -16,11 +16,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from .errors import LedgerError
 from .items import Item, Kind, Live, Outcome, Result, State
@@ -53,8 +54,7 @@ Event = tuple[str, Mapping[str, Any], int | None]
 """A kind, a body, and the number of the intent that the event answers."""
 
 
-@dataclass(slots=True)
-class _Ticket:
+class _Ticket(msgspec.Struct):
     """An event that waits for a commit, and the number it got there."""
 
     event: Event

@@ -7,16 +7,16 @@ A row that stands twice on one page counts twice towards the vendor's total, bec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from .errors import ProviderError
 
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True):
     """One page: its rows, the vendor's count of all rows, and whether the vendor calls it the last.
 
     ``total`` is None only where the vendor gives no count.

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from .cleanup import Plan
 from .cutoff import spoken
@@ -25,8 +26,7 @@ VERSION = 1
 MAX_AGE = timedelta(days=7)
 
 
-@dataclass(frozen=True, slots=True)
-class Reviewed:
+class Reviewed(msgspec.Struct, frozen=True):
     """A plan that was reviewed: by account, what may be deleted and the digest of each item as it was seen."""
 
     older_than: str | None

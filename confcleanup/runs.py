@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
 
 from . import __version__
 from .archive import Archive
@@ -41,8 +43,7 @@ T = TypeVar("T")
 NO_ANSWER = "nobody confirmed the deletion: give --yes where there is no terminal to ask on"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What a run is asked to do. ``accounts`` and ``rules`` are names; empty means all."""
 
     config: Config
@@ -56,14 +57,13 @@ class Request:
     id: str = ""
 
 
-@dataclass(slots=True)
-class Run:
+class Run(msgspec.Struct):
     """One run and what came of it. ``now`` is the instant all ages are counted from (aware UTC)."""
 
     id: str
     mode: str
     now: datetime
-    plans: list[Plan] = field(default_factory=list)
+    plans: list[Plan] = msgspec.field(default_factory=list)
     signal: int | None = None
 
     @property

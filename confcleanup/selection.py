@@ -9,7 +9,6 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -46,8 +45,7 @@ STEP = {why: step for step, why in enumerate(Why)}
 UNDECIDED = frozenset({Why.STATE_UNKNOWN, Why.END_UNKNOWN})
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(msgspec.Struct, frozen=True):
     """What is said to the people in a live room before it is ended, and how long it is then waited.
 
     ``text`` may be the https address of a sound file. ``optional``: the room is ended also if it could not be said.
@@ -60,20 +58,18 @@ class Announcement:
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LiveRule:
+class LiveRule(msgspec.Struct, frozen=True):
     """When a live room should have ended. ``scheduled`` maps room names to the end the operator set, or None."""
 
     max_duration: timedelta | None = None
     abandoned_after: timedelta | None = None
     max_members: int = 0
-    scheduled: Mapping[str, datetime | None] = field(default_factory=dict)
+    scheduled: Mapping[str, datetime | None] = msgspec.field(default_factory=dict)
     end_without_details: bool = False
     announcement: Announcement | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """A legal hold: whatever one of its marks fits stays, under every rule. ``title`` and ``owner`` are globs.
 
     ``until`` is None for a hold without an end. A hold whose end has passed is no longer handed to a rule.
@@ -96,8 +92,7 @@ class Hold:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """One rule, with its cutoff already computed (aware UTC). Globs are matched without case.
 
     ``age`` is the retention in the operator's words, for reasons. Empty filters match everything.

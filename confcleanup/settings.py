@@ -12,7 +12,6 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from fractions import Fraction
 from importlib.util import find_spec
@@ -85,8 +84,7 @@ class Share(Value):
         return Fraction(found[1]) / 100
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True):
     """At most ``count`` requests in any ``seconds``; ``count`` 0 means unlimited."""
 
     count: int

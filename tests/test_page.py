@@ -11,7 +11,6 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace as changed
+from msgspec.structs import replace
 
 from confcleanup import page
 from confcleanup.cleanup import Plan
@@ -203,7 +202,7 @@ HOSTILE = [
 def everywhere(text: str) -> Run:
     """A run that carries a text wherever a vendor's words may stand."""
     item = thing(text, title=text, owner=text, tags=(text,))
-    selected = [entry(item, Outcome.FAILED, text), entry(changed(item, id=f"{text}."), Outcome.DELETED)]
+    selected = [entry(item, Outcome.FAILED, text), entry(replace(item, id=f"{text}."), Outcome.DELETED)]
     return run_of(plan_of(*selected, error=text, warnings=[text], refusals=[text]))
 
 

@@ -7,13 +7,13 @@ import io
 import json
 import re
 from collections import Counter
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from confcleanup.cleanup import Plan
 from confcleanup.errors import ExitCode

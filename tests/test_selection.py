@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from msgspec.structs import replace as changed
+from msgspec.structs import replace
 
 from confcleanup.items import Item, Kind, Live, State
 from confcleanup.selection import (
@@ -474,7 +473,7 @@ def test_another_rooms_hour_does_not_end_this_one() -> None:
 def test_a_room_without_details_is_undecided_however_long_it_may_last() -> None:
     decision = decide(live(None, None, None), live_rule(max_duration=SECOND, end_without_details=True), NOW)
     assert (decision.delete, decision.why, decision.overdue) == (False, Why.STATE_UNKNOWN, False)
-    assert why(changed(live(None), live=None), live_rule(max_duration=SECOND)) is Why.STATE_UNKNOWN
+    assert why(replace(live(None), live=None), live_rule(max_duration=SECOND)) is Why.STATE_UNKNOWN
 
 
 def test_a_room_without_details_past_its_hour_is_overdue_for_a_person_to_look_at() -> None:
@@ -587,7 +586,7 @@ def test_rooms_without_details_cannot_be_told_apart(before: timedelta | None, af
 
 
 def test_a_room_that_is_no_longer_live_has_changed() -> None:
-    assert difference(live(), changed(live(), live=None, kind=Kind.UNKNOWN)) == "its kind changed since it was listed"
+    assert difference(live(), replace(live(), live=None, kind=Kind.UNKNOWN)) == "its kind changed since it was listed"
 
 
 def test_what_a_person_saw_of_an_item_has_a_fingerprint_that_other_details_do_not_change() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,7 @@ from .files import write_private
 PLACES = ("file", "env", "command", "keyring")
 
 
-@dataclass(slots=True)
-class Answers:
+class Answers(msgspec.Struct):
     """What a person said: an account's table, what its rules delete, and secrets that are still to be stored."""
 
     account: str
@@ -32,7 +30,7 @@ class Answers:
     what: Sequence[str]
     older_than: str
     timezone: str
-    store: dict[str, Callable[[], None]] = field(default_factory=dict)
+    store: dict[str, Callable[[], None]] = msgspec.field(default_factory=dict)
 
 
 def ask(names: Sequence[str], folder: Path) -> Answers:

@@ -6,7 +6,6 @@ import shutil
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -34,7 +33,7 @@ def job_of(
     from ..schedule import Job, When
 
     path = configs.find(settings.config).absolute()
-    config = replace(settings, config=str(path)).load()
+    config = settings._replace(config=str(path)).load()
     accounts = chosen(config, account_names)
     state = str(settings.state_folder(config).absolute())
     job = Job(

@@ -7,10 +7,9 @@ import json
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -31,8 +30,7 @@ LEDGER = 40
 """Room for the names of the ledger's files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Globals:
+class Globals(NamedTuple):
     """The global options. ``volume`` is below 0 for -q, above 0 for -v and -vv."""
 
     config: str | None = None
@@ -120,8 +118,7 @@ def global_options(function: F) -> F:
         **rest: Any,
     ) -> Any:
         before = ctx.find_object(Globals) or Globals()
-        settings = replace(
-            before,
+        settings = before._replace(
             config=config or before.config,
             state=state or before.state,
             volume=before.volume + verbose - quiet,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from ..errors import ConfcleanupError, ExitCode, LedgerError
 from .options import clock, log
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from ..runs import Run
 
 
-@dataclass(slots=True)
-class Story:
+class Story(msgspec.Struct):
     """What becomes of a run; ``run`` is None as long as nothing has been listed."""
 
     run: Run | None = None

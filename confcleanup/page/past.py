@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from ..items import Outcome
 from ..ledger import Ledger
@@ -17,15 +18,14 @@ RUNS = 30
 FATES = {Outcome.DELETED: Fate.GOES, Outcome.GONE: Fate.GONE}
 
 
-@dataclass(slots=True)
-class PastRun:
+class PastRun(msgspec.Struct):
     """One run, as far as the ledger has it. ``bad``: failed, or nobody knows."""
 
     id: str
     at: datetime
-    accounts: set[str] = field(default_factory=set)
+    accounts: set[str] = msgspec.field(default_factory=set)
     listed: int = 0
-    deleted: Sum = field(default_factory=Sum)
+    deleted: Sum = msgspec.field(default_factory=Sum)
     gone: int = 0
     changed: int = 0
     bad: int = 0

@@ -9,10 +9,11 @@ import threading
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
+
+import msgspec
 
 from ..cleanup import Plan, Watcher
 from ..items import Outcome
@@ -58,8 +59,7 @@ class Key(NamedTuple):
     band: int
 
 
-@dataclass(slots=True)
-class Sum:
+class Sum(msgspec.Struct):
     """So many items, and the bytes of those whose size the vendor tells."""
 
     count: int = 0
@@ -102,11 +102,10 @@ def row(account: str, entry: Entry) -> Row:
     return Row(account, decision.rule, item.what, item.id, title, ended, said, item.size_bytes, outcome)
 
 
-@dataclass(slots=True)
-class Sums:
+class Sums(msgspec.Struct):
     """Sums of items by Key, and the tables that can be made of them."""
 
-    by_key: defaultdict[Key, Sum] = field(default_factory=lambda: defaultdict(Sum))
+    by_key: defaultdict[Key, Sum] = msgspec.field(default_factory=lambda: defaultdict(Sum))
 
     def add(self, key: Key, size: int | None) -> None:
         found = self.by_key[key]

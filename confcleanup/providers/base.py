@@ -16,9 +16,10 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, ClassVar
+
+import msgspec
 
 from ..errors import ProviderError
 from ..http import Http, Permit
@@ -31,8 +32,7 @@ EARLIEST, LATEST = 946_684_800, 253_402_300_799
 """Unix seconds of the years 2000 and 9999; outside of them a number is not believed to be a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """One kind of thing that a provider lists.
 
     ``recheck``: it can change after it was listed, so it is looked at again just before its deletion.
@@ -57,8 +57,7 @@ class Source:
         return self.recheck + (1 + self.confirmed) / self.batch
 
 
-@dataclass(frozen=True, slots=True)
-class Restored:
+class Restored(msgspec.Struct, frozen=True):
     """What came of a restoration: the new item's id, and in words what did not come back."""
 
     id: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 from ..cutoff import Period
 
@@ -15,8 +16,7 @@ LEAST = 5 * 60
 CHOICES = 'write "week", "day", "month", a weekday, or a part of an hour or day: "15 minutes", "6 hours"'
 
 
-@dataclass(frozen=True, slots=True)
-class When:
+class When(msgspec.Struct, frozen=True):
     """The clock times of a run. No ``hours`` means every hour; ``weekday`` 0 is Sunday."""
 
     minutes: tuple[int, ...]
@@ -77,8 +77,7 @@ class When:
         return f"on the 1st of every month at {clock}" if self.day else f"daily at {clock}"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """A run that is to be started: the whole command, when, and what it needs around it.
 
     ``limit`` is longer than the run's own ``max_runtime``: it is for a run that does not end by itself.

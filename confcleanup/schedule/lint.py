@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import islice, pairwise, takewhile
 
+import msgspec
 from cronsim import CronSim, CronSimError
 
 SHORTCUTS = {
@@ -32,8 +32,7 @@ SHELL = r"\w+=.*|cd|test|\[|exec|export|[;&|()]+"
 PATH_OPTIONS = ("-c", "--config", "--state", "--plan")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """What a line does: in words, its next runs, and what to change."""
 
     words: str

@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from msgspec.structs import replace as changed
+from msgspec.structs import replace
 
 from confcleanup.cleanup import Plan, Watcher, carry_out, make_plan
 from confcleanup.cli import cli
@@ -154,7 +154,7 @@ def test_hazard_01_a_deletion_without_ids_is_never_sent() -> None:
     with world(huawei(2)) as place:
         item = place.listed()[0]
         assert place.delete([]) == []
-        assert [result.outcome for result in place.delete([changed(item, id="")])] == [Outcome.FAILED]
+        assert [result.outcome for result in place.delete([replace(item, id="")])] == [Outcome.FAILED]
         assert place.deletions == []
         assert place.server.disasters == []
 
@@ -165,7 +165,7 @@ def test_hazard_01_a_deletion_without_ids_is_never_sent() -> None:
 def test_hazard_02_only_a_conf_uuid_is_ever_sent(ident: str) -> None:
     with world(huawei(2)) as place:
         good, other = place.listed()
-        assert [result.outcome for result in place.delete([changed(other, id=ident), good])] == [
+        assert [result.outcome for result in place.delete([replace(other, id=ident), good])] == [
             Outcome.FAILED,
             Outcome.DELETED,
         ]
@@ -943,7 +943,7 @@ def test_an_item_without_its_window_cannot_be_looked_for() -> None:
     with world(huawei(1)) as place:
         item = place.item(Huawei.uuid(0))
         with pytest.raises(ProviderError, match="which part"):
-            place.client.look(changed(item, address=()))
+            place.client.look(replace(item, address=()))
 
 
 # Settings -------------------------------------------------------------------------------------

@@ -10,14 +10,13 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from msgspec.structs import replace as changed
+from msgspec.structs import replace
 
 from confcleanup.cleanup import Plan, Watcher, carry_out, make_plan
 from confcleanup.cli import cli
@@ -622,7 +621,7 @@ def test_hazard_17_every_spelling_of_a_start_is_the_same_instant(api: str, start
     assert exact
     assert item.started_at == datetime(2025, 10, 6, 9, tzinfo=UTC)
     assert item.ended_at == datetime(2025, 10, 6, 10, tzinfo=UTC)
-    assert fresh == changed(item, raw=fresh.raw if fresh else {})
+    assert fresh == replace(item, raw=fresh.raw if fresh else {})
 
 
 @pytest.mark.parametrize("start", ["2025-10-06T09:00:00", "2025-10-06", "1759741200000", 1759741200000, "09:00"])
@@ -646,7 +645,7 @@ def test_hazard_17_offsets_change_nothing(offsets: tuple[Any, Any]) -> None:
 def exactly(emulator: sandbox.TrueConf, ident: str, **fields: Any) -> bool:
     """Fields of the schedule as they are to stand in the server's answers, whatever the version makes of them."""
 
-    def changed(row: dict[str, Any]) -> dict[str, Any]:
+    def replace(row: dict[str, Any]) -> dict[str, Any]:
         return {**row, "schedule": {**row["schedule"], **fields}} if row["id"] == ident else row
 
     def hook(request: Request, response: Response) -> Response | None:
@@ -654,8 +653,8 @@ def exactly(emulator: sandbox.TrueConf, ident: str, **fields: Any) -> bool:
         if request.method != "GET" or not isinstance(body, dict) or response.status != 200:
             return None
         if "conference" in body:
-            return Response(200, {**body, "conference": changed(body["conference"])})
-        return Response(200, {**body, "conferences": [changed(row) for row in body["conferences"]]})
+            return Response(200, {**body, "conference": replace(body["conference"])})
+        return Response(200, {**body, "conferences": [replace(row) for row in body["conferences"]]})
 
     emulator.after.append(hook)
     return True
@@ -973,7 +972,7 @@ def test_v3_and_v4_differ_in_their_requests_only() -> None:
         emulator.add_conference("0073310045", ended=40 * DAY, tags=["cleanup"], owner="anna", topic="Budget")
         with client(emulator) as provider:
             item = listed(provider)["0073310045"]
-            shown[api] = changed(item, raw={})
+            shown[api] = replace(item, raw={})
             assert item.raw["id"] == "0073310045"
         (request,) = [request for request in emulator.requests("GET") if request.path == LIST[api]]
         assert {name for name, _ in request.query} == {{V3: "page_id", V4: "page"}[api], "page_size"}
@@ -1181,7 +1180,7 @@ def test_both_shapes_of_a_rooms_item_are_the_same_item() -> None:
     items = []
     for row in (plain, styled):
         with ScriptedRoom(schedule([row])) as room, through(room, server()) as provider:
-            items += [changed(item, raw={}) for item in listed(provider).values()]
+            items += [replace(item, raw={}) for item in listed(provider).values()]
     assert items[0] == items[1]
     assert (items[0].kind, items[0].tags) == (Kind.ONE_TIME, None)
 

@@ -11,7 +11,7 @@ import logging
 import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import replace as response_with
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from confcleanup.cli import cli
 from confcleanup.errors import AccessRefused, Ambiguous, ConfigError, HttpError, Problem, ProviderError, Unsendable
@@ -1379,7 +1380,7 @@ def test_credentials_are_needed(keys: Any) -> None:
     [
         (refusal(429, "RATE_LIMIT_EXCEEDED", limitType="cps", limit=10, current=15, retryAfter=7), 7),
         (refusal(429, "RATE_LIMIT_EXCEEDED", retryAfter="7"), 7),
-        (replace(refusal(429, "RATE_LIMIT_EXCEEDED", retryAfter=7), headers={"Retry-After": "3"}), 3),
+        (response_with(refusal(429, "RATE_LIMIT_EXCEEDED", retryAfter=7), headers={"Retry-After": "3"}), 3),
         (refusal(429, "RATE_LIMIT_EXCEEDED", retryAfter=True), 1),
         (refusal(429, "RATE_LIMIT_EXCEEDED"), 1),
         (Response(429, {"error": "slow down"}), 1),

@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 import xmlschema
 import yaml
+from msgspec.structs import replace
 
 from confcleanup.schedule import windows
 from confcleanup.schedule.crontab import crontab

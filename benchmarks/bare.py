@@ -1,0 +1,79 @@
+"""What confcleanup is measured against: the same requests without anything else.
+
+``aiohttp``: one loop, as many at a time. ``requests``: as many threads, one session. ``sequential``: one after the
+other, a connection each, as in the vendors' tutorials. Each looks at an item and deletes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+HEADERS = {"Authorization": "Bearer bench-token-0123456789"}
+
+
+def addresses(url: str, count: int) -> list[str]:
+    return [f"{url}/api/v4/conferences/{number:010}" for number in range(count)]
+
+
+async def with_aiohttp(url: str, count: int, concurrency: int) -> None:
+    import aiohttp
+
+    queue = iter(addresses(url, count))
+
+    async def worker(session: aiohttp.ClientSession) -> None:
+        for address in queue:
+            async with session.get(address) as answer:
+                assert answer.status == 200
+                await answer.json()
+            async with session.delete(address) as answer:
+                assert answer.status == 204
+                await answer.read()
+
+    connector = aiohttp.TCPConnector(limit=concurrency)
+    async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
+        await asyncio.gather(*(worker(session) for _ in range(concurrency)))
+
+
+def with_requests(url: str, count: int, concurrency: int) -> None:
+    import requests
+    from requests.adapters import HTTPAdapter
+
+    session = requests.Session()
+    session.headers.update(HEADERS)
+    session.mount("http://", HTTPAdapter(pool_maxsize=concurrency))
+
+    def one(address: str) -> None:
+        answer = session.get(address)
+        assert answer.status_code == 200
+        answer.json()
+        assert session.delete(address).status_code == 204
+
+    with ThreadPoolExecutor(concurrency) as pool:
+        list(pool.map(one, addresses(url, count)))
+
+
+def sequential(url: str, count: int, _: int) -> None:
+    import requests
+
+    for address in addresses(url, count):
+        requests.get(address, headers=HEADERS, timeout=30).json()
+        assert requests.delete(address, headers=HEADERS, timeout=30).status_code == 204
+
+
+def pages(url: str, count: int, _: int) -> None:
+    """Reads every page of the list and does nothing with it."""
+    import requests
+
+    with requests.Session() as session:
+        for page in range(1, -(-count // 1000) + 1):
+            assert session.get(f"{url}/api/v4/conferences?page={page}&page_size=1000", headers=HEADERS).content
+
+
+if __name__ == "__main__":
+    way, url, count, concurrency = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    if way == "aiohttp":
+        asyncio.run(with_aiohttp(url, count, concurrency))
+    else:
+        {"requests": with_requests, "sequential": sequential, "pages": pages}[way](url, count, concurrency)

@@ -1,0 +1,62 @@
+"""How the requests of an account arrive at a server: never more than the rate in any window, and almost all of it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from urllib.request import urlopen
+
+from confcleanup.errors import Stopped
+from confcleanup.http import Http
+from confcleanup.pace import Stop
+from confcleanup.settings import Rate
+
+from .server import running
+
+THREADS = 16
+
+
+class Open:
+    """An account that needs no sign-in."""
+
+    def sign_in(self, http: Http) -> Mapping[str, str]:
+        return {}
+
+    def expired(self, error: Exception) -> bool:
+        return False
+
+
+def arrivals(rate: str) -> tuple[float, float]:
+    """The fullest window's share of the rate, and the share of the whole rate that was used.
+
+    Over a minute, or over three windows and a little where a window is a minute long.
+    """
+    pace = Rate.parse(rate)
+    windows = 3 if pace.seconds >= 60 else 60
+    with running(1) as url:
+        stop = Stop(deadline=time.monotonic() + (windows - 1) * pace.seconds * 1.02 + min(pace.seconds, 5) * 0.9)
+        http = Http(url, auth=Open(), rate=pace, concurrency=THREADS, stop=stop)
+
+        def work() -> None:
+            try:
+                while True:
+                    http.get("api/v4/conferences")
+            except Stopped:
+                return
+
+        threads = [threading.Thread(target=work) for _ in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        http.close()
+        with urlopen(f"{url}/times") as answer:  # noqa: S310  # our own server
+            times = json.load(answer)
+    fullest = max(
+        sum(1 for at in times[number : number + pace.count + 50] if at < start + pace.seconds)
+        for number, start in enumerate(times)
+    )
+    whole = [at for at in times if at < times[0] + (windows - 1) * pace.seconds]
+    return fullest / pace.count, len(whole) / (pace.count * (windows - 1))
