@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import ceil
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from msgspec.structs import replace
 
 from . import estimate
-from .archive import Archive
 from .errors import AccessRefused, Ambiguous, LedgerError, ProviderError, Stopped
 from .guards import Limits, Past, objections
 from .http import Permit
@@ -29,6 +28,9 @@ from .providers.base import Provider, Restored
 from .redact import harmless
 from .selected import Entry, Selected
 from .selection import UNDECIDED, Announcement, Decision, Rule, Why, another_room, choose, difference, digest
+
+if TYPE_CHECKING:
+    from .archive import Archive
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,12 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from . import __version__
-from .archive import Archive
 from .cleanup import Plan, Review, Watcher, carry_out, make_plan, settle
 from .config import Account, Config
 from .cutoff import Period
@@ -35,6 +34,9 @@ from .selection import Rule
 from .system import TERMINATIONS
 
 log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from .archive import Archive
+
 SIDE_BY_SIDE = 32
 RUNS_COMPARED = 10
 AWAKE = 0.2
@@ -246,6 +248,8 @@ class _Job:
         self._note()
 
     def _archives(self) -> dict[str, Archive]:
+        from .archive import Archive
+
         return {rule.name: Archive(rule.archive) for rule in self._account.rules if rule.archive}
 
     def _cutoffs(self) -> dict[str, str]:

@@ -7,10 +7,12 @@ import os
 import signal
 import stat
 import sys
-from pathlib import Path, PurePath, PureWindowsPath
-from typing import TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
-P = TypeVar("P", bound=PurePath)
+if TYPE_CHECKING:
+    from pathlib import Path, PurePath  # which takes a tenth of starting ``--version``
+
+P = TypeVar("P", bound="PurePath")
 
 POSIX = os.name == "posix"
 INTERRUPTS = (signal.SIGINT,)
@@ -33,6 +35,8 @@ def speak_utf8(stream: TextIO) -> None:
 
 def reachable(path: P, below: int = 0) -> P:
     """A path that can be opened however long it is; ``below`` is the room that names under it may take."""
+    from pathlib import PureWindowsPath
+
     if not isinstance(path, PureWindowsPath):
         return path
     absolute = ntpath.abspath(path)

@@ -8,7 +8,6 @@ import logging
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -18,6 +17,8 @@ from ..redact import redact
 from ..system import reachable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..config import Account, Config
 
 log = logging.getLogger("confcleanup")
@@ -54,6 +55,7 @@ class Globals(NamedTuple):
 
     def state_folder_alone(self) -> Path:
         """The state folder; a config is only read if no option names the folder."""
+
         return self.state_folder(None if self.state else self._config_if_any())
 
     def zone(self) -> tzinfo:
@@ -72,6 +74,8 @@ class Globals(NamedTuple):
 
     def state_folder(self, config: Config | None) -> Path:
         """The folder for what must survive a run."""
+        from pathlib import Path
+
         if given := self.state or (config and config.state.directory):
             return reachable(Path(given).expanduser(), LEDGER)
         import platformdirs

@@ -16,7 +16,6 @@ from ..cleanup import Plan, Stuck, Watcher
 from ..cutoff import spoken
 from ..items import Outcome
 from ..redact import harmless, redact
-from ..report import Collector
 from ..runs import NO_ANSWER, Run
 from ..selection import Why
 from .options import RESULTS, URGENT
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from ..report import Collector
     from ..selected import Entry
     from .options import Globals
     from .progress import Bars
@@ -52,6 +52,8 @@ LETTERS = 300
 def screen_for(settings: Globals, style: str, *, selected_only: bool) -> Screen:
     """The screen that fits the options and what the program is connected to."""
     if style != "table":
+        from ..report import Collector
+
         return DataScreen(settings, Collector(style, sys.stdout, selected_only=selected_only))
     return TableScreen(settings) if sys.stdout.isatty() else Screen(settings)
 
