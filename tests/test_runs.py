@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +27,8 @@ from confcleanup.holds import HoldSettings
 from confcleanup.items import Item, Outcome
 from confcleanup.ledger import Ledger
 from confcleanup.runs import Request, Run, execute, lock
+from confcleanup.sandbox.server import Server
+from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.settings import AccountSettings
 
 from .fake import NOW, Fake, FakeRule, thing
@@ -105,6 +108,38 @@ def test_all_accounts_are_cleaned_and_nothing_else_is_touched(world: World) -> N
     run = world.run()
     assert (int(run.exit_code), run.total(Outcome.DELETED)) == (0, 4)
     assert sorted(world.fakes["a"].held) == ["y0", "y1"]
+
+
+def test_a_slow_vendor_does_not_hold_up_the_others(world: World) -> None:
+    slow, fast = world.add("slow", *due(1)), world.add("fast", *due(3))
+    finished = threading.Event()
+
+    def after(item: Item) -> None:
+        if not fast.held:
+            finished.set()
+
+    fast.after_delete = after
+    slow.before_list = lambda: None if finished.wait(20) else pytest.fail("the fast account waited for the slow one")
+    run = world.run()
+    assert (int(run.exit_code), run.total(Outcome.DELETED)) == (0, 4)
+
+
+def test_accounts_do_not_share_a_rate(tmp_path: Path) -> None:
+    with Server(TrueConf()) as hurried, Server(TrueConf()) as idle:
+        for server in (hurried, idle):
+            server.emulator.fill()
+        texts = [
+            hurried.emulator.account("hurried", hurried.url),
+            idle.emulator.account("idle", idle.url, rate="1/h"),
+        ]
+        config = tmp_path / "c.toml"
+        config.write_text("\n".join(texts), encoding="utf-8")
+        config.chmod(0o600)
+        words = ["-c", str(config), "--state", str(tmp_path), "run", "--yes", "--format", "json"]
+        done = CliRunner().invoke(cli, words)
+    accounts = {account["account"]: account for account in json.loads(done.stdout)["accounts"]}
+    assert accounts["hurried"]["deleted"] == len(hurried.emulator.doomed["conferences"])
+    assert accounts["idle"]["error"] == "the time allowed by max_runtime is up"
 
 
 def test_a_dry_run_deletes_nothing_and_writes_nothing(world: World) -> None:
