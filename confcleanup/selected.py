@@ -21,6 +21,8 @@ from .selection import Decision
 MEMORY = 1024
 """KiB that an account's selected items may take in memory."""
 AT_ONCE = 250
+ENCODER = msgspec.msgpack.Encoder()
+DECODER = msgspec.msgpack.Decoder(tuple[Item, Decision])
 TABLE = """
 CREATE TABLE entry (number INTEGER PRIMARY KEY, key TEXT UNIQUE, what TEXT, body BLOB, outcome TEXT, error BLOB)
 """
@@ -80,8 +82,13 @@ class Selected:
 
     def append(self, entry: Entry) -> None:
         """Adds an entry, unless its item is there already."""
-        body = pickle.dumps((entry.item, entry.decision), pickle.HIGHEST_PROTOCOL)
-        row = (repr(entry.item.key), entry.item.what, body, entry.outcome, _coded(entry.error))
+        row = (
+            repr(entry.item.key),
+            entry.item.what,
+            _packed(entry.item, entry.decision),
+            entry.outcome,
+            _coded(entry.error),
+        )
         with self._lock:
             if self._db is None:
                 self._db = _database()
@@ -128,11 +135,25 @@ class Selected:
             with self._lock:
                 rows = self._db.execute(query, (last,)).fetchall() if self._db else []
             for number, body, outcome, error in rows:
-                item, decision = pickle.loads(body)  # noqa: S301  # this process wrote it, and nobody else can
-                yield Entry(item, decision, outcome and Outcome(outcome), _decoded(error), number)
+                yield Entry(*_unpacked(body), outcome and Outcome(outcome), _decoded(error), number)
             if len(rows) < AT_ONCE:
                 return
             last = rows[-1][0]
+
+
+def _packed(item: Item, decision: Decision) -> bytes:
+    """An item and a decision as bytes. msgpack takes a third of pickle's time, but not every text and number."""
+    try:
+        return b"m" + ENCODER.encode((item, decision))
+    except (OverflowError, TypeError, UnicodeError):
+        return b"p" + pickle.dumps((item, decision))
+
+
+def _unpacked(body: bytes) -> tuple[Item, Decision]:
+    if body.startswith(b"m"):
+        return DECODER.decode(memoryview(body)[1:])
+    item, decision = pickle.loads(memoryview(body)[1:])  # noqa: S301  # this process wrote it, and nobody else can
+    return item, decision
 
 
 def _coded(text: str | None) -> bytes | None:

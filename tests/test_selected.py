@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -57,6 +57,37 @@ def test_an_item_comes_back_as_it_was_whatever_it_holds(ident: str) -> None:
     held.settle(held.first(1)[0], Result(Outcome.FAILED, ident))
     (back,) = held
     assert (back.item, back.decision, back.error) == (made.item, made.decision, ident)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters()), inner),
+)
+MOMENTS = st.none() | st.datetimes(timezones=st.just(UTC))
+
+
+@given(
+    raw=st.dictionaries(st.text(), JSON),
+    start=MOMENTS,
+    end=MOMENTS,
+    lengths=st.none() | st.tuples(st.timedeltas(timedelta(0)), st.timedeltas(timedelta(0))),
+    size=st.none() | st.integers(),
+)
+def test_nothing_of_an_item_is_lost(
+    raw: dict[str, object],
+    start: datetime | None,
+    end: datetime | None,
+    lengths: tuple[timedelta, timedelta] | None,
+    size: int | None,
+) -> None:
+    live = Live(lengths[0], 3, lengths[1]) if lengths else None
+    made = entry("7", started_at=start, ended_at=end, size_bytes=size, live=live, raw=raw)
+    made.decision = Decision(True, Why.DUE, "ended", "old", end)
+    held = Selected()
+    held.append(made)
+    (back,) = held
+    assert (back.item, back.decision) == (made.item, made.decision)
+    assert repr(back.item.raw) == repr(raw)
 
 
 def test_more_than_one_reading_brings_all_of_them() -> None:

@@ -158,7 +158,7 @@ def instant(value: object, zone: tzinfo | None = None) -> datetime | None:
     """
     if value is None:
         return None
-    seconds = whole(value)
+    seconds = value if type(value) is int else whole(value)
     if seconds is not None:
         return datetime.fromtimestamp(seconds, UTC) if EARLIEST <= seconds <= LATEST else None
     if not isinstance(value, str):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -23,7 +23,7 @@ from ..paging import Page, by_page, by_page_from_0_or_1
 from ..redact import redact
 from ..selection import Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
-from .base import EARLIEST, Provider, Restored, Source, count_of, instant, rows_of, text, whole
+from .base import Provider, Restored, Source, count_of, instant, rows_of, text, whole
 
 PAGE_V3, PAGE_V4 = 100, 1000
 RESTORED = (
@@ -32,7 +32,6 @@ RESTORED = (
 )
 """What of a saved conference is sent to create it anew; the rest the server makes by itself."""
 LONGEST = 10 * 366 * 86400
-BEFORE_ALL = datetime.fromtimestamp(EARLIEST, UTC)
 WEBSOCKET = ("ws://", "wss://")
 _SCHEDULE = {
     "-1": Kind.ROOM,
@@ -311,7 +310,7 @@ def conference(row: Mapping[str, Any]) -> Item:
         tags=tuple(tags) if tags is not None else None,
         started_at=start,
         ended_at=end,
-        created_at=_moment(row.get("created_at")),
+        created_at=instant(row.get("created_at")),
         doubt=doubt,
         undeletable=None if isinstance(ident, str) and ident else f"its id is not text ({ident!r})",
         raw=row,
@@ -329,7 +328,7 @@ def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime |
         return kind, None, None, f"its schedule has the unknown type {named!r}"
     if kind is Kind.ROOM:
         return kind, None, None, None
-    start, duration = _moment(fields.get("start_time")), whole(fields.get("duration"))
+    start, duration = instant(fields.get("start_time")), whole(fields.get("duration"))
     if start is None or duration is None or not 0 < duration <= LONGEST:
         missing = "start_time" if start is None else "duration"
         return kind, start, None, f"its {missing} cannot be read ({fields.get(missing)!r})"
@@ -339,11 +338,5 @@ def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime |
         end = start + timedelta(seconds=duration)
     except OverflowError:
         return kind, start, None, "its end lies beyond the calendar"
-    given = _moment(fields.get("end_time"))
+    given = instant(fields.get("end_time"))
     return kind, start, max(end, given) if given else end, None
-
-
-def _moment(value: object) -> datetime | None:
-    """A moment, unless it is so early that it must be a placeholder, such as ``1970-01-01T00:00:00Z``."""
-    when = instant(value)
-    return when if when and when >= BEFORE_ALL else None
