@@ -18,7 +18,7 @@ from .options import Globals, chosen
 if TYPE_CHECKING:
     from ..config import Account, Config
     from ..schedule import Job
-    from ..settings import Secret
+    from ..settings import NotifySettings, Secret
 
 T = TypeVar("T")
 RESERVE = timedelta(minutes=10)
@@ -44,8 +44,8 @@ def job_of(
         state=state,
         zone=str(config.zone),
         user=_owner(path),
-        variables=tuple(dict.fromkeys(secret.where for _, secret in secrets(accounts) if secret.source == "env")),
-        folders=tuple(_archives(accounts)),
+        variables=tuple(dict.fromkeys(one.where for _, one in secrets(accounts, config.notify) if one.source == "env")),
+        folders=(*_archives(accounts), *_metrics(config.notify)),
     )
     return job, config
 
@@ -90,11 +90,13 @@ def before(job: Job) -> list[str]:
     return found
 
 
-def secrets(accounts: Iterable[Account]) -> Iterator[tuple[str, Secret]]:
-    """Every secret of these accounts with the dotted key it is in."""
+def secrets(accounts: Iterable[Account], notify: NotifySettings) -> Iterator[tuple[str, Secret]]:
+    """Every secret of these accounts, and of who is told of a run, with the dotted key it is in."""
     for account in accounts:
         for key, secret in account.settings.secrets():
             yield f"accounts.{account.name}.{key}", secret
+    for key, secret in notify.secrets():
+        yield f"notify.{key}", secret
 
 
 def _archives(accounts: Iterable[Account]) -> list[str]:
@@ -103,11 +105,16 @@ def _archives(accounts: Iterable[Account]) -> list[str]:
     return [str(Path(archive).expanduser()) for archive in dict.fromkeys(archives) if "://" not in archive]
 
 
+def _metrics(notify: NotifySettings) -> list[str]:
+    """The folder that the file of metrics is written to."""
+    return [str(Path(notify.prometheus).parent)] if notify.prometheus else []
+
+
 def named_files(config: Config) -> tuple[list[str], list[str]]:
     """The files that a config names and a container can be given, and what else it needs, in words."""
     accounts = config.accounts.values()
     sources: dict[str, list[str | None]] = {"file": [config.holds.file], "command": []}
-    for _, secret in secrets(accounts):
+    for _, secret in secrets(accounts, config.notify):
         sources.setdefault(secret.source, []).append(secret.where)
     for account in accounts:
         sources["file"] += [account.settings.ca_file, *(getattr(rule, "rooms_file", None) for rule in account.rules)]
@@ -117,4 +124,5 @@ def named_files(config: Config) -> tuple[list[str], list[str]]:
         *rest,
         *filter(None, sources["command"]),
         *_archives(accounts),
+        *_metrics(config.notify),
     ]

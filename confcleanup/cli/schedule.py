@@ -102,7 +102,7 @@ def for_kubernetes(settings: Globals, *, output: str | None, image: str | None, 
     from ..schedule.kubernetes import manifest, without_comments
 
     job, config = job_of(settings, **options)
-    literal = [name for name, secret in secrets(config.accounts.values()) if secret.literal]
+    literal = [name for name, secret in secrets(config.accounts.values(), config.notify) if secret.literal]
     if literal:
         raise click.UsageError(
             f"the config holds secrets in clear text ({', '.join(literal)}), and a ConfigMap is no place for them: "

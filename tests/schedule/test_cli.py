@@ -37,9 +37,9 @@ archive = "/srv/archive"  # not the old place: hunter2
 
 @pytest.fixture
 def schedule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    def call(*words: str, secret: str = '{ env = "TRUECONF_SECRET" }') -> Result:
+    def call(*words: str, secret: str = '{ env = "TRUECONF_SECRET" }', more: str = "") -> Result:
         config = tmp_path / "config.toml"
-        config.write_text(CONFIG.format(secret=secret), "utf-8")
+        config.write_text(CONFIG.format(secret=secret) + more, "utf-8")
         config.chmod(0o600)
         monkeypatch.chdir(tmp_path)
         return CliRunner().invoke(cli, ["-c", "config.toml", "schedule", *words])
@@ -183,3 +183,29 @@ def test_lint_says_what_to_install_if_its_library_is_missing(monkeypatch: pytest
     done = lint("30 3 * * 0 /x")
     assert done.exit_code == 1
     assert "pip install 'confcleanup[schedule]'" in done.stderr
+
+
+NOTIFY = """
+[notify]
+ping = {ping}
+apprise = [{{ env = "APPRISE_URL" }}]
+prometheus = "/srv/metrics/confcleanup.prom"
+"""
+
+
+def test_a_clear_address_of_who_is_told_does_not_go_into_a_config_map_either(schedule: Any) -> None:
+    done = schedule("kubernetes", more=NOTIFY.format(ping='"https://hc.example.com/7c0e1a52"'))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "notify.ping" in done.stderr
+    assert "7c0e1a52" not in done.stderr
+
+
+def test_who_is_told_is_provided_for(schedule: Any) -> None:
+    more = NOTIFY.format(ping='{ file = "/etc/confcleanup/ping" }')
+    done = schedule("kubernetes", more=more)
+    assert '"APPRISE_URL": ""' in done.stdout
+    assert 'mountPath: "/etc/confcleanup/ping"' in done.stdout
+    assert "/srv/metrics" in done.stderr
+    unit = schedule("systemd", more=more).stdout
+    assert "ReadWritePaths=/var/lib/confcleanup /srv/archive /srv/metrics\n" in unit
+    assert "holds TRUECONF_SECRET, APPRISE_URL:" in unit
