@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from . import estimate
-from .errors import AccessRefused, Ambiguous, LedgerError, ProviderError, Stopped
+from .errors import AccessRefused, Ambiguous, ConfcleanupError, LedgerError, ProviderError, Stopped
 from .guards import Limits, Past, objections
 from .http import Permit
 from .items import Item, Outcome, Result
@@ -164,11 +164,12 @@ def make_plan(
     plan = Plan(name, provider.name)
     try:
         for what in dict.fromkeys(rule.what for rule in rules):
-            items = provider.items(what, [rule for rule in rules if rule.what == what])
+            items = _listed(provider, what, [rule for rule in rules if rule.what == what])
             _take(plan, items, rules, now, watcher, reviewed)
         if reviewed:
             for entry in reviewed.never_seen(rules, now):
                 plan.selected.append(entry)
+        _estimate(plan, provider, limits)
     except (ProviderError, Stopped) as error:
         _fail(plan, str(error))
     except MISREAD as error:
@@ -176,7 +177,6 @@ def make_plan(
         _fail(plan, f"an answer of the provider could not be read ({type(error).__name__}); please report this")
     plan.warnings += provider.warnings
     if not plan.failed:
-        _estimate(plan, provider, limits)
         plan.refusals += objections(plan.listed, plan.due, provider.http.skew, limits, past)
     return plan
 
@@ -218,6 +218,17 @@ class Review:
             for item in self._unseen.values()
             if item.what in asked
         ]
+
+
+def _listed(provider: Provider, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+    """What a provider lists. Whatever else it raises fails its own account, not the report of all the others."""
+    try:
+        yield from provider.items(what, rules)
+    except (ConfcleanupError, *MISREAD):
+        raise
+    except Exception as error:
+        log.debug("a fault while listing", exc_info=True)
+        raise ProviderError(f"a fault in the program or a provider: {type(error).__name__}") from error
 
 
 def _take(
@@ -291,6 +302,7 @@ def carry_out(
         if worker.ident:
             worker.join()
     deleter.close()
+    plan.error = plan.error or plan.selected.trouble
     cutoffs = {rule.name: rule.cutoff for rule in rules}
     for entry in plan.selected.ended(Outcome.CHANGED, Outcome.FAILED, Outcome.UNKNOWN):
         plan.stuck.note(entry, cutoffs[entry.decision.rule])
@@ -365,8 +377,12 @@ class _Deleter:
         self._plan.selected.defer()
 
     def _next(self) -> list[Entry] | None:
-        with self._lock:
-            return None if self._halted else next(self._groups, None)
+        try:
+            with self._lock:
+                return None if self._halted else next(self._groups, None)
+        except ProviderError as error:
+            self._halt(str(error))
+            return None
 
     def _halt(self, why: str) -> None:
         with self._lock:
@@ -533,7 +549,8 @@ def settle(provider: Provider, left_open: Sequence[tuple[int, Item]], record: Re
         try:
             stop.check()
             fresh = provider.look(item)
-        except (ProviderError, Stopped, *MISREAD) as error:
+        except Exception as error:  # a fault of a provider's too: it must not cost the others their report
+            log.debug("an open deletion could not be looked at", exc_info=True)
             trouble.append(
                 f"what became of {item.what} {harmless(item.id)}, begun by an earlier run, is not known: {error}"
             )

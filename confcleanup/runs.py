@@ -190,6 +190,8 @@ class _Job:
         log.info("%s: listed %d, selected %d, in %.1f s", plan.account, plan.listed, len(plan.selected), took)
         if delete:
             self.delete(agreed=True)
+        else:
+            self._rest()
         return self._plan
 
     def _settle(self) -> list[str]:
@@ -223,6 +225,12 @@ class _Job:
         except ConfcleanupError as error:
             self._plan.error = self._plan.error or str(error)
             self._plan.selected.defer()
+        finally:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Closes the account's connections until they are needed again: hundreds of accounts would have too many."""
+        self._provider.http.close()
 
     def _delete(self, *, agreed: bool) -> None:
         if self.due and not agreed:

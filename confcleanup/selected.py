@@ -12,9 +12,11 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import msgspec
 
+from .errors import ProviderError
 from .items import Item, Outcome, Result
 from .selection import Decision
 
@@ -44,10 +46,12 @@ class Entry(msgspec.Struct):
 class Selected:
     """The selected items of an account in the order of the listing, each once. Thread-safe.
 
-    Iterating gives copies; what became of an item is stored by ``settle``.
+    Iterating gives copies; what became of an item is stored by ``settle``. Raises ProviderError where the temporary
+    folder is full. What was held is then lost, ``trouble`` says so, and the counts stay true.
     """
 
     def __init__(self) -> None:
+        self.trouble: str | None = None
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._counts: Counter[Outcome | None] = Counter()
@@ -64,7 +68,7 @@ class Selected:
 
     def by_source(self) -> Counter[str]:
         """How many have no outcome yet, by the source that they were listed from."""
-        with self._lock:
+        with self._whole():
             rows = self._db.execute(BY_SOURCE).fetchall() if self._db else []
         return Counter(dict(rows))
 
@@ -89,7 +93,7 @@ class Selected:
             entry.outcome,
             _coded(entry.error),
         )
-        with self._lock:
+        with self._whole():
             if self._db is None:
                 self._db = _database()
                 weakref.finalize(self, self._db.close)
@@ -97,32 +101,52 @@ class Selected:
             self._counts[entry.outcome] += added.rowcount
 
     def settle(self, entry: Entry, result: Result) -> None:
-        """Notes what became of an entry."""
-        entry.outcome, entry.error = result.outcome, result.error
-        with self._lock:
-            if self._db is None:
+        """Notes what became of an entry; at least in the counts, as it has happened."""
+        before, entry.outcome, entry.error = entry.outcome, result.outcome, result.error
+        with suppress(ProviderError), self._whole():
+            if self._db is not None:
+                (stored,) = self._db.execute("SELECT outcome FROM entry WHERE number = ?", (entry.number,)).fetchone()
+                before = stored and Outcome(stored)
+                self._db.execute(
+                    "UPDATE entry SET outcome = ?, error = ? WHERE number = ?",
+                    (entry.outcome, _coded(entry.error), entry.number),
+                )
+            elif not self.trouble:
                 raise LookupError("an entry that was never selected")
-            (before,) = self._db.execute("SELECT outcome FROM entry WHERE number = ?", (entry.number,)).fetchone()
-            self._db.execute(
-                "UPDATE entry SET outcome = ?, error = ? WHERE number = ?",
-                (entry.outcome, _coded(entry.error), entry.number),
-            )
-            self._counts[before and Outcome(before)] -= 1
+        with self._lock:
+            self._counts[before] -= 1
             self._counts[entry.outcome] += 1
 
     def defer(self) -> None:
         """Marks everything without an outcome as left to a later run."""
-        with self._lock:
+        with suppress(ProviderError), self._whole():
             if self._db is not None:
                 self._db.execute("UPDATE entry SET outcome = ? WHERE outcome IS NULL", (Outcome.DEFERRED,))
+        with self._lock:
             self._counts[Outcome.DEFERRED] += self._counts.pop(None, 0)
 
     def clear(self) -> None:
         """Forgets everything."""
         with self._lock:
-            if self._db is not None:
-                self._db.execute("DELETE FROM entry")
+            self._drop()
             self._counts.clear()
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Within it the database may be used; once a full disk has damaged it, nobody reads it again."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                self._drop()
+                why = f"what is selected does not fit into the temporary folder ({error}); make room, or set TMPDIR"
+                self.trouble = why
+                raise ProviderError(why) from None
+
+    def _drop(self) -> None:
+        if self._db is not None:
+            self._db.close()
+        self._db = None
 
     def _where(self, condition: str) -> Iterator[Entry]:
         """Entries in their order, a few at a time, so that they may be settled in between."""
@@ -132,7 +156,7 @@ class Selected:
         )
         last = 0
         while True:
-            with self._lock:
+            with self._whole():
                 rows = self._db.execute(query, (last,)).fetchall() if self._db else []
             for number, body, outcome, error in rows:
                 yield Entry(*_unpacked(body), outcome and Outcome(outcome), _decoded(error), number)

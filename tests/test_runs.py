@@ -24,11 +24,12 @@ from confcleanup.cutoff import Period
 from confcleanup.errors import HttpError, LedgerError, Locked, ProviderError
 from confcleanup.guards import Limits
 from confcleanup.holds import HoldSettings
-from confcleanup.items import Item, Outcome
-from confcleanup.ledger import Ledger
+from confcleanup.items import Item, Outcome, Result
+from confcleanup.ledger import Journal, Ledger
 from confcleanup.runs import Request, Run, execute, lock
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
+from confcleanup.selected import Entry, Selected
 from confcleanup.settings import AccountSettings
 
 from .fake import NOW, Fake, FakeRule, thing
@@ -390,3 +391,64 @@ def test_the_command_ends_with_4_while_another_run_is_at_work(tmp_path: Path, ho
         assert f"process {holder.pid} on" in done.stderr
         assert emulator.seen == []
         assert CliRunner().invoke(cli, [*words, "plan"]).exit_code == 0
+
+
+def test_a_fault_in_one_provider_does_not_cost_the_others_their_report(world: World) -> None:
+    bad, good = world.add("bad", thing("1")), world.add("good", thing("2"))
+
+    def broken() -> None:
+        raise RuntimeError("a plug-in's own")
+
+    bad.before_list = broken
+    run = world.run()
+    assert [plan.status for plan in run.plans] == ["failed", "ok"]
+    assert "RuntimeError" in (run.plans[0].error or "")
+    assert (list(bad.held), list(good.held)) == (["1"], [])
+
+
+def test_a_fault_while_an_open_deletion_is_looked_at_does_not_either(world: World) -> None:
+    bad = world.add("bad", thing("1"))
+    journal = Journal(world.ledger, "r", "bad", "fake", lambda: NOW, "https://x")
+    journal.intend([(thing("1"), "old")])
+
+    def broken(item: Item) -> None:
+        raise OSError("a plug-in's own")
+
+    bad.before_look = broken
+    (plan,) = world.run(delete=True).plans
+    assert any("is not known" in warning for warning in plan.warnings)
+
+
+def test_a_full_temporary_folder_ends_one_account_and_everything_deleted_is_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("full", *(thing(str(number)) for number in range(600)))
+    world.add("other", thing("x"))
+    settle = Selected.settle
+
+    def fills_up(self: Selected, entry: Entry, result: Result) -> None:
+        if entry.item.id == "9" and self._db:
+            self._db.execute("DROP TABLE entry")  # as unusable as a damaged file
+        settle(self, entry, result)
+
+    monkeypatch.setattr(Selected, "settle", fills_up)
+    full, other = world.run().plans
+    assert "temporary folder" in (full.error or "")
+    assert (full.status, other.status) == ("partial", "ok")
+    gone = 600 - len(world.fakes["full"].held)
+    recorded = [one for one in world.ledger.deletions() if one["account"] == "full" and one["outcome"] == "deleted"]
+    assert 0 < gone < 600
+    assert full.count(Outcome.DELETED) == gone == len(recorded)
+
+
+def test_an_account_lets_go_of_its_connections_while_others_are_at_work(world: World) -> None:
+    closed = []
+    for name in ("a", "b"):
+        world.add(name, thing(name)).http.close = lambda name=name: closed.append(name)
+
+    def confirm(run: Run) -> bool:
+        assert sorted(closed) == ["a", "b"]
+        return True
+
+    world.run(confirm=confirm)
+    assert len(closed) == 6  # after listing, after deleting, and at the end

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from confcleanup import selected
+from confcleanup.errors import ProviderError
 from confcleanup.items import Item, Kind, Live, Outcome, Result, State
 from confcleanup.selected import Entry, Selected
 from confcleanup.selection import Decision, Why
@@ -163,3 +164,35 @@ def test_forgetting_everything_leaves_nothing() -> None:
     assert (len(held), list(held), held.count(None)) == (0, [], 0)
     held.append(entry("a"))
     assert ids(held) == ["a"]
+
+
+def full(monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
+    """The temporary folder takes so many pages of 4 KiB for each account."""
+    make = selected._database
+
+    def small() -> object:
+        db = make()
+        db.execute(f"PRAGMA max_page_count = {pages}")
+        return db
+
+    monkeypatch.setattr(selected, "_database", small)
+
+
+def test_a_full_temporary_folder_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    full(monkeypatch, 20)
+    with pytest.raises(ProviderError, match="does not fit into the temporary folder"):
+        holding(*(f"{number:01000}" for number in range(200)))
+
+
+def test_counts_stay_true_when_the_temporary_folder_fills_up_between_deletions() -> None:
+    held = holding("a", "b", "c")
+    one, two, _ = held.due()
+    held.settle(one, Result(Outcome.DELETED))
+    assert held._db
+    held._db.execute("DROP TABLE entry")  # as unusable as a damaged file
+    held.settle(two, Result(Outcome.GONE))
+    held.defer()
+    assert [held.count(outcome) for outcome in (Outcome.DELETED, Outcome.GONE, Outcome.DEFERRED, None)] == [1, 1, 1, 0]
+    assert len(held) == 3
+    assert held.trouble
+    assert list(held) == []
