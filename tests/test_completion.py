@@ -88,6 +88,7 @@ def test_the_config_option_is_heeded_wherever_it_stands(environment: dict[str, s
 def test_without_a_config_that_can_be_read_nothing_is_offered_and_nothing_said(environment: dict[str, str]) -> None:
     Path(environment["CONFCLEANUP_CONFIG"]).write_text("broken = [")
     assert protocol(environment, "bash", "plan", "--account", "") == []
+    assert protocol(environment, "bash", "-c", "~nobody-of-this-name/c.toml", "plan", "--account", "") == []
 
 
 def test_powershell_gets_names_with_blanks_in_quotes(environment: dict[str, str]) -> None:

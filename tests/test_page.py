@@ -229,6 +229,13 @@ def test_control_characters_and_direction_marks_are_made_visible() -> None:
     assert r"\u202egpj.exe\x1b[31m" in text
 
 
+def test_the_command_to_copy_is_whole_and_harmless() -> None:
+    words_of = "confcleanup run " + "--account 'a<b' " * 20
+    run = run_of(ended(None)[0], mode="plan")
+    assert words_of.strip() in words(shown(run, command=words_of))
+    assert "'a<b'" not in page_of(run, command=words_of)
+
+
 def test_a_long_text_is_cut() -> None:
     assert "x" * (page.LONGEST + 1) not in page_of(everywhere("x" * 10_000))
 

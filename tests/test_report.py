@@ -349,3 +349,13 @@ def test_no_title_becomes_a_formula_or_another_row(title: str) -> None:
     rows = table(Plan("hq", "fake", 1, [entry(item)]))
     assert len(rows) == 2
     assert not rows[1][4].lstrip().startswith(("=", "+", "-", "@"))
+
+
+def test_the_kept_items_of_a_small_account_take_no_open_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: object, **__: object) -> None:
+        raise OSError("Too many open files")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", none_left)
+    plan, young = ended(kept=1)
+    (account,) = document(plan, hq=young)["accounts"]
+    assert [item["id"] for item in account["items"]] == ["young-0"]

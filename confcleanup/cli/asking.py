@@ -72,9 +72,9 @@ def simple(provider: type[Provider]) -> list[str]:
 
 
 def _provider() -> str:
-    known = providers.names()
-    for name in known:
-        click.echo(f"  {name:10} {providers.provider(name).title}", err=True)
+    known = {provider.name: provider.title for provider in providers.usable()}
+    for name, title in known.items():
+        click.echo(f"  {name:10} {title}", err=True)
     return str(click.prompt("Which platform", type=click.Choice(known), show_choices=False, err=True))
 
 

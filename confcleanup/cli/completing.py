@@ -57,7 +57,7 @@ def _config(ctx: Context) -> Config | None:
         given, above = above.params.get("config"), above.parent
     try:
         return config.load(config.find(given))
-    except ConfigError:
+    except (ConfigError, OSError, RuntimeError):  # ~nobody/config.toml has no home
         return None
 
 

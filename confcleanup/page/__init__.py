@@ -57,7 +57,7 @@ def of_run(run: Run, tally: Tally, past: Past | None, zone: tzinfo, command: str
         made=run.now,
         run=run,
         dry=dry,
-        command=command if dry and run.due else "",
+        command=_whole(command) if dry and run.due else "",
         meaning=MEANING.get(run.exit_code, "interrupted"),
         accounts=accounts,
         tally=tally,
@@ -135,6 +135,13 @@ def _told(value: object) -> object:
         return value
     text = harmless(redact(value))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _whole(text: str) -> object:
+    """A text that is of no use if it is cut."""
+    import markupsafe
+
+    return markupsafe.escape(harmless(redact(text)))
 
 
 def _page(zone: tzinfo, **facts: Any) -> str:

@@ -85,7 +85,11 @@ def _load(entry: EntryPoint, *others: EntryPoint) -> type[Provider]:
     except Exception as error:  # another package's code may raise anything when it is imported
         why = f"{type(error).__name__}: {error}"
         raise BrokenProvider(_broken(entry, f"could not be loaded ({why})")) from error
-    if mistake := _mistake(entry.name, loaded):
+    try:
+        mistake = _mistake(entry.name, loaded)
+    except (TypeError, AttributeError) as error:  # a list in the place of a table, a value in the place of a class
+        mistake = f"is not what confcleanup.providers.base asks for ({error})"
+    if mistake:
         raise BrokenProvider(_broken(entry, mistake))
     checked: type[Provider] = loaded
     return checked

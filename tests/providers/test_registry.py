@@ -6,11 +6,12 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from confcleanup import config, providers, schema
-from confcleanup.cli import cli
+from confcleanup.cli import asking, cli
 from confcleanup.errors import BrokenProvider, ConfigError
 
 Package = Callable[..., None]
@@ -44,6 +45,8 @@ BROKEN = {
     "class Given(Good): name = 'another'": "calls itself 'another'",
     "class Given(Good): settings_type = dict": "settings_type that is not derived from AccountSettings",
     "class Given(Good): sources = {'calls': 'calls'}": "sources that are not Source objects",
+    "class Given(Good): sources = ['calls']": "is not what confcleanup.providers.base asks for",
+    "class Given(Good): settings_type = AccountSettings.__init__": "is not what confcleanup.providers.base asks for",
 }
 
 
@@ -112,3 +115,17 @@ def test_a_broken_provider_does_not_stand_in_the_way_of_the_others(package: Pack
     assert [entry["provider"] for entry in json.loads(done.stdout)["providers"]] == list(providers.BUILT_IN)
     assert "warning: the provider 'other' of the package broken 1.2 could not be loaded" in done.stderr
     assert len(schema.schema()["properties"]["accounts"]["additionalProperties"]["oneOf"]) == len(providers.BUILT_IN)
+
+
+def test_init_offers_the_others_beside_a_broken_provider(package: Package, monkeypatch: pytest.MonkeyPatch) -> None:
+    package("broken", "raise OSError")
+    offered: list[str] = []
+
+    def prompt(text: str, *, type: click.Choice[str], **_: object) -> str:
+        offered.extend(type.choices)
+        raise click.Abort
+
+    monkeypatch.setattr("click.prompt", prompt)
+    with pytest.raises(click.Abort):
+        asking.ask((), Path())
+    assert offered == list(providers.BUILT_IN)
