@@ -20,8 +20,7 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {{name: confcleanup}}
 data:
-  config.toml: |
-{config}
+  config.toml: {config}
 ---
 apiVersion: v1
 kind: Secret
@@ -108,7 +107,7 @@ def manifest(job: Job, config: str, *, image: str, shards: int = 1, files: Seque
     shard = ["--shard", f"$(JOB_COMPLETION_INDEX)/{shards}"] if spread else []
     state = f"{STATE}/shard-$(JOB_COMPLETION_INDEX)" if spread else STATE
     return MANIFEST.format(
-        config="\n".join(f"    {line}".rstrip() for line in config.splitlines()),
+        config=_scalar(config),
         secret=json.dumps(dict.fromkeys([*job.variables, *keys], ""), indent=2).replace("\n", "\n  "),
         shared=NODES if spread else "",
         access="ReadWriteMany" if spread else "ReadWriteOnce",
@@ -132,6 +131,15 @@ def _mounts(keys: dict[str, str]) -> Iterator[str]:
         yield f"                - {{name: secret, {mount}}}\n"
 
 
+def _scalar(text: str) -> str:
+    """A text as YAML: in lines if that keeps every character of it, else in quotes."""
+    lines = text.removesuffix("\n").split("\n")
+    if any(line != line.rstrip() or len(line.splitlines()) > 1 for line in lines):
+        quoted = json.dumps(text, ensure_ascii=False)
+        return re.sub("[\x7f-\xa0\u2028\u2029\ufeff]", lambda odd: f"\\u{ord(odd[0]):04x}", quoted)
+    return "|2\n" + "\n".join(f"    {line}".rstrip() for line in lines)
+
+
 def _literal(word: str) -> str:
     """A word in which Kubernetes replaces nothing."""
     return word.replace("$(", "$$(")
@@ -139,7 +147,7 @@ def _literal(word: str) -> str:
 
 def without_comments(text: str) -> str:
     """A config that says the same without its comments: what is commented out may hold an old secret."""
-    lines, meaning = text.splitlines(), tomllib.loads(text)
+    lines, meaning = text.replace("\r\n", "\n").removesuffix("\n").split("\n"), tomllib.loads(text)
     for number in reversed(range(len(lines))):
         for mark in re.finditer("#", lines[number]):
             kept = lines[number][: mark.start()].rstrip()

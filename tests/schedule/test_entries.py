@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -276,3 +277,21 @@ def test_words_with_blanks_are_one_argument_everywhere() -> None:
     entry = job(command=("/opt/my programs/confcleanup",))
     assert shlex.split(last(crontab(entry)).split(maxsplit=5)[5])[0] == "/opt/my programs/confcleanup"
     assert 'ExecStart="/opt/my programs/confcleanup" run' in service(entry)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        '  a = "first line indented"  # hunter2\nb = 1\n',
+        "\n\n   a = 1  # hunter2\nb = 2\n",
+        'a = "x\u2028y\x85z \U0001f600"  # hunter2\n',
+        "# note\u2028more hunter2\na = 1\n",
+        'a = """\n  blanks at the end  \n"""  # hunter2\n',
+        "a = 1  # hunter2\r\nb = 2\r\n",
+    ],
+)
+def test_a_config_arrives_without_its_comments_however_it_is_written(config: str) -> None:
+    (arrived, *_) = yaml.safe_load_all(manifest(job(), without_comments(config), image="x"))
+    text = arrived["data"]["config.toml"]
+    assert tomllib.loads(text) == tomllib.loads(config)
+    assert "hunter2" not in text
