@@ -11,7 +11,8 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from fractions import Fraction
 from importlib.util import find_spec
@@ -218,7 +219,7 @@ class Secret(Value):
         except ImportError:
             raise ValueError("the system's keyring needs the extra: pip install 'confcleanup[keyring]'") from None
         try:
-            value = keyring.get_password(service, user)
+            value = _in_time(lambda: keyring.get_password(service, user))
         except Exception as error:  # noqa: BLE001  # each system's keyring raises classes of its own
             raise ValueError(
                 f"the system's keyring cannot be opened ({type(error).__name__}). cron and services have no session "
@@ -265,6 +266,22 @@ class Secrets(Value):
     @classmethod
     def describe(cls) -> dict[str, Any]:
         return {"type": "array", "items": Secret.describe()}
+
+
+def _in_time(ask: Callable[[], str | None]) -> str | None:
+    """What a keyring answers. Raises TimeoutError where it waits for a dialog that nobody sees, and what it raises."""
+    from concurrent.futures import Future
+
+    found: Future[str | None] = Future()
+
+    def answer() -> None:
+        try:
+            found.set_result(ask())
+        except Exception as error:  # noqa: BLE001  # raised again, where it is waited for
+            found.set_exception(error)
+
+    threading.Thread(target=answer, name="keyring", daemon=True).start()
+    return found.result(COMMAND_TIMEOUT)
 
 
 def _why(error: Exception) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 
 import keyring
@@ -79,6 +80,27 @@ def test_a_keyring_that_cannot_be_opened_says_what_to_do_in_cron(memory: Memory)
     with pytest.raises(ValueError, match=r"cron and services have no session .* file = ") as caught:
         Secret.parse(ENTRY).reveal()
     assert "tok3n" not in str(caught.value)
+
+
+class Waiting(Locked):
+    """A keyring that waits for a dialog nobody sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.answered = threading.Event()
+
+    def get_password(self, service: str, username: str) -> str | None:
+        self.answered.wait(30)
+        return None
+
+
+def test_a_keyring_that_never_answers_does_not_hold_the_run(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confcleanup.settings.COMMAND_TIMEOUT", 0.05)
+    waiting = Waiting()
+    keyring.set_keyring(waiting)
+    with pytest.raises(ValueError, match=r"cannot be opened \(TimeoutError\)"):
+        Secret.parse(ENTRY).reveal()
+    waiting.answered.set()
 
 
 def test_without_the_extra_the_message_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
