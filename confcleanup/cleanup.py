@@ -169,7 +169,7 @@ def make_plan(
         if reviewed:
             for entry in reviewed.never_seen(rules, now):
                 plan.selected.append(entry)
-    except (ProviderError, Stopped) as error:
+    except (ProviderError, Stopped, LedgerError) as error:
         _fail(plan, str(error))
     except MISREAD as error:
         log.debug("the listing of %s could not be read", name, exc_info=True)

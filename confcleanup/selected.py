@@ -12,9 +12,11 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
+from .errors import LedgerError
 from .items import Item, Outcome, Result
 from .selection import Decision
 
@@ -44,7 +46,7 @@ class Entry(msgspec.Struct):
 class Selected:
     """The selected items of an account in the order of the listing, each once. Thread-safe.
 
-    Iterating gives copies; what became of an item is stored by ``settle``.
+    Iterating gives copies; what became of an item is stored by ``settle``. Raises LedgerError if the disk is full.
     """
 
     def __init__(self) -> None:
@@ -64,8 +66,8 @@ class Selected:
 
     def by_source(self) -> Counter[str]:
         """How many have no outcome yet, by the source that they were listed from."""
-        with self._lock:
-            rows = self._db.execute(BY_SOURCE).fetchall() if self._db else []
+        with self._used() as db:
+            rows = db.execute(BY_SOURCE).fetchall() if db else []
         return Counter(dict(rows))
 
     def due(self) -> Iterator[Entry]:
@@ -89,21 +91,21 @@ class Selected:
             entry.outcome,
             _coded(entry.error),
         )
-        with self._lock:
-            if self._db is None:
-                self._db = _database()
-                weakref.finalize(self, self._db.close)
-            added = self._db.execute(ADD, row)
+        with self._used() as db:
+            if db is None:
+                self._db = db = _database()
+                weakref.finalize(self, db.close)
+            added = db.execute(ADD, row)
             self._counts[entry.outcome] += added.rowcount
 
     def settle(self, entry: Entry, result: Result) -> None:
         """Notes what became of an entry."""
         entry.outcome, entry.error = result.outcome, result.error
-        with self._lock:
-            if self._db is None:
+        with self._used() as db:
+            if db is None:
                 raise LookupError("an entry that was never selected")
-            (before,) = self._db.execute("SELECT outcome FROM entry WHERE number = ?", (entry.number,)).fetchone()
-            self._db.execute(
+            (before,) = db.execute("SELECT outcome FROM entry WHERE number = ?", (entry.number,)).fetchone()
+            db.execute(
                 "UPDATE entry SET outcome = ?, error = ? WHERE number = ?",
                 (entry.outcome, _coded(entry.error), entry.number),
             )
@@ -112,17 +114,27 @@ class Selected:
 
     def defer(self) -> None:
         """Marks everything without an outcome as left to a later run."""
-        with self._lock:
-            if self._db is not None:
-                self._db.execute("UPDATE entry SET outcome = ? WHERE outcome IS NULL", (Outcome.DEFERRED,))
+        with self._used() as db:
+            if db is not None:
+                db.execute("UPDATE entry SET outcome = ? WHERE outcome IS NULL", (Outcome.DEFERRED,))
             self._counts[Outcome.DEFERRED] += self._counts.pop(None, 0)
 
     def clear(self) -> None:
         """Forgets everything."""
-        with self._lock:
-            if self._db is not None:
-                self._db.execute("DELETE FROM entry")
+        with self._used() as db:
+            if db is not None:
+                db.execute("DELETE FROM entry")
             self._counts.clear()
+
+    @contextmanager
+    def _used(self) -> Iterator[sqlite3.Connection | None]:
+        """The database, if there is one, for this thread alone."""
+        with self._lock:
+            try:
+                yield self._db
+            except sqlite3.Error as error:
+                why = "the temporary file for what is selected cannot be used"
+                raise LedgerError(f"{why} ({error}); set TMPDIR to a folder with room") from None
 
     def _where(self, condition: str) -> Iterator[Entry]:
         """Entries in their order, a few at a time, so that they may be settled in between."""
@@ -132,8 +144,8 @@ class Selected:
         )
         last = 0
         while True:
-            with self._lock:
-                rows = self._db.execute(query, (last,)).fetchall() if self._db else []
+            with self._used() as db:
+                rows = db.execute(query, (last,)).fetchall() if db else []
             for number, body, outcome, error in rows:
                 yield Entry(*_unpacked(body), outcome and Outcome(outcome), _decoded(error), number)
             if len(rows) < AT_ONCE:
@@ -168,6 +180,6 @@ def _decoded(text: bytes | None) -> str | None:
 def _database() -> sqlite3.Connection:
     db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
     db.execute(f"PRAGMA cache_size = -{MEMORY}")
-    db.execute("PRAGMA journal_mode = OFF")
+    db.execute("PRAGMA journal_mode = MEMORY")
     db.execute(TABLE)
     return db

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -11,9 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from confcleanup import selected
+from confcleanup.cleanup import Watcher, make_plan
+from confcleanup.errors import LedgerError
+from confcleanup.guards import Limits
 from confcleanup.items import Item, Kind, Live, Outcome, Result, State
 from confcleanup.selected import Entry, Selected
 from confcleanup.selection import Decision, Why
+
+from .fake import NOW, Fake, rule, thing
 
 GOES = Decision(True, Why.DUE, "ended 40 days ago", "old")
 HOSTILE = ["", "'", '"; DROP TABLE entry; --', "\ud800", "\0", "é", "e\u0301", "a" * 3000]
@@ -163,3 +169,34 @@ def test_forgetting_everything_leaves_nothing() -> None:
     assert (len(held), list(held), held.count(None)) == (0, [], 0)
     held.append(entry("a"))
     assert ids(held) == ["a"]
+
+
+@pytest.fixture
+def _full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there was room for a few items and no more."""
+    roomy = selected._database
+
+    def cramped() -> sqlite3.Connection:
+        db = roomy()
+        db.execute("PRAGMA max_page_count = 12")
+        return db
+
+    monkeypatch.setattr(selected, "_database", cramped)
+
+
+@pytest.mark.usefixtures("_full_disk")
+def test_a_full_disk_is_told_with_what_to_do_and_nothing_is_half_there() -> None:
+    held = Selected()
+    with pytest.raises(LedgerError, match=r"temporary file .* full.*; set TMPDIR"):
+        for number in range(1000):
+            held.append(entry(f"{number}", title="x" * 500))
+    assert ids(held) == [f"{number}" for number in range(len(held))]
+    assert 0 < len(held) == held.count(None) < 1000
+
+
+@pytest.mark.usefixtures("_full_disk")
+def test_a_listing_that_does_not_fit_on_the_disk_selects_nothing() -> None:
+    provider = Fake(*(thing(str(number), title="x" * 500) for number in range(1000)))
+    plan = make_plan("hq", provider, [rule()], Limits(), NOW, Watcher())
+    assert (plan.status, list(plan.selected)) == ("failed", [])
+    assert "TMPDIR" in (plan.error or "")
