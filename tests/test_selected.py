@@ -187,9 +187,13 @@ def _full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_full_disk")
 def test_a_full_disk_is_told_with_what_to_do_and_nothing_is_half_there() -> None:
     held = Selected()
-    with pytest.raises(LedgerError, match=r"temporary file .* full.*; set TMPDIR"):
+
+    def fill() -> None:
         for number in range(1000):
             held.append(entry(f"{number}", title="x" * 500))
+
+    with pytest.raises(LedgerError, match=r"temporary file .* full.*; set TMPDIR"):
+        fill()
     assert ids(held) == [f"{number}" for number in range(len(held))]
     assert 0 < len(held) == held.count(None) < 1000
 
