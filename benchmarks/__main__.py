@@ -26,7 +26,7 @@ def main() -> int:
 
 def table(name: str, figures: Sequence[measures.Figure]) -> int:
     """Prints one measurement as a table; how many goals were missed."""
-    print(f"## {name}\n\n| what | measured | goal | |\n| --- | --- | --- | --- |")
+    print(f"### {name}\n\n| what | measured | goal | |\n| --- | --- | --- | --- |")
     for figure in figures:
         verdict = {True: "reached", False: "**missed**", None: ""}[figure.good]
         print(f"| {figure.what} | {figure.value} | {figure.goal} | {verdict} |")

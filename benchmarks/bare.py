@@ -1,7 +1,8 @@
 """What confcleanup is measured against: the same requests without anything else.
 
 ``aiohttp``: one loop, as many at a time. ``requests``: as many threads, one session. ``sequential``: one after the
-other, a connection each, as in the vendors' tutorials. Each looks at an item and deletes it.
+other, a connection each, as in the vendors' tutorials. Each signs in, reads the list, looks at each item and
+deletes it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,14 @@ HEADERS = {"Authorization": "Bearer bench-token-0123456789"}
 
 def addresses(url: str, count: int) -> list[str]:
     return [f"{url}/api/v4/conferences/{number:010}" for number in range(count)]
+
+
+def before(url: str, count: int) -> list[tuple[str, str]]:
+    """The requests that come before the first deletion: the sign-in and the pages of the list."""
+    pages = [
+        ("GET", f"{url}/api/v4/conferences?page={page}&page_size=1000") for page in range(1, -(-count // 1000) + 1)
+    ]
+    return [("POST", f"{url}/api/v4/oauth2/token"), *pages]
 
 
 async def with_aiohttp(url: str, count: int, concurrency: int) -> None:
@@ -33,6 +42,9 @@ async def with_aiohttp(url: str, count: int, concurrency: int) -> None:
 
     connector = aiohttp.TCPConnector(limit=concurrency)
     async with aiohttp.ClientSession(connector=connector, headers=HEADERS) as session:
+        for method, address in before(url, count):
+            async with session.request(method, address) as answer:
+                await answer.json()
         await asyncio.gather(*(worker(session) for _ in range(concurrency)))
 
 
@@ -43,6 +55,9 @@ def with_requests(url: str, count: int, concurrency: int) -> None:
     session = requests.Session()
     session.headers.update(HEADERS)
     session.mount("http://", HTTPAdapter(pool_maxsize=concurrency))
+
+    for method, address in before(url, count):
+        session.request(method, address).json()
 
     def one(address: str) -> None:
         answer = session.get(address)

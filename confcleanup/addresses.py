@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from urllib.parse import quote, unquote, urlsplit
 
@@ -26,6 +27,7 @@ def path(*segments: str, slash: bool = False) -> str:
     return "/".join(map(segment, segments)) + ("/" if slash else "")
 
 
+@functools.lru_cache(maxsize=512)
 def segment(text: str) -> str:
     """One path segment, percent-encoded with nothing left out.
 

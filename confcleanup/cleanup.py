@@ -170,7 +170,7 @@ def make_plan(
             for entry in reviewed.never_seen(rules, now):
                 plan.selected.append(entry)
         _estimate(plan, provider, limits)
-    except (ProviderError, Stopped) as error:
+    except (ProviderError, Stopped, LedgerError) as error:
         _fail(plan, str(error))
     except MISREAD as error:
         log.debug("the listing of %s could not be read", name, exc_info=True)
@@ -380,7 +380,7 @@ class _Deleter:
         try:
             with self._lock:
                 return None if self._halted else next(self._groups, None)
-        except ProviderError as error:
+        except LedgerError as error:
             self._halt(str(error))
             return None
 

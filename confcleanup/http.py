@@ -111,6 +111,7 @@ class Http:
         self.limiter = Limiter(rate)
         self.skew: timedelta | None = None
         self.sent, self.busy = 0, 0.0
+        self._date = ""
         self._timeout = timeout.total_seconds()
         self._auth = auth
         self._retry_after = retry_after
@@ -461,12 +462,15 @@ class Http:
         return HttpError(text) if method == "GET" else Ambiguous(text)
 
     def _note_clock(self, answer: Answer) -> None:
-        """The vendor's clock minus this machine's, the smallest difference seen."""
+        """The vendor's clock minus this machine's, the smallest difference seen; each second of it is read once."""
+        said = answer.headers.get("Date", "")
+        if said == self._date:
+            return
+        self._date = said
         try:
-            theirs = _aware(parsedate_to_datetime(answer.headers.get("Date", "")))
+            skew = _aware(parsedate_to_datetime(said)) - self.clock()
         except (ValueError, TypeError, OverflowError):
             return
-        skew = theirs - self.clock()
         if self.skew is None or abs(skew) < abs(self.skew):
             self.skew = skew
 

@@ -12,11 +12,11 @@ import threading
 import weakref
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import msgspec
 
-from .errors import ProviderError
+from .errors import LedgerError
 from .items import Item, Outcome, Result
 from .selection import Decision
 
@@ -46,8 +46,9 @@ class Entry(msgspec.Struct):
 class Selected:
     """The selected items of an account in the order of the listing, each once. Thread-safe.
 
-    Iterating gives copies; what became of an item is stored by ``settle``. Raises ProviderError where the temporary
-    folder is full. What was held is then lost, ``trouble`` says so, and the counts stay true.
+    Iterating gives copies; what became of an item is stored by ``settle``. Raises LedgerError if the disk is full.
+    If an outcome cannot be stored, the items are let go rather than shown with a wrong one: ``trouble`` says so, and
+    the counts stay true.
     """
 
     def __init__(self) -> None:
@@ -68,8 +69,8 @@ class Selected:
 
     def by_source(self) -> Counter[str]:
         """How many have no outcome yet, by the source that they were listed from."""
-        with self._whole():
-            rows = self._db.execute(BY_SOURCE).fetchall() if self._db else []
+        with self._used() as db:
+            rows = db.execute(BY_SOURCE).fetchall() if db else []
         return Counter(dict(rows))
 
     def due(self) -> Iterator[Entry]:
@@ -93,35 +94,39 @@ class Selected:
             entry.outcome,
             _coded(entry.error),
         )
-        with self._whole():
-            if self._db is None:
-                self._db = _database()
-                weakref.finalize(self, self._db.close)
-            added = self._db.execute(ADD, row)
+        with self._used() as db:
+            if db is None:
+                self._db = db = _database()
+                weakref.finalize(self, db.close)
+            added = db.execute(ADD, row)
             self._counts[entry.outcome] += added.rowcount
 
     def settle(self, entry: Entry, result: Result) -> None:
         """Notes what became of an entry; at least in the counts, as it has happened."""
         before, entry.outcome, entry.error = entry.outcome, result.outcome, result.error
-        with suppress(ProviderError), self._whole():
-            if self._db is not None:
-                (stored,) = self._db.execute("SELECT outcome FROM entry WHERE number = ?", (entry.number,)).fetchone()
-                before = stored and Outcome(stored)
-                self._db.execute(
-                    "UPDATE entry SET outcome = ?, error = ? WHERE number = ?",
-                    (entry.outcome, _coded(entry.error), entry.number),
-                )
-            elif not self.trouble:
-                raise LookupError("an entry that was never selected")
+        try:
+            with self._used() as db:
+                if db is not None:
+                    (stored,) = db.execute("SELECT outcome FROM entry WHERE number = ?", (entry.number,)).fetchone()
+                    before = stored and Outcome(stored)
+                    row = (entry.outcome, _coded(entry.error), entry.number)
+                    db.execute("UPDATE entry SET outcome = ?, error = ? WHERE number = ?", row)
+                elif not self.trouble:
+                    raise LookupError("an entry that was never selected")
+        except LedgerError as error:
+            self._let_go(error)
         with self._lock:
             self._counts[before] -= 1
             self._counts[entry.outcome] += 1
 
     def defer(self) -> None:
         """Marks everything without an outcome as left to a later run."""
-        with suppress(ProviderError), self._whole():
-            if self._db is not None:
-                self._db.execute("UPDATE entry SET outcome = ? WHERE outcome IS NULL", (Outcome.DEFERRED,))
+        try:
+            with self._used() as db:
+                if db is not None:
+                    db.execute("UPDATE entry SET outcome = ? WHERE outcome IS NULL", (Outcome.DEFERRED,))
+        except LedgerError as error:
+            self._let_go(error)
         with self._lock:
             self._counts[Outcome.DEFERRED] += self._counts.pop(None, 0)
 
@@ -131,22 +136,25 @@ class Selected:
             self._drop()
             self._counts.clear()
 
-    @contextmanager
-    def _whole(self) -> Iterator[None]:
-        """Within it the database may be used; once a full disk has damaged it, nobody reads it again."""
+    def _let_go(self, error: LedgerError) -> None:
         with self._lock:
-            try:
-                yield
-            except sqlite3.Error as error:
-                self._drop()
-                why = f"what is selected does not fit into the temporary folder ({error}); make room, or set TMPDIR"
-                self.trouble = why
-                raise ProviderError(why) from None
+            self._drop()
+            self.trouble = str(error)
 
     def _drop(self) -> None:
         if self._db is not None:
             self._db.close()
         self._db = None
+
+    @contextmanager
+    def _used(self) -> Iterator[sqlite3.Connection | None]:
+        """The database, if there is one, for this thread alone."""
+        with self._lock:
+            try:
+                yield self._db
+            except sqlite3.Error as error:
+                why = "the temporary file for what is selected cannot be used"
+                raise LedgerError(f"{why} ({error}); set TMPDIR to a folder with room") from None
 
     def _where(self, condition: str) -> Iterator[Entry]:
         """Entries in their order, a few at a time, so that they may be settled in between."""
@@ -156,8 +164,8 @@ class Selected:
         )
         last = 0
         while True:
-            with self._whole():
-                rows = self._db.execute(query, (last,)).fetchall() if self._db else []
+            with self._used() as db:
+                rows = db.execute(query, (last,)).fetchall() if db else []
             for number, body, outcome, error in rows:
                 yield Entry(*_unpacked(body), outcome and Outcome(outcome), _decoded(error), number)
             if len(rows) < AT_ONCE:
@@ -192,6 +200,6 @@ def _decoded(text: bytes | None) -> str | None:
 def _database() -> sqlite3.Connection:
     db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
     db.execute(f"PRAGMA cache_size = -{MEMORY}")
-    db.execute("PRAGMA journal_mode = OFF")
+    db.execute("PRAGMA journal_mode = MEMORY")
     db.execute(TABLE)
     return db

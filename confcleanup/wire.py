@@ -87,7 +87,17 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Connections of our own kind, also through a proxy."""
+    """Connections of our own kind, also through a proxy; the pool of an origin is looked up once."""
+
+    def __init__(self, **options: Any) -> None:
+        self._pools: dict[tuple[str, str], Any] = {}
+        super().__init__(**options)
+
+    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        origin = urlsplit(request.url or "")[:2]
+        if origin not in self._pools:
+            self._pools[origin] = super().get_connection_with_tls_context(request, *args, **kwargs)
+        return self._pools[origin]
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)

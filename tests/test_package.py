@@ -94,7 +94,10 @@ def test_the_wheel_holds_the_package_its_data_and_nothing_else(wheel: Path) -> N
 
 
 def test_the_sdist_holds_what_building_testing_and_reading_need_and_nothing_else(dist: Path) -> None:
-    assert names_in_sdist(dist) == sources("confcleanup") | sources("tests") | sources("docs") | ROOT_FILES
+    assert (
+        names_in_sdist(dist)
+        == sources("confcleanup") | sources("tests") | sources("docs") | sources("benchmarks") | ROOT_FILES
+    )
 
 
 def test_those_who_check_wheels_and_metadata_for_a_living_find_no_fault(dist: Path, wheel: Path) -> None:

@@ -433,7 +433,7 @@ def test_a_full_temporary_folder_ends_one_account_and_everything_deleted_is_reco
 
     monkeypatch.setattr(Selected, "settle", fills_up)
     full, other = world.run().plans
-    assert "temporary folder" in (full.error or "")
+    assert "TMPDIR" in (full.error or "")
     assert (full.status, other.status) == ("partial", "ok")
     gone = 600 - len(world.fakes["full"].held)
     recorded = [one for one in world.ledger.deletions() if one["account"] == "full" and one["outcome"] == "deleted"]

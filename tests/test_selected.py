@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -11,10 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from confcleanup import selected
-from confcleanup.errors import ProviderError
+from confcleanup.cleanup import Watcher, make_plan
+from confcleanup.errors import LedgerError
+from confcleanup.guards import Limits
 from confcleanup.items import Item, Kind, Live, Outcome, Result, State
 from confcleanup.selected import Entry, Selected
 from confcleanup.selection import Decision, Why
+
+from .fake import NOW, Fake, rule, thing
 
 GOES = Decision(True, Why.DUE, "ended 40 days ago", "old")
 HOSTILE = ["", "'", '"; DROP TABLE entry; --', "\ud800", "\0", "é", "e\u0301", "a" * 3000]
@@ -166,33 +171,50 @@ def test_forgetting_everything_leaves_nothing() -> None:
     assert ids(held) == ["a"]
 
 
-def full(monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
-    """The temporary folder takes so many pages of 4 KiB for each account."""
-    make = selected._database
+@pytest.fixture
+def _full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there was room for a few items and no more."""
+    roomy = selected._database
 
-    def small() -> object:
-        db = make()
-        db.execute(f"PRAGMA max_page_count = {pages}")
+    def cramped() -> sqlite3.Connection:
+        db = roomy()
+        db.execute("PRAGMA max_page_count = 12")
         return db
 
-    monkeypatch.setattr(selected, "_database", small)
+    monkeypatch.setattr(selected, "_database", cramped)
 
 
-def test_a_full_temporary_folder_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    full(monkeypatch, 20)
-    with pytest.raises(ProviderError, match="does not fit into the temporary folder"):
-        holding(*(f"{number:01000}" for number in range(200)))
+@pytest.mark.usefixtures("_full_disk")
+def test_a_full_disk_is_told_with_what_to_do_and_nothing_is_half_there() -> None:
+    held = Selected()
+
+    def fill() -> None:
+        for number in range(1000):
+            held.append(entry(f"{number}", title="x" * 500))
+
+    with pytest.raises(LedgerError, match=r"temporary file .* full.*; set TMPDIR"):
+        fill()
+    assert ids(held) == [f"{number}" for number in range(len(held))]
+    assert 0 < len(held) == held.count(None) < 1000
 
 
-def test_counts_stay_true_when_the_temporary_folder_fills_up_between_deletions() -> None:
+@pytest.mark.usefixtures("_full_disk")
+def test_a_listing_that_does_not_fit_on_the_disk_selects_nothing() -> None:
+    provider = Fake(*(thing(str(number), title="x" * 500) for number in range(1000)))
+    plan = make_plan("hq", provider, [rule()], Limits(), NOW, Watcher())
+    assert (plan.status, list(plan.selected)) == ("failed", [])
+    assert "TMPDIR" in (plan.error or "")
+
+
+def test_counts_stay_true_when_the_disk_fills_up_between_deletions() -> None:
     held = holding("a", "b", "c")
     one, two, _ = held.due()
     held.settle(one, Result(Outcome.DELETED))
     assert held._db
-    held._db.execute("DROP TABLE entry")  # as unusable as a damaged file
+    held._db.execute("DROP TABLE entry")  # as unusable as a full disk
     held.settle(two, Result(Outcome.GONE))
     held.defer()
     assert [held.count(outcome) for outcome in (Outcome.DELETED, Outcome.GONE, Outcome.DEFERRED, None)] == [1, 1, 1, 0]
     assert len(held) == 3
-    assert held.trouble
+    assert "TMPDIR" in (held.trouble or "")
     assert list(held) == []
