@@ -93,6 +93,10 @@ class _Adapter(HTTPAdapter):
         self._pools: dict[tuple[str, str], Any] = {}
         super().__init__(**options)
 
+    def close(self) -> None:
+        self._pools.clear()  # whoever holds a pool keeps its connections open
+        super().close()
+
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         origin = urlsplit(request.url or "")[:2]
         if origin not in self._pools:

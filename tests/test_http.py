@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import logging
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -461,6 +463,17 @@ def test_connections_are_kept() -> None:
             http.get("things")
         ports.update(pool.num_connections for pool in _pools(http))
     assert ports == {1}
+
+
+def test_closing_lets_go_of_the_connections_and_the_next_request_makes_new_ones() -> None:
+    with session() as (http, script):
+        script.interfere.append(lambda request: None)
+        http.get("things")
+        pool = weakref.ref(_pools(http)[0])
+        http.close()
+        gc.collect()
+        assert pool() is None
+        assert http.get("things").status
 
 
 def _pools(http: Http) -> list[Any]:
