@@ -6,6 +6,10 @@ A row that stands twice on one page counts twice towards the vendor's total, bec
 
 from __future__ import annotations
 
+import hashlib
+import sqlite3
+import sys
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +18,8 @@ import msgspec
 from .errors import ProviderError
 
 Row = dict[str, Any]
+SEEN = "INSERT OR IGNORE INTO seen VALUES (?)"
+WIDE = sys.hash_info.width >= 64
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -28,27 +34,50 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Seen:
-    """Texts that were seen, by their 64-bit hashes in a tenth of the memory of a set: a list may have millions.
+    """Texts that were seen, by their 64-bit hashes; a list may have millions, so many of them lie on the disk.
 
     That two of a million texts share a hash happens once in thirty million runs; one is then taken for seen, the
     list does not add up and the account is left alone.
     """
 
-    BUCKETS, WIDTH = 1 << 16, 6
+    IN_MEMORY = 10_000
 
     def __init__(self) -> None:
-        self._buckets = [b""] * self.BUCKETS
+        self._few: set[int] = set()
+        self._db: sqlite3.Connection | None = None
 
     def add(self, text: str) -> bool:
-        """Adds a text; whether it is new."""
-        rest, place = divmod(hash(text) & (1 << 64) - 1, self.BUCKETS)
-        mark, bucket = rest.to_bytes(self.WIDTH, "little"), self._buckets[place]
-        at = bucket.find(mark)
-        while at % self.WIDTH and at >= 0:
-            at = bucket.find(mark, at + 1)
-        if at < 0:
-            self._buckets[place] = bucket + mark
-        return at < 0
+        """Adds a text; whether it is new. Raises ProviderError if the disk is full."""
+        mark = hash(text) if WIDE else int.from_bytes(_digest(text), "big", signed=True)
+        if self._db is None and len(self._few) < self.IN_MEMORY:
+            new = mark not in self._few
+            self._few.add(mark)
+            return new
+        try:
+            return self._on_disk().execute(SEEN, (mark,)).rowcount == 1
+        except sqlite3.Error as error:
+            raise ProviderError(f"the list is too long for the temporary folder ({error}); see TMPDIR") from None
+
+    def _on_disk(self) -> sqlite3.Connection:
+        """A private database that ends with the program, as that of the selected items."""
+        if self._db is None:
+            self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+            weakref.finalize(self, self._db.close)
+            for statement in (
+                "PRAGMA cache_size = -2048",
+                "PRAGMA journal_mode = OFF",
+                "CREATE TABLE seen (mark INTEGER PRIMARY KEY)",
+                "BEGIN",
+            ):
+                self._db.execute(statement)
+            self._db.executemany(SEEN, ((mark,) for mark in self._few))
+            self._few.clear()
+        return self._db
+
+
+def _digest(text: str) -> bytes:
+    """Instead of ``hash``, which is too short for this on 32-bit machines."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 class Walk:

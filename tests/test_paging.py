@@ -226,21 +226,21 @@ def test_a_text_is_new_exactly_once(texts: list[str]) -> None:
         known.add(text)
 
 
-def test_texts_that_share_a_bucket_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Seen, "BUCKETS", 1)
-    monkeypatch.setattr(Seen, "WIDTH", 8)
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_text_is_new_exactly_once_also_where_many_were_seen(wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confcleanup.paging.WIDE", wide)
     seen = Seen()
-    assert all(seen.add(str(number)) for number in range(2000))
-    assert not any(seen.add(str(number)) for number in range(2000))
+    texts = [f"{number}" for number in range(2 * Seen.IN_MEMORY)] + ["\ud800", ""]
+    assert all(seen.add(text) for text in texts)
+    assert not any(seen.add(text) for text in texts)
 
 
-def test_a_mark_is_only_found_where_a_mark_begins() -> None:
+def test_a_full_disk_fails_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Seen, "IN_MEMORY", 1)
     seen = Seen()
-    seen._buckets = [bytes(range(1, 13))] * Seen.BUCKETS  # two marks; the bytes 2 to 7 are none
-    assert seen._buckets[0].find(bytes(range(2, 8))) == 1
-    places = {text: divmod(hash(text) & (1 << 64) - 1, Seen.BUCKETS) for text in map(str, range(50))}
-    for text, (rest, place) in places.items():
-        mark = rest.to_bytes(Seen.WIDTH, "little")
-        seen._buckets[place] = b"\0" + mark + b"\0" * 5
-        assert seen.add(text)
-        assert not seen.add(text)
+    seen.add("first")
+    seen.add("second")
+    assert seen._db is not None
+    seen._db.execute("PRAGMA max_page_count = 3")
+    with pytest.raises(ProviderError, match="TMPDIR"):
+        list(map(seen.add, map(str, range(10_000))))
