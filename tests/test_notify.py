@@ -373,13 +373,25 @@ def test_last_success_fails_if_the_good_run_is_older(hq: Setting, monkeypatch: p
     assert (done.exit_code, "ended 9 days ago" in done.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("kind", ["plan", "failed", "refused", "one rule"])
+@pytest.mark.parametrize("kind", ["plan", "failed", "refused", "one rule", "another age"])
 def test_a_run_that_did_not_do_all_does_not_count(hq: Setting, kind: str) -> None:
-    words = {"plan": ["plan"], "one rule": ["run", "--yes", "--rule", "conferences"]}.get(kind, ["run", "--yes"])
+    ways = {
+        "plan": ["plan"],
+        "one rule": ["run", "--yes", "--rule", "conferences"],
+        "another age": ["run", "--yes", "--older-than", "10 years"],
+    }
+    words = ways.get(kind, ["run", "--yes"])
     if kind == "failed":
         fail_deletions(hq)
     hq(*words, extra="[limits]\nmax_deletions = 0" if kind == "refused" else "")
     assert hq("check", "--last-success", "8d").exit_code == 1
+
+
+def test_last_success_asks_only_for_the_accounts_of_a_shard(hq: Setting) -> None:
+    """Each shard has a state folder of its own, which knows nothing of the others' accounts."""
+    found = [hq("check", "--last-success", "8d", "--shard", f"{number}/2") for number in (0, 1)]
+    assert sorted(done.exit_code for done in found) == [0, 1]
+    assert sorted("hq" in done.stderr for done in found) == [False, True]
 
 
 def test_last_success_takes_the_ages_of_the_config(hq: Setting) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import ArchiveError, ExitCode
+from .cleaning import SHARD, of_shard
 from .options import RESULTS, Globals, chosen, clock, global_options, log, offered, require_ready
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
     help="Only this account.",
     shell_complete=offered("accounts"),
 )
+@SHARD
 @global_options
-def command(settings: Globals, account_names: tuple[str, ...], last_success: str | None) -> None:
+def command(
+    settings: Globals, account_names: tuple[str, ...], last_success: str | None, shard: str | None = None
+) -> None:
     """Check config, secrets, sign-in, rights, clock and archives of every account, and the state folder.
 
     Nothing is deleted, nothing written. Status 1 if an account is not well, or if its last run without fault is
@@ -48,7 +52,7 @@ def command(settings: Globals, account_names: tuple[str, ...], last_success: str
         return trouble + _archives(account), warnings + _shared(account)
 
     config = settings.load()
-    accounts = chosen(config, account_names)
+    accounts = of_shard(chosen(config, account_names), shard)
     if last_success is not None:
         _check_last_success(settings, config, accounts, last_success)
         return
@@ -56,7 +60,7 @@ def command(settings: Globals, account_names: tuple[str, ...], last_success: str
     notices = _notices(config)
     holds.active(config.holds, config.zone, clock())
     settings.writable_state_folder(config)
-    with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(accounts))) as pool:
+    with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(accounts) or 1)) as pool:
         found = list(pool.map(examine, accounts))
     for account, (trouble, warnings) in zip(accounts, found, strict=True):
         for warning in warnings:

@@ -32,6 +32,14 @@ log = logging.getLogger("confcleanup")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+SHARD = click.option(
+    "--shard",
+    metavar="I/N",
+    envvar="CONFCLEANUP_SHARD",
+    help="Only the accounts of part I of N, I from 0 [env: CONFCLEANUP_SHARD].",
+)
+
+
 def cleaning_options(function: F) -> F:
     """Adds the options that ``plan`` and ``run`` have in common."""
     for option in (
@@ -59,12 +67,7 @@ def cleaning_options(function: F) -> F:
             help="Only rules of this name.",
             shell_complete=offered("rules"),
         ),
-        click.option(
-            "--shard",
-            metavar="I/N",
-            envvar="CONFCLEANUP_SHARD",
-            help="Only the accounts of part I of N, I from 0 [env: CONFCLEANUP_SHARD].",
-        ),
+        SHARD,
         click.option(
             "--account",
             "account_names",
@@ -120,7 +123,7 @@ def _clean(
     from .telling import note_end
 
     html_file = page.ready(html) if html else None
-    accounts = _of_shard(_with_rules(config, chosen(config, account_names), rule_names), shard)
+    accounts = of_shard(_with_rules(config, chosen(config, account_names), rule_names), shard)
     reviewed = _reviewed(accounts, plan_file, plan_max_age)
     if reviewed:
         older_than, before = older_than or reviewed.older_than, before or reviewed.before
@@ -151,7 +154,7 @@ def _clean(
         run.signal = signals.arrived
         story.run = run
         if delete and ledger:
-            note_end(ledger, run, whole=not (rule_names or plan_file))
+            note_end(ledger, run, whole=not (rule_names or plan_file or age or instant))
         if save_to:
             _save(run, accounts, Path(save_to), older_than, before)
         if delete and ledger and run.exit_code == ExitCode.DONE:
@@ -216,7 +219,7 @@ def _with_rules(config: Config, accounts: list[Account], names: tuple[str, ...])
     return [a for a in accounts if not names or any(rule.name in names for rule in a.rules)]
 
 
-def _of_shard(accounts: list[Account], text: str | None) -> list[Account]:
+def of_shard(accounts: list[Account], text: str | None) -> list[Account]:
     """The accounts that belong to a shard; all if none is given."""
     from ..shard import Shard
 
