@@ -68,9 +68,9 @@ class Limiter:
 
     def __init__(self, pace: Pace, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._window = pace.seconds * 1.005 + 0.01
+        self._window = pace.seconds * 1.005 + 0.005
         self._gap = min(1.0, pace.seconds) / pace.count if pace.count else 0.0
-        self._granted: deque[float] = deque(maxlen=pace.count or 1)
+        self._granted: deque[list[float]] = deque(maxlen=pace.count or 1)
         self._limited = pace.count > 0
         self._not_before = 0.0
         self._pauses = 0
@@ -80,25 +80,30 @@ class Limiter:
     def turn(self, wait: Callable[[float], None]) -> None:
         """Returns when the next request may begin; ``wait`` waits for some seconds, or raises."""
         while True:
-            pauses, delay = self._pauses, self.reserve()
+            pauses, (place, delay) = self._pauses, self._place()
             if delay <= 0:
                 return
             wait(delay)
+            place[0] = max(place[0], self._clock())  # who wakes late begins late, and the window with it
             if pauses == self._pauses:
                 return
 
     def reserve(self) -> float:
         """Takes the next place; the seconds to wait until it may be used."""
+        return self._place()[1]
+
+    def _place(self) -> tuple[list[float], float]:
         with self._lock:
             now = self._clock()
             start = max(now, self._not_before)
             if self._limited:
                 if self._granted:
-                    start = max(start, self._granted[-1] + self._gap)
+                    start = max(start, self._granted[-1][0] + self._gap)
                 if len(self._granted) == self._granted.maxlen:
-                    start = max(start, self._granted[0] + self._window)
-                self._granted.append(start)
-            return start - now
+                    start = max(start, self._granted[0][0] + self._window)
+            place = [start]
+            self._granted.append(place)
+            return place, start - now
 
     def pause(self, seconds: float) -> None:
         """Nothing begins for this long. Who was waiting for a turn lines up again; the old turn is lost."""

@@ -568,13 +568,28 @@ def test_who_was_waiting_for_a_turn_when_a_pause_began_waits_for_its_end_too(pac
 
     for _ in range(pace.count + 1):
         limiter.turn(wait)
-    assert sum(waits[:-1]) == pytest.approx(pace.seconds * 1.005 + 0.01)
+    assert sum(waits[:-1]) == pytest.approx(pace.seconds * 1.005 + 0.005)
     assert waits[-1] == 200
 
 
 def test_the_requests_of_a_window_are_spread_over_a_second() -> None:
     clock = Ticking()
     assert grants(Limiter(Pace(10, 60), clock), clock, 10) == pytest.approx([100 + number / 10 for number in range(10)])
+
+
+def test_who_wakes_late_does_not_bring_the_next_window_closer() -> None:
+    clock = Ticking()
+    limiter = Limiter(Pace(2, 10), clock)
+    begun: list[float] = []
+
+    def wait(seconds: float) -> None:
+        clock.now += seconds + (3 if len(begun) == 2 else 0)
+
+    for _ in range(5):
+        limiter.turn(wait)
+        begun.append(clock.now)
+    assert begun[2] - begun[0] > 13
+    assert begun[4] - begun[2] >= 10
 
 
 def test_a_turn_that_is_free_is_taken_without_waiting() -> None:
