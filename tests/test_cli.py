@@ -390,3 +390,39 @@ def test_verbose_says_each_step_of_an_account(hq: Setting) -> None:
         "info: hq: listed 2, selected 1,",
         "info: hq: deleted 1 of 1",
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", "-o", "CONFIG"],
+        ["plan", "--html", "CONFIG"],
+        ["run", "--yes", "--html", "CONFIG"],
+        ["report", "--html", "CONFIG"],
+        ["--log-file", "CONFIG", "plan"],
+    ],
+)
+def test_nothing_that_is_written_ever_takes_the_place_of_the_config(hq: Setting, words: list[str]) -> None:
+    before = hq.config.read_bytes()
+    done = hq(*(str(hq.config) if word == "CONFIG" else word for word in words))
+    assert done.exit_code == 2
+    assert "is the config; it is left as it is" in done.stderr
+    assert hq.config.read_bytes() == before
+    assert hq.emulator.seen == []
+
+
+@pytest.mark.parametrize("option", ["-o", "--html"])
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_contacted(hq: Setting, option: str) -> None:
+    (hq.folder / "file").write_text("not a folder", "utf-8")
+    done = hq("plan", option, str(hq.folder / "file" / "plan"))
+    assert done.exit_code == 2
+    assert f"{hq.folder}/file/plan cannot be written: {hq.folder}/file is a file, not a folder" in done.stderr
+    assert hq.emulator.seen == []
+
+
+def test_an_unknown_command_is_said_once() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "confcleanup", "chekc"], capture_output=True, text=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("No such command 'chekc'.") == 1

@@ -62,7 +62,8 @@ class Commands(click.Group):
             log.error("interrupted")
             ctx.exit(ExitCode.INTERRUPTED)
         except click.UsageError as error:
-            logging.getLogger(RESULTS).error("%s", error.format_message())
+            if log.handlers:  # none yet for an unknown command: then logging itself would print it once more
+                logging.getLogger(RESULTS).error("%s", error.format_message())
             raise
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
@@ -94,5 +95,6 @@ def cli(settings: Globals) -> None:
     """Delete ended conferences and old recordings from TrueConf, Vobiz, Huawei Cloud Meeting and Vonage.
 
     Begin with "confcleanup demo". Exit status: 0 done, 1 something is not done, 2 wrong usage or config,
-    3 a guard refused, 4 another run is at work, 130 interrupted.
+    3 a guard refused, 4 another run is at work, 130 interrupted,
+    143 terminated.
     """

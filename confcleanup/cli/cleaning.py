@@ -122,7 +122,8 @@ def _clean(
     from .show import Screen, screen_for
     from .telling import note_end
 
-    html_file = page.ready(html) if html else None
+    html_file = page.ready(html, config.path) if html else None
+    plan_to = _ready(save_to, config.path) if save_to else None
     accounts = of_shard(_with_rules(config, chosen(config, account_names), rule_names), shard)
     reviewed = _reviewed(accounts, plan_file, plan_max_age)
     if reviewed:
@@ -155,8 +156,8 @@ def _clean(
         story.run = run
         if delete and ledger:
             note_end(ledger, run, whole=not (rule_names or plan_file or age or instant))
-        if save_to:
-            _save(run, accounts, Path(save_to), older_than, before)
+        if plan_to:
+            _save(run, accounts, plan_to, older_than, before)
         if delete and ledger and run.exit_code == ExitCode.DONE:
             _shorten(ledger, config, run)
         words = _command_line(settings, account_names, rule_names, older_than, before, save_to or plan_file, shard)
@@ -190,6 +191,19 @@ def _reviewed(accounts: list[Account], file: str | None, max_age: str) -> Review
     except ValueError as error:
         raise click.UsageError(f"--plan-max-age: {error}") from None
     return reviewed.load(Path(file), clock(), {a.name: a.fingerprint for a in accounts}, longest)
+
+
+def _ready(file: str, config: Path) -> Path:
+    """Where to save the plan. Raises UsageError, before anything is contacted, if that cannot be."""
+    from ..errors import ConfcleanupError
+    from .files import require_writable
+
+    path = Path(file).expanduser()
+    try:
+        require_writable(path, config)
+    except ConfcleanupError as error:
+        raise click.UsageError(f"-o: {error}") from None
+    return path
 
 
 def _save(run: Run, accounts: list[Account], file: Path, older_than: str | None, before: str | None) -> None:

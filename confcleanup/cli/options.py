@@ -66,11 +66,17 @@ class Globals(NamedTuple):
     def _config_if_any(self) -> Config | None:
         from .. import config
 
+        path = self.place()
+        return config.load(path) if path else None
+
+    def place(self) -> Path | None:
+        """Where these options lead to a config; None if there is none."""
+        from .. import config
+
         try:
-            path = config.find(self.config)
+            return config.find(self.config)
         except ConfigError:
             return None
-        return config.load(path)
 
     def state_folder(self, config: Config | None) -> Path:
         """The folder for what must survive a run."""
@@ -196,8 +202,13 @@ def _log(settings: Globals) -> None:
         screen.addFilter(lambda record: record.levelno > logging.WARNING or hasattr(record, "urgent"))
     logger.setLevel(level)
     if settings.log_file:
+        from pathlib import Path
+
+        from .files import same_file
         from .logfile import LogFile
 
+        if same_file(Path(settings.log_file).expanduser(), settings.place()):
+            raise click.UsageError(f"--log-file: {settings.log_file} is the config; it is left as it is")
         file = LogFile(settings.log_file)
         file.setFormatter(formatter)
         file.addFilter(lambda record: record.name == RESULTS or record.levelno >= level)

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from ..selected import Entry
 
 
-def ready(file: str | None) -> Path | None:
+def ready(file: str | None, config: Path | None) -> Path | None:
     """The file to write a page to, if there is to be one.
 
-    Raises UsageError, before anything is contacted, if no page can be made or written there.
+    Raises UsageError, before anything is contacted, if no page can be made or written there, or the config is there.
     """
     from .. import page
 
@@ -31,7 +31,7 @@ def ready(file: str | None) -> Path | None:
     try:
         page.require()
         if path:
-            require_writable(path)
+            require_writable(path, config)
     except ConfcleanupError as error:
         raise click.UsageError(f"--html: {error}") from None
     return path

@@ -26,7 +26,7 @@ def command(settings: Globals, file: str | None) -> None:
 
     if file is None and sys.stdout.isatty():
         raise click.UsageError("this is a page for a browser: give --html FILE, or send it into a file")
-    path = ready(file)
+    path = ready(file, settings.place())
     folder = settings.state_folder_alone()
     if not Ledger.exists(folder):
         raise ConfcleanupError(f"there is no ledger in {folder}; nothing was ever deleted with this state folder")
