@@ -487,8 +487,17 @@ def _convert(kind: Any, value: Any, key: str, problems: list[Problem]) -> Any:
     try:
         return reader.parse(value) if reader else msgspec.convert(value, kind)
     except (msgspec.ValidationError, ValueError) as error:
-        problems.append(Problem(key, _plain_words(str(error))))
+        written = isinstance(error, msgspec.ValidationError) and isinstance(value, str) and _written(kind)
+        problems.append(Problem(key, f"{value!r} is unknown; write {written}" if written else _plain_words(str(error))))
         return None
+
+
+def _written(kind: Any) -> str | None:
+    """How a value is written, if there are few ways; msgspec would name a pattern, or nothing."""
+    if get_origin(kind) is Literal:
+        return " or ".join(f'"{choice}"' for choice in get_args(kind))
+    marks = getattr(kind, "__metadata__", ())
+    return next((mark.description for mark in marks if isinstance(mark, msgspec.Meta)), None)
 
 
 def reader_of(kind: Any) -> type[Value] | None:

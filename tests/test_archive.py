@@ -319,6 +319,15 @@ def test_restore_of_something_never_deleted_says_so(tmp_path: Path) -> None:
         assert "knows of no deletion" in done.stderr
 
 
+def test_restore_without_an_answer_creates_nothing_and_is_refused(tmp_path: Path) -> None:
+    with setting(tmp_path, TrueConf()) as hq:
+        hq("run", "--yes")
+        done = hq("restore", "hq", "0073310045")
+        assert done.exit_code == 3
+        assert "nothing was created" in done.stderr
+        assert "0073310045" not in hq.emulator.conferences
+
+
 def test_a_new_item_under_an_old_id_gets_a_copy_of_its_own(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
     first = changed(thing("7", days=40), raw={"topic": "first"})

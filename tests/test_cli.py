@@ -426,3 +426,24 @@ def test_an_unknown_command_is_said_once() -> None:
     )
     assert done.returncode == 2
     assert done.stderr.count("No such command 'chekc'.") == 1
+
+
+@pytest.mark.parametrize("option", ["--since", "--until"])
+def test_a_wrong_time_is_wrong_usage_even_if_the_history_is_empty(hq: Setting, option: str) -> None:
+    done = hq("history", option, "soon")
+    assert done.exit_code == 2
+    assert f"{option}: 'soon' is not a date" in done.stderr
+
+
+def test_the_history_reads_the_config_once_however_long_it_is(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    from confcleanup import config
+
+    hq.emulator.add_conference("0073310047", topic="Old too", ended=41 * DAY)
+    hq("run", "--yes")
+    read: list[Path] = []
+    load = config.load
+    monkeypatch.setattr(config, "load", lambda path: (read.append(path), load(path))[1])
+    CliRunner().invoke(
+        cli, ["-c", str(hq.config), "--state", str(hq.folder / "state"), "history", "--since", "2020-01-01"]
+    )
+    assert len(read) == 1

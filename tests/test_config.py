@@ -598,3 +598,13 @@ def test_whatever_changes_what_is_selected_changes_the_accounts_fingerprint(load
 )
 def test_brakes_secrets_and_comments_do_not_change_it(load: Load, changed: str) -> None:
     assert fingerprint(load(changed)) == fingerprint(load(WHOLE))
+
+
+def test_a_word_out_of_a_few_is_refused_with_all_of_them(mistakes: Mistakes) -> None:
+    found = mistakes(WHOLE + '[notify]\nwhen = "sometimes"\n')
+    assert found == {"notify.when": '\'sometimes\' is unknown; write "always" or "trouble" or "change"'}
+
+
+def test_a_wrong_version_is_refused_with_those_that_there_are_not_with_a_pattern(mistakes: Mistakes) -> None:
+    found = mistakes(ACCOUNT + 'api = "3"\n' + RULE)
+    assert found == {"accounts.hq.api": '\'3\' is unknown; write "v3.11" or "v4"'}

@@ -166,7 +166,14 @@ def test_the_command_says_when_it_would_change(hq: Setting) -> None:
 def test_an_id_that_is_not_listed_is_status_1(hq: Setting) -> None:
     done = hq("hq", "nothing")
     assert done.exit_code == 1
-    assert "hq lists no item with the id 'nothing'" in done.stderr
+    assert "error: hq lists no item with the id 'nothing'" in done.stderr
+    assert "confcleanup history --id" in done.stderr
+
+
+def test_an_id_that_is_not_listed_is_in_the_log_file_too(hq: Setting, tmp_path: Path) -> None:
+    log = tmp_path / "messages"
+    hq("hq", "nothing", "--log-file", str(log))
+    assert "hq lists no item" in log.read_text("utf-8")
 
 
 def test_an_unknown_account_is_wrong_usage(hq: Setting) -> None:

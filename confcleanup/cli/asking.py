@@ -185,7 +185,7 @@ def _entry(text: str) -> str:
 
 def _age(text: str) -> str:
     if Period.parse(text).least < DAY:
-        raise ValueError(TOO_SHORT)
+        raise ValueError(f"{text!r} {TOO_SHORT} in the config afterwards")
     return text
 
 

@@ -9,7 +9,7 @@ import click
 
 from ..errors import ExitCode
 from ..redact import harmless, redact
-from .options import Globals, chosen, clock, global_options, offered, require_ready
+from .options import Globals, chosen, clock, global_options, log, offered, require_ready
 
 
 @click.command("explain")
@@ -44,8 +44,10 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
                     for line in explain(item, rules, ages, config.zone, now):
                         print(redact(harmless(line)))
     if not found:
-        print(
-            f"{account_name} lists no item with the id {item_id!r}",
-            file=sys.stderr,
+        log.error(
+            "%s lists no item with the id %r; if it was deleted from here: confcleanup history --id ID",
+            account_name,
+            item_id,
+            extra={"account": account_name},
         )
         sys.exit(int(ExitCode.NOT_DONE))

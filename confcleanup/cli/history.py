@@ -48,6 +48,7 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
     from .. import report
     from ..ledger import Ledger
 
+    filters |= {name: _time(filters[name], name, settings) for name in ("since", "until")}
     folder = settings.state_folder_alone()
     if not Ledger.exists(folder):
         raise ConfcleanupError(f"there is no ledger in {folder}; nothing was ever deleted with this state folder")
@@ -56,9 +57,9 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
             count, head = ledger.verify()
             print(f"{count} entries, none altered and none missing. The last one's hash is {head}")
             return
-        wanted = (entry for entry in ledger.deletions() if _wanted(entry, settings, filters))
+        wanted = (entry for entry in ledger.deletions() if _wanted(entry, filters))
         found = ({name: entry[name] for name in COLUMNS} for entry in wanted)
-        restored = (entry for entry in ledger.restores() if _restore_wanted(entry, settings, filters))
+        restored = (entry for entry in ledger.restores() if _restore_wanted(entry, filters))
         if style == "json":
             document = {"version": report.VERSION, "deletions": list(found), "restores": list(restored)}
             json.dump(document, sys.stdout, indent=1)
@@ -74,18 +75,18 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
             _table(found, restored)
 
 
-def _wanted(entry: dict[str, Any], settings: Globals, filters: dict[str, Any]) -> bool:
+def _wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
     named = {"accounts": "account", "rules": "rule", "ids": "id", "outcomes": "outcome"}
     if any(filters[option] and entry.get(name) not in filters[option] for option, name in named.items()):
         return False
     when = datetime.fromisoformat(entry["intended_at"])
-    since, until = (_time(filters[name], name, settings) for name in ("since", "until"))
+    since, until = filters["since"], filters["until"]
     return not (since and when < since) and not (until and when >= until)
 
 
-def _restore_wanted(entry: dict[str, Any], settings: Globals, filters: dict[str, Any]) -> bool:
+def _restore_wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
     """By account, id and time; a restoration has no rule and no outcome to be chosen by."""
-    return _wanted({**entry, "intended_at": entry["at"]}, settings, filters)
+    return _wanted({**entry, "intended_at": entry["at"]}, filters)
 
 
 def _time(text: str | None, option: str, settings: Globals) -> datetime | None:

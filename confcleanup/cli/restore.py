@@ -60,8 +60,10 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
                 "Dry run: nothing was created. Without --dry-run it is created anew, with its old id if that is free."
             )
             return
-        if not yes and not (sys.stdin.isatty() and click.confirm("Create it anew?", err=True)):
-            raise click.UsageError("nobody confirmed: give --yes where there is no terminal to ask on")
+        if not yes and not sys.stdin.isatty():
+            raise Refused("nobody confirmed: give --yes where there is no terminal to ask on; nothing was created")
+        if not yes and not click.confirm("Create it anew?", err=True):
+            raise Refused("not confirmed; nothing was created")
         journal = Journal(ledger, run_id(now), account.name, account.provider.name, clock, account.settings.url)
         _create(account, item, saved, journal)
 
@@ -109,6 +111,10 @@ def _copy(account: Account, item: Item) -> tuple[str, dict[str, Any]]:
     for target in dict.fromkeys(rule.archive for rule in account.rules if rule.archive):
         if found := Archive(target).find(account.name, item):
             return found
+    if not any(rule.archive for rule in account.rules):
+        raise ConfcleanupError(
+            f"no rule of {account.name} has an archive, so there is no copy of {item.what} {item.id}"
+        )
     raise ConfcleanupError(
         f"no complete archived copy of {item.what} {item.id} was found in the archives of {account.name}"
     )

@@ -33,7 +33,7 @@ def command(settings: Globals) -> None:
         target.unlink(missing_ok=True)
         write_private(target, sandbox.config)
         print(f"Serving {len(sandbox.served)} accounts on loopback until you press Ctrl-C. In another shell:")
-        print(f"  confcleanup -c {target} plan", flush=True)
+        print(f"  confcleanup -c {target} --state sandbox-state plan", flush=True)
         for number in TERMINATIONS:
             signal.signal(number, signal.default_int_handler)
         try:

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from ..errors import ConfcleanupError, ExitCode
+from ..errors import ExitCode
+from ..system import POSIX
 from .files import replace_private
 from .job import before, job_of, named_files, secrets, usable
 from .options import Globals, clock, global_options
@@ -53,6 +54,8 @@ def for_cron(settings: Globals, *, output: str | None, mail: str | None, log: st
     """A crontab line: low priority, a time limit, output mailed or logged, the exit status kept."""
     from ..schedule.crontab import crontab
 
+    if mail and log:
+        raise click.UsageError("--mail and --log are two places for the same output: give one of them")
     job, _ = job_of(settings, **options)
     log = str(Path(log).expanduser().absolute()) if log else None
     _give(output, {"confcleanup.crontab": usable(lambda: crontab(job, before=before(job), mail=mail, log=log))})
@@ -81,6 +84,8 @@ def for_windows(settings: Globals, *, output: str | None, log: str | None, **opt
     job, _ = job_of(settings, **options)
     kept = str(Path(log or Path(job.config).with_name("confcleanup.log")).expanduser().absolute())
     _give(output, {"confcleanup.xml": usable(lambda: task(job, kept, clock().astimezone()))})
+    if POSIX:
+        print("Its paths are those of this machine, which is not Windows: print it there.", file=sys.stderr)
     file = str(Path(output).absolute() / "confcleanup.xml") if output else "confcleanup.xml"
     print(f"Save it as {file}. Then, as administrator: {command_line(file)}", file=sys.stderr)
 
@@ -136,7 +141,7 @@ def for_lint(settings: Globals, *, line: str, user: bool, timezone: str | None) 
     try:
         from ..schedule.lint import lint
     except ImportError as error:
-        raise ConfcleanupError("this needs cronsim: pip install 'confcleanup[schedule]'") from error
+        raise click.UsageError("this needs cronsim: pip install 'confcleanup[schedule]'") from error
     try:
         zone = ZoneInfo(timezone) if timezone else settings.zone()
     except (ValueError, OSError, KeyError):

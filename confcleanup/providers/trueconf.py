@@ -73,7 +73,9 @@ class TrueConfSettings(AccountSettings, frozen=True, kw_only=True):
 
     asked = ("url", "api", "client_id", "client_secret", "ca_file")
 
-    api: Annotated[str, msgspec.Meta(pattern=r"^v(3(\.[0-9]{1,2})?|4(\.[0-9]{1,2})?)$")] = "v3.11"
+    api: Annotated[
+        str, msgspec.Meta(pattern=r"^v(3(\.[0-9]{1,2})?|4(\.[0-9]{1,2})?)$", description='"v3.11" or "v4"')
+    ] = "v3.11"
     client_id: str | None = None
     client_secret: Annotated[Secret | None, Secret] = None
     username: str | None = None

@@ -181,7 +181,7 @@ def test_lint_says_what_to_install_if_its_library_is_missing(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "cronsim", None)
     monkeypatch.delitem(sys.modules, "confcleanup.schedule.lint", raising=False)
     done = lint("30 3 * * 0 /x")
-    assert done.exit_code == 1
+    assert done.exit_code == 2  # 1 is for a line with warnings
     assert "pip install 'confcleanup[schedule]'" in done.stderr
 
 
@@ -209,3 +209,13 @@ def test_who_is_told_is_provided_for(schedule: Any) -> None:
     unit = schedule("systemd", more=more).stdout
     assert "ReadWritePaths=/var/lib/confcleanup /srv/archive /srv/metrics\n" in unit
     assert "holds TRUECONF_SECRET, APPRISE_URL:" in unit
+
+
+def test_output_goes_to_one_place(schedule: Any) -> None:
+    done = schedule("crontab", "--log", "my.log", "--mail", "me@example.com")
+    assert done.exit_code == 2
+    assert "--mail and --log" in done.stderr
+
+
+def test_a_task_that_is_printed_elsewhere_than_on_windows_says_so(schedule: Any) -> None:
+    assert "which is not Windows" in schedule("windows").stderr
