@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from .errors import ArchiveError, ConfcleanupError
 from .items import Item, Media
 from .redact import redact
-from .system import reachable, sync_folder
+from .system import install, reachable, sync_folder
 
 SUMS = "SHA256SUMS"
 NAMES = 400
@@ -168,7 +168,7 @@ class Remote:
             with _trouble(target):
                 self._files, root = fsspec.core.url_to_fs(target)
         except (ImportError, ValueError) as error:
-            raise ArchiveError(f"{target} needs the extra: pip install 'confcleanup[s3]' ({error})") from None
+            raise ArchiveError(f"{target} needs an extra: {install('s3')} ({error})") from None
         self._root = str(root).rstrip("/")
 
     def put(self, source: Path, name: str) -> None:

@@ -21,6 +21,7 @@ from . import metrics, wire
 from .ending import Ending
 from .redact import redact
 from .settings import NotifySettings, Secret, is_loopback, url_mistake
+from .system import install
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,7 @@ class _Way(threading.Thread):
         except Untold as error:
             self.trouble = str(error)
         except ImportError:
-            extra = self.name.partition("[")[0]
-            self.trouble = f"it needs an extra: pip install 'confcleanup[{extra}]'"
+            self.trouble = f"it needs an extra: {install(self.name.partition('[')[0])}"
         except OSError as error:
             self.trouble = redact(error.strerror or type(error).__name__)
         except Exception as error:  # noqa: BLE001  # plugins may raise anything, and their texts hold secrets
@@ -83,7 +83,9 @@ class Notices:
             if way.is_alive():
                 way.trouble = f"no end within {self._seconds:g} s"
         if trouble := [f"{way.name}: {way.trouble}" for way in ways if way.trouble]:
-            log.warning("not everybody could be told of this run, which that does not change: %s", "; ".join(trouble))
+            log.warning(
+                "not everybody could be told of this run (the run itself is not affected): %s", "; ".join(trouble)
+            )
 
     def _ways(self, ending: Ending) -> Iterator[_Way]:
         told = self._settings

@@ -26,7 +26,7 @@ from .cutoff import Period
 from .errors import ConfigError, Problem
 from .redact import redact
 from .selection import LiveRule
-from .system import mode_of
+from .system import install, mode_of
 
 S = TypeVar("S", bound=msgspec.Struct)
 COMMAND_TIMEOUT = 60
@@ -217,7 +217,7 @@ class Secret(Value):
         try:
             import keyring
         except ImportError:
-            raise ValueError("the system's keyring needs the extra: pip install 'confcleanup[keyring]'") from None
+            raise ValueError(f"the system's keyring needs an extra: {install('keyring')}") from None
         try:
             value = _in_time(lambda: keyring.get_password(service, user))
         except Exception as error:  # noqa: BLE001  # each system's keyring raises classes of its own
@@ -422,7 +422,7 @@ class NotifySettings(Table, frozen=True, kw_only=True):
                 yield key, mistake
         for key, module in (("prometheus", "prometheus_client"), ("apprise", "apprise")):
             if getattr(self, key) and not find_spec(module):
-                yield key, f"it needs an extra: pip install 'confcleanup[{key}]'"
+                yield key, f"it needs an extra: {install(key)}"
         if self.prometheus and not os.access(Path(self.prometheus).parent, os.W_OK):
             yield "prometheus", f"the folder {Path(self.prometheus).parent} cannot be written"
 

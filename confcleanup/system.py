@@ -60,6 +60,11 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def install(extra: str) -> str:
+    """The command that adds an extra to this installation: another pip would add it somewhere else."""
+    return command_line([sys.executable, "-m", "pip", "install", f"confcleanup[{extra}]"])
+
+
 def command_line(words: list[str]) -> str:
     """Words as they are typed into this system's shell."""
     import shlex

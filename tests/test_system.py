@@ -198,3 +198,8 @@ def test_what_windows_sends_to_end_a_program_is_a_request_to_stop(monkeypatch: p
         signal.raise_signal(signal.SIGTTIN)
     assert interrupted.is_set()
     assert signals.arrived == signal.SIGTTIN
+
+
+def test_what_an_extra_needs_is_installed_where_the_program_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/opt/my tools/bin/python")
+    assert system.install("html") == "'/opt/my tools/bin/python' -m pip install 'confcleanup[html]'"

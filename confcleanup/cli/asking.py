@@ -17,6 +17,7 @@ from ..cutoff import Period
 from ..errors import Problem
 from ..providers.base import Provider
 from ..settings import Secret, build, reader_of
+from ..system import install
 from .files import write_private
 
 PLACES = ("file", "env", "command", "keyring")
@@ -134,7 +135,7 @@ def _into_keyring(entry: str, secret: str) -> None:
 
         keyring.set_password(service, user, secret)
     except Exception as error:  # noqa: BLE001  # a missing extra, and whatever a system's keyring raises
-        why = "install the extra: pip install 'confcleanup[keyring]'" if isinstance(error, ImportError) else ""
+        why = f"it needs an extra: {install('keyring')}" if isinstance(error, ImportError) else ""
         name = why or f"it cannot be opened ({type(error).__name__})"
         click.echo(f"The secret was not stored in the keyring: {name}. Then: keyring set {service} {user}", err=True)
 

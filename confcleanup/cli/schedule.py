@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from ..errors import ExitCode
-from ..system import POSIX
+from ..system import POSIX, install
 from .files import replace_private
 from .job import before, job_of, named_files, secrets, usable
 from .options import Globals, clock, global_options
@@ -45,7 +45,7 @@ def entry_options(function: F) -> F:
     return function
 
 
-@command.command("crontab")
+@command.command("crontab", short_help="A crontab line.")
 @click.option("--mail", metavar="ADDRESS", help="Where cron mails the output; else to the owner of the crontab.")
 @click.option("--log", metavar="FILE", help="Append the output to this file instead.")
 @entry_options
@@ -61,7 +61,7 @@ def for_cron(settings: Globals, *, output: str | None, mail: str | None, log: st
     _give(output, {"confcleanup.crontab": usable(lambda: crontab(job, before=before(job), mail=mail, log=log))})
 
 
-@command.command("systemd")
+@command.command("systemd", short_help="A service and a timer.")
 @entry_options
 @global_options
 def for_systemd(settings: Globals, *, output: str | None, **options: Any) -> None:
@@ -73,7 +73,7 @@ def for_systemd(settings: Globals, *, output: str | None, **options: Any) -> Non
     _give(output, units)
 
 
-@command.command("windows")
+@command.command("windows", short_help="A task for the Task Scheduler.")
 @click.option("--log", metavar="FILE", help="Append the output to this file; else confcleanup.log beside the config.")
 @entry_options
 @global_options
@@ -90,7 +90,7 @@ def for_windows(settings: Globals, *, output: str | None, log: str | None, **opt
     print(f"Save it as {file}. Then, as administrator: {command_line(file)}", file=sys.stderr)
 
 
-@command.command("kubernetes")
+@command.command("kubernetes", short_help="A CronJob and what it needs.")
 @click.option("--image", metavar="NAME", help="The container image; it has confcleanup on its PATH.")
 @click.option(
     "--shards",
@@ -126,7 +126,7 @@ def for_kubernetes(settings: Globals, *, output: str | None, image: str | None, 
         print(f"The container needs a volume or a program for: {what}", file=sys.stderr)
 
 
-@command.command("lint")
+@command.command("lint", short_help="Explain a crontab line of your own.")
 @click.argument("line")
 @click.option("--user", is_flag=True, help="A line of /etc/crontab or /etc/cron.d: a user stands before the command.")
 @click.option("--timezone", metavar="NAME", help="The machine's time zone; else the config's.")
@@ -141,7 +141,7 @@ def for_lint(settings: Globals, *, line: str, user: bool, timezone: str | None) 
     try:
         from ..schedule.lint import lint
     except ImportError as error:
-        raise click.UsageError("this needs cronsim: pip install 'confcleanup[schedule]'") from error
+        raise click.UsageError(f"this needs cronsim: {install('schedule')}") from error
     try:
         zone = ZoneInfo(timezone) if timezone else settings.zone()
     except (ValueError, OSError, KeyError):

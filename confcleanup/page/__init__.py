@@ -20,6 +20,7 @@ from ..redact import harmless, redact
 from ..report import account
 from ..runs import Run
 from ..selection import Rule
+from ..system import install
 from .past import RUNS, Past
 from .picture import BEFORE, SHORTEST, ages, unit
 from .tally import BAND_NAMES, ROWS, Fate, Tally
@@ -41,7 +42,7 @@ def require() -> None:
     try:
         import jinja2  # noqa: F401  # asked for before anything is deleted, used after
     except ImportError:
-        raise ConfcleanupError("the page needs one more package: pip install 'confcleanup[html]'") from None
+        raise ConfcleanupError(f"the page needs one more package: {install('html')}") from None
 
 
 def of_run(run: Run, tally: Tally, past: Past | None, zone: tzinfo, command: str) -> str:
