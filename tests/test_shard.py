@@ -81,10 +81,12 @@ def test_the_shard_can_come_from_the_environment_and_stands_in_the_next_command(
     assert "run --shard 0/2" in done.stdout
 
 
-def test_a_shard_without_accounts_is_done_at_once(sites: Any) -> None:
+def test_a_shard_without_accounts_is_done_at_once_and_says_so(sites: Any) -> None:
     site = sites("one")
     empty = next(i for i in range(50) if not any(Shard(i, 50).holds(name) for name in NAMES))
-    assert site("run", "--yes", "--shard", f"{empty}/50").exit_code == 0
+    done = site("run", "--yes", "--shard", f"{empty}/50")
+    assert done.exit_code == 0
+    assert "no account belongs to it" in done.stderr
     assert site.left == sites("untouched").left
 
 

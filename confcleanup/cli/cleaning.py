@@ -18,7 +18,7 @@ import click
 
 from ..errors import ExitCode
 from ..system import INTERRUPTS, TERMINATIONS
-from .options import Globals, chosen, clock, name_run, offered, require_ready
+from .options import Globals, chosen, clock, name_run, offered, require_ready, with_rules
 
 if TYPE_CHECKING:
     from ..config import Account, Config
@@ -124,7 +124,7 @@ def _clean(
 
     html_file = page.ready(html, config.path) if html else None
     plan_to = _ready(save_to, config.path) if save_to else None
-    accounts = of_shard(_with_rules(config, chosen(config, account_names), rule_names), shard)
+    accounts = of_shard(with_rules(chosen(config, account_names), rule_names), shard)
     reviewed = _reviewed(accounts, plan_file, plan_max_age)
     if reviewed:
         older_than, before = older_than or reviewed.older_than, before or reviewed.before
@@ -222,17 +222,6 @@ def _asking() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _with_rules(config: Config, accounts: list[Account], names: tuple[str, ...]) -> list[Account]:
-    """The accounts that have a rule of these names. Raises UsageError for a name that no account has."""
-    from ..settings import unknown
-
-    known = {rule.name: rule for account in accounts for rule in account.rules}
-    for name in names:
-        if name not in known:
-            raise click.UsageError(f"--rule {name}: {unknown(name, known)}")
-    return [a for a in accounts if not names or any(rule.name in names for rule in a.rules)]
-
-
 def of_shard(accounts: list[Account], text: str | None) -> list[Account]:
     """The accounts that belong to a shard; all if none is given."""
     from ..shard import Shard
@@ -244,7 +233,10 @@ def of_shard(accounts: list[Account], text: str | None) -> list[Account]:
     except ValueError as error:
         raise click.UsageError(f"--shard: {error}") from None
     mine = [account for account in accounts if shard.holds(account.name)]
-    log.info("shard %s: %s", text, ", ".join(account.name for account in mine) or "no account belongs to it")
+    if mine:
+        log.info("shard %s: %s", text, ", ".join(account.name for account in mine))
+    else:
+        log.warning("shard %s: no account belongs to it, so nothing is looked at", text)
     return mine
 
 

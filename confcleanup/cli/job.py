@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from ..system import POSIX
-from .options import Globals, chosen
+from .options import Globals, chosen, with_rules
 
 if TYPE_CHECKING:
     from ..config import Account, Config
@@ -34,7 +34,7 @@ def job_of(
 
     path = configs.find(settings.config).absolute()
     config = settings._replace(config=str(path)).load()
-    accounts = chosen(config, account_names)
+    accounts = with_rules(chosen(config, account_names), rule_names)
     state = str(settings.state_folder(config).absolute())
     job = Job(
         command=_words(_program(), str(path), state, account_names, rule_names),

@@ -226,6 +226,17 @@ def chosen(config: Config, names: tuple[str, ...], option: str = "--account") ->
     return [account for account in config.accounts.values() if not names or account.name in names]
 
 
+def with_rules(accounts: list[Account], names: tuple[str, ...]) -> list[Account]:
+    """The accounts that have a rule of these names. Raises UsageError for a name that no account has."""
+    from ..settings import unknown
+
+    known = {rule.name: rule for account in accounts for rule in account.rules}
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"--rule {name}: {unknown(name, known)}")
+    return [a for a in accounts if not names or any(rule.name in names for rule in a.rules)]
+
+
 def require_ready(accounts: list[Account]) -> None:
     """Finds every missing secret and file of these accounts at once. Raises ConfigError."""
     problems: list[Problem] = []

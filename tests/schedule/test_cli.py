@@ -211,6 +211,14 @@ def test_who_is_told_is_provided_for(schedule: Any) -> None:
     assert "holds TRUECONF_SECRET, APPRISE_URL:" in unit
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_entry_for_a_rule_that_there_is_not_is_no_entry(schedule: Any, kind: str) -> None:
+    done = schedule(kind, "--rule", "older ones")
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert "--rule older ones: unknown; did you mean 'old ones'?" in done.stderr
+
+
 def test_output_goes_to_one_place(schedule: Any) -> None:
     done = schedule("crontab", "--log", "my.log", "--mail", "me@example.com")
     assert done.exit_code == 2
