@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from ..system import POSIX
-from .options import Globals, chosen, with_rules
+from .options import Globals, chosen, log, with_rules
 
 if TYPE_CHECKING:
     from ..config import Account, Config
@@ -35,6 +35,9 @@ def job_of(
     path = configs.find(settings.config).absolute()
     config = settings._replace(config=str(path)).load()
     accounts = with_rules(chosen(config, account_names), rule_names)
+    for key, secret in secrets(accounts):
+        if secret.source == "keyring":
+            log.warning("%s is in the keyring, which may be locked where nobody is signed in: use { file = … }", key)
     state = str(settings.state_folder(config).absolute())
     job = Job(
         command=_words(_program(), str(path), state, account_names, rule_names),

@@ -219,6 +219,13 @@ def test_an_entry_for_a_rule_that_there_is_not_is_no_entry(schedule: Any, kind: 
     assert "--rule older ones: unknown; did you mean 'old ones'?" in done.stderr
 
 
+def test_a_secret_in_the_keyring_is_warned_of_as_nobody_unlocks_it_at_night(schedule: Any) -> None:
+    done = schedule("crontab", secret='{ keyring = "confcleanup/hq" }')
+    assert done.exit_code == 0
+    assert "accounts.hq.client_secret is in the keyring" in done.stderr
+    assert "keyring" not in schedule("crontab").stderr
+
+
 def test_output_goes_to_one_place(schedule: Any) -> None:
     done = schedule("crontab", "--log", "my.log", "--mail", "me@example.com")
     assert done.exit_code == 2
