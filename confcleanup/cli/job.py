@@ -35,7 +35,7 @@ def job_of(
     path = configs.find(settings.config).absolute()
     config = settings._replace(config=str(path)).load()
     accounts = with_rules(chosen(config, account_names), rule_names)
-    for key, secret in secrets(accounts):
+    for key, secret in secrets(accounts, config.notify):
         if secret.source == "keyring":
             log.warning("%s is in the keyring, which may be locked where nobody is signed in: use { file = … }", key)
     state = str(settings.state_folder(config).absolute())
