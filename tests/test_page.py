@@ -415,7 +415,8 @@ def test_run_writes_what_was_done_and_report_remembers_it(hq: Setting) -> None:
     assert hq("run", "--yes", "--html", str(file)).exit_code == 0
     assert "Deleted 1 of 1 selected item." in file.read_text("utf-8")
     assert "this run" in file.read_text("utf-8")
-    assert hq("report", "-o", str(file)).exit_code == 0
+    done = hq("report", "-o", str(file))
+    assert (done.exit_code, done.stdout) == (0, f"Wrote {file}\n")
     assert "Deleted 1 item in 1 run." in file.read_text("utf-8")
     assert "Deleted 1 item in 1 run." in hq("report").stdout
 

@@ -34,5 +34,7 @@ def command(settings: Globals, file: str | None) -> None:
         text = page.of_ledger(Past(ledger), clock(), settings.zone())
     if path:
         replace_private(path, text)
+        if not settings.quiet:
+            print(f"Wrote {path}")
     else:
         sys.stdout.buffer.write(text.encode())
