@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 
 from . import __version__
 from .addresses import PLAIN
@@ -102,6 +103,13 @@ class _Adapter(HTTPAdapter):
         if origin not in self._pools:
             self._pools[origin] = super().get_connection_with_tls_context(request, *args, **kwargs)
         return self._pools[origin]
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """What requests makes of an answer, without the cookies that nobody here takes."""
+        made = requests.Response()
+        made.status_code, made.reason, made.headers = resp.status, resp.reason, CaseInsensitiveDict(resp.headers)
+        made.raw, made.request, made.url = resp, req, req.url or ""
+        return made
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
