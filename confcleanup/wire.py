@@ -104,6 +104,9 @@ class _Adapter(HTTPAdapter):
             self._pools[origin] = super().get_connection_with_tls_context(request, *args, **kwargs)
         return self._pools[origin]
 
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        return str(super().request_url(request, proxies) if proxies else request.path_url)
+
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """What requests makes of an answer, without the cookies that nobody here takes."""
         made = requests.Response()
@@ -154,9 +157,24 @@ def send(
         request.url = target
     else:
         request.prepare_url(target, None)
-    request.prepare_headers({**session.headers, **headers})
-    request.prepare_body(form, None, json_body)
+    if json_body is None and form is None:
+        request.headers = _bodiless(method, tuple(session.headers.items()), tuple(headers.items()))
+    else:
+        request.prepare_headers({**session.headers, **headers})
+        request.prepare_body(form, None, json_body)
     return session.get_adapter(target).send(request, stream=True, **how)
+
+
+@functools.lru_cache(maxsize=64)
+def _bodiless(
+    method: str, common: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]
+) -> CaseInsensitiveDict[str]:
+    """The headers of a request without a body, as requests prepares them. Nobody changes them afterwards."""
+    request = requests.PreparedRequest()
+    request.prepare_method(method)
+    request.prepare_headers(dict((*common, *own)))
+    request.prepare_body(None, None)
+    return request.headers
 
 
 @functools.lru_cache(maxsize=64)
