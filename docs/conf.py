@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from confcleanup import __version__
+
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
-
-import reference  # noqa: E402
-
-from confcleanup import __version__  # noqa: E402
+reference = importlib.import_module("reference")  # it lies beside this file, which Sphinx does not import from
 
 project = "confcleanup"
 release = version = __version__
-copyright = "the contributors of confcleanup"  # noqa: A001  # Sphinx's name
+copyright = "the contributors of confcleanup"  # noqa: A001  # Sphinx reads the line under every page from this very name
 html_show_copyright = False
 html_show_sphinx = False
 extensions = ["myst_parser"]

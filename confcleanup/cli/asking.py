@@ -134,10 +134,14 @@ def _into_keyring(entry: str, secret: str) -> None:
         import keyring
 
         keyring.set_password(service, user, secret)
-    except Exception as error:  # noqa: BLE001  # a missing extra, and whatever a system's keyring raises
-        why = f"it needs an extra: {install('keyring')}" if isinstance(error, ImportError) else ""
-        name = why or f"it cannot be opened ({type(error).__name__})"
-        click.echo(f"The secret was not stored in the keyring: {name}. Then: keyring set {service} {user}", err=True)
+        return
+    except ImportError:
+        why = f"it needs an extra: {install('keyring')}"
+    # Backends raise what their system raises (D-Bus, Keychain, ctypes), not only keyring's own errors, and a secret
+    # might be in the text. Nothing is swallowed: the person at the terminal is told, and how to store it by hand.
+    except Exception as error:  # noqa: BLE001  # see above
+        why = f"it cannot be opened ({type(error).__name__})"
+    click.echo(f"The secret was not stored in the keyring: {why}. Then: keyring set {service} {user}", err=True)
 
 
 def _what(provider: type[Provider]) -> list[str]:

@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import click
 
@@ -139,7 +139,7 @@ def global_options(function: F) -> F:
         _log(settings)
         return function(settings=settings, **rest)
 
-    return functools.update_wrapper(with_globals, function)  # type: ignore[return-value]  # click needs no signature
+    return cast(F, functools.update_wrapper(with_globals, function))
 
 
 def offered(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:

@@ -29,7 +29,7 @@ from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
 from .base import Provider, Source, count_of, instant, rows_of, text, whole
 
 SIGN_IN = "v2/usg/acs/auth/appauth"
-TOKEN = "v1/usg/acs/token"  # noqa: S105  # a path
+SIGNED_IN = "v1/usg/acs/token"
 RECORDINGS = "v1/mmc/management/record/files"
 RECORDING = "v1/mmc/management/conferences/record/files"
 DOWNLOADS = "v1/mmc/management/record/downloadurls"
@@ -211,7 +211,7 @@ class Huawei(Provider):
         # To release a token is a DELETE, and a dry run has no permit for one: its token is left to expire.
         if self._permit:
             with suppress(ProviderError, Stopped):
-                self.http.delete(TOKEN, self._permit, ok={200})
+                self.http.delete(SIGNED_IN, self._permit, ok={200})
         super().__exit__()
 
     def check(self, what: Sequence[str]) -> None:

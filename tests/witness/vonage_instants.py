@@ -9,5 +9,5 @@ from hypothesis import strategies as st
 
 from confcleanup.sandbox.vonage import wire_time
 
-MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # hypothesis takes bounds without a zone and adds it
 schemathesis.openapi.format("vbc-instant", MOMENTS.map(wire_time))
