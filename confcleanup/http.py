@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import ssl
 import threading
@@ -119,8 +118,7 @@ class Http:
         self._signed = 0
         self._sign_in_lock = threading.Lock()
         self._refused: AccessRefused | None = None
-        self._session = wire.session(concurrency)
-        self._verify: str | bool = ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or True
+        self._session = wire.session(concurrency, ca_file)
 
     @classmethod
     def for_account(
@@ -399,7 +397,7 @@ class Http:
         self._turn()
         began = time.monotonic()
         try:
-            with self._transmit(method, target, headers, json_body, form) as response:
+            with self._transmit(method, target, headers, json_body=json_body, form=form) as response:
                 content = self._body(response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None
@@ -422,22 +420,11 @@ class Http:
         method: str,
         target: str,
         headers: Mapping[str, str],
-        json_body: Mapping[str, Any] | None = None,
-        form: Mapping[str, str] | None = None,
+        **body: Mapping[str, Any] | None,
     ) -> requests.Response:
         """Sends; the answer's body is still to be read."""
         try:
-            return wire.send(
-                self._session,
-                method,
-                target,
-                headers,
-                json_body=json_body,
-                form=form,
-                timeout=self._timeout,
-                verify=self._verify,
-                proxies=wire.proxies("{}://{}".format(*urlsplit(target))),
-            )
+            return wire.send(self._session, method, target, headers, self._timeout, **body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None
 

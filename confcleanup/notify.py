@@ -6,7 +6,6 @@ Each way has a thread of its own, and all of them together are waited for no lon
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -140,10 +139,8 @@ def _revealed(secret: Secret) -> str:
 
 def _get(session: requests.Session, target: str, seconds: float) -> str | None:
     """Asks for an address; in words, what came of it if that was not a success."""
-    proxies = wire.proxies("{}://{}".format(*urlsplit(target)))
-    verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
     try:
-        with wire.send(session, "GET", target, {}, timeout=seconds, verify=verify, proxies=proxies) as answer:
+        with wire.send(session, "GET", target, {}, seconds) as answer:
             return None if answer.status_code < 300 else f"the answer was {answer.status_code}"
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         return wire.cause(error)

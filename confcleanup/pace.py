@@ -88,11 +88,8 @@ class Limiter:
             if pauses == self._pauses:
                 return
 
-    def reserve(self) -> float:
-        """Takes the next place; the seconds to wait until it may be used."""
-        return self._place()[1]
-
     def _place(self) -> tuple[list[float], float]:
+        """Takes the next place: the moment from which on it may be used, and the seconds until then."""
         with self._lock:
             now = self._clock()
             start = max(now, self._not_before)

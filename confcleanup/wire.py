@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import http.client
 import io
+import os
 import re
 import socket
 import time
@@ -124,9 +125,13 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
-def session(concurrency: int) -> requests.Session:
-    """A session for one account: no .netrc, no cookies, no retries, no redirects."""
+def session(concurrency: int, ca_file: str | None = None) -> requests.Session:
+    """A session for one account: no .netrc, no cookies, no retries, no redirects.
+
+    Certificates are checked against ``ca_file``, else what the environment names, else requests' own.
+    """
     made = requests.Session()
+    made.verify = ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or True
     made.trust_env = False  # no .netrc, which would replace our Authorization header
     made.headers["User-Agent"] = f"confcleanup/{__version__}"
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -141,10 +146,10 @@ def send(
     method: str,
     target: str,
     headers: Mapping[str, str],
+    timeout: float,
     *,
     json_body: Mapping[str, Any] | None = None,
     form: Mapping[str, str] | None = None,
-    **how: Any,
 ) -> requests.Response:
     """One request through the session's adapter; the answer's body is still to be read.
 
@@ -162,7 +167,10 @@ def send(
     else:
         request.prepare_headers({**session.headers, **headers})
         request.prepare_body(form, None, json_body)
-    return session.get_adapter(target).send(request, stream=True, **how)
+    through = proxies("{}://{}".format(*urlsplit(target)))
+    return session.get_adapter(target).send(
+        request, stream=True, timeout=timeout, verify=session.verify or True, proxies=through
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -178,7 +186,7 @@ def _bodiless(
 
 
 @functools.lru_cache(maxsize=64)
-def proxies(origin: str) -> Mapping[str, str]:
+def proxies(origin: str) -> dict[str, str]:
     """The environment's proxies for what lies at an origin; none on this machine itself."""
     if is_loopback(urlsplit(origin).hostname or ""):
         return {}

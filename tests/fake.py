@@ -86,13 +86,15 @@ class Memory:
         self.intended: list[tuple[str, str]] = []
         self.finished: dict[int, Result] = {}
         self.trouble: LedgerError | None = None
+        self._lock = threading.Lock()
 
     def intend(self, deletions: Sequence[tuple[Item, str]]) -> list[int]:
         if self.trouble:
             raise self.trouble
-        first = len(self.intended)
-        self.intended += [(item.id, rule) for item, rule in deletions]
-        return list(range(first, len(self.intended)))
+        with self._lock:
+            first = len(self.intended)
+            self.intended += [(item.id, rule) for item, rule in deletions]
+            return list(range(first, len(self.intended)))
 
     def finish(self, intent: int, result: Result) -> None:
         self.finished[intent] = result

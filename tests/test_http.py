@@ -524,11 +524,14 @@ class Ticking:
     def __call__(self) -> float:
         return self.now
 
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
 
 def grants(limiter: Limiter, clock: Ticking, count: int) -> list[float]:
     granted = []
     for _ in range(count):
-        clock.now += limiter.reserve()
+        limiter.turn(clock.wait)
         granted.append(clock.now)
     return granted
 
@@ -551,7 +554,10 @@ def test_a_pause_holds_back_everybody() -> None:
     clock = Ticking()
     limiter = Limiter(UNLIMITED, clock)
     limiter.pause(30)
-    assert [limiter.reserve(), limiter.reserve()] == [30, 30]
+    waits: list[float] = []
+    limiter.turn(waits.append)
+    limiter.turn(waits.append)
+    assert waits == [30, 30]
 
 
 @pytest.mark.parametrize("pace", [Pace(10, 60), Pace(300, 60), Pace(50, 1)])

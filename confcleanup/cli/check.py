@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import ArchiveError, ExitCode
-from .cleaning import SHARD, of_shard
-from .options import RESULTS, Globals, chosen, clock, global_options, log, offered, require_ready
+from .cleaning import of_shard
+from .options import ACCOUNTS, RESULTS, SHARD, Globals, chosen, clock, global_options, log, require_ready
 
 if TYPE_CHECKING:
     from ..config import Account, Config
@@ -24,14 +24,7 @@ if TYPE_CHECKING:
     metavar="AGE",
     help='Only see whether the last run without fault is at most this old, for example "8d"; contacts nobody.',
 )
-@click.option(
-    "--account",
-    "account_names",
-    metavar="NAME",
-    multiple=True,
-    help="Only this account.",
-    shell_complete=offered("accounts"),
-)
+@ACCOUNTS
 @SHARD
 @global_options
 def command(

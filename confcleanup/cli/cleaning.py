@@ -18,7 +18,7 @@ import click
 
 from ..errors import ExitCode
 from ..system import INTERRUPTS, TERMINATIONS
-from .options import Globals, chosen, clock, name_run, offered, require_ready, with_rules
+from .options import ACCOUNTS, SHARD, Globals, chosen, clock, name_run, offered, require_ready, with_rules
 
 if TYPE_CHECKING:
     from ..config import Account, Config
@@ -30,14 +30,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("confcleanup")
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-SHARD = click.option(
-    "--shard",
-    metavar="I/N",
-    envvar="CONFCLEANUP_SHARD",
-    help="Only the accounts of part I of N, I from 0 [env: CONFCLEANUP_SHARD].",
-)
 
 
 def cleaning_options(function: F) -> F:
@@ -68,14 +60,7 @@ def cleaning_options(function: F) -> F:
             shell_complete=offered("rules"),
         ),
         SHARD,
-        click.option(
-            "--account",
-            "account_names",
-            metavar="NAME",
-            multiple=True,
-            help="Only this account.",
-            shell_complete=offered("accounts"),
-        ),
+        ACCOUNTS,
     ):
         function = option(function)
     return function

@@ -13,7 +13,7 @@ import click
 
 from ..errors import ConfcleanupError
 from ..items import Outcome
-from .options import Globals, global_options, offered
+from .options import ACCOUNTS, Globals, global_options, offered
 
 COLUMNS = (
     *("run", "account", "provider", "rule", "what", "id", "title", "ended_at"),
@@ -22,14 +22,7 @@ COLUMNS = (
 
 
 @click.command("history")
-@click.option(
-    "--account",
-    "accounts",
-    metavar="NAME",
-    multiple=True,
-    help="Only this account.",
-    shell_complete=offered("accounts"),
-)
+@ACCOUNTS
 @click.option("--rule", "rules", metavar="NAME", multiple=True, help="Only this rule.", shell_complete=offered("rules"))
 @click.option("--id", "ids", metavar="ID", multiple=True, help="Only this item.")
 @click.option(
@@ -76,7 +69,7 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
 
 
 def _wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
-    named = {"accounts": "account", "rules": "rule", "ids": "id", "outcomes": "outcome"}
+    named = {"account_names": "account", "rules": "rule", "ids": "id", "outcomes": "outcome"}
     if any(filters[option] and entry.get(name) not in filters[option] for option, name in named.items()):
         return False
     when = datetime.fromisoformat(entry["intended_at"])

@@ -154,6 +154,22 @@ def offered(kind: str) -> Callable[[click.Context, click.Parameter, str], list[s
     return complete
 
 
+ACCOUNTS = click.option(
+    "--account",
+    "account_names",
+    metavar="NAME",
+    multiple=True,
+    help="Only this account.",
+    shell_complete=offered("accounts"),
+)
+SHARD = click.option(
+    "--shard",
+    metavar="I/N",
+    envvar="CONFCLEANUP_SHARD",
+    help="Only the accounts of part I of N, I from 0 [env: CONFCLEANUP_SHARD].",
+)
+
+
 class _Text(logging.Formatter):
     """One message a line, secrets replaced, no control characters from other people's text."""
 
