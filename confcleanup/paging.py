@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import sys
-import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from .errors import ProviderError
+from .scratch import database
 
 Row = dict[str, Any]
 SEEN = "INSERT OR IGNORE INTO seen VALUES (?)"
@@ -59,17 +59,9 @@ class Seen:
             raise ProviderError(f"the list is too long for the temporary folder ({error}); see TMPDIR") from None
 
     def _on_disk(self) -> sqlite3.Connection:
-        """A private database that ends with the program, as that of the selected items."""
         if self._db is None:
-            self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-            weakref.finalize(self, self._db.close)
-            for statement in (
-                "PRAGMA cache_size = -2048",
-                "PRAGMA journal_mode = OFF",
-                "CREATE TABLE seen (mark INTEGER PRIMARY KEY)",
-                "BEGIN",
-            ):
-                self._db.execute(statement)
+            table = "CREATE TABLE seen (mark INTEGER PRIMARY KEY)"
+            self._db = database(self, 2048, "PRAGMA journal_mode = OFF", table, "BEGIN")
             self._db.executemany(SEEN, ((mark,) for mark in self._few))
             self._few.clear()
         return self._db

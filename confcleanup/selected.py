@@ -1,15 +1,10 @@
-"""What is to go, item by item, in a private database without a name that ends with the program.
-
-SQLite keeps it in memory while it is small and writes the rest to a temporary file, so that a backlog of any
-length costs no more memory than a short one.
-"""
+"""What is to go, item by item, in a private database that costs a long backlog no more memory than a short one."""
 
 from __future__ import annotations
 
 import pickle
 import sqlite3
 import threading
-import weakref
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +13,7 @@ import msgspec
 
 from .errors import LedgerError
 from .items import Item, Outcome, Result
+from .scratch import database
 from .selection import Decision
 
 MEMORY = 1024
@@ -96,8 +92,7 @@ class Selected:
         )
         with self._used() as db:
             if db is None:
-                self._db = db = _database()
-                weakref.finalize(self, db.close)
+                self._db = db = database(self, MEMORY, "PRAGMA journal_mode = MEMORY", TABLE)
             added = db.execute(ADD, row)
             self._counts[entry.outcome] += added.rowcount
 
@@ -195,11 +190,3 @@ def _coded(text: str | None) -> bytes | None:
 
 def _decoded(text: bytes | None) -> str | None:
     return None if text is None else text.decode("utf-8", "surrogatepass")
-
-
-def _database() -> sqlite3.Connection:
-    db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-    db.execute(f"PRAGMA cache_size = -{MEMORY}")
-    db.execute("PRAGMA journal_mode = MEMORY")
-    db.execute(TABLE)
-    return db

@@ -174,14 +174,12 @@ def test_forgetting_everything_leaves_nothing() -> None:
 @pytest.fixture
 def _full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if there was room for a few items and no more."""
-    roomy = selected._database
+    roomy = selected.database
 
-    def cramped() -> sqlite3.Connection:
-        db = roomy()
-        db.execute("PRAGMA max_page_count = 12")
-        return db
+    def cramped(owner: object, kib: int, *statements: str) -> sqlite3.Connection:
+        return roomy(owner, kib, *statements, "PRAGMA max_page_count = 12")
 
-    monkeypatch.setattr(selected, "_database", cramped)
+    monkeypatch.setattr(selected, "database", cramped)
 
 
 @pytest.mark.usefixtures("_full_disk")
