@@ -112,23 +112,27 @@ def huawei() -> Iterator[Figure]:
     yield Figure(f"Huawei: DELETE requests for {items} recordings", str(requests), "3", requests == 3)
 
 
-def scale(_: int) -> Iterator[Figure]:
+def scale(rounds: int) -> Iterator[Figure]:
     """Listing and selecting: a tenth of what is listed is selected, into the ledger's side of a dry run."""
     peaks, times, speed = [], [], 0.0
+    with running(0) as url:
+        start = cpu([confcleanup(url, "plan") for _ in range(rounds)])
     for count in (100_000, 1_000_000):
-        with running(count, 10, 0) as url:
-            server = bare("pages", url, count, 1)
-            ours = confcleanup(url, "plan")
-        assert f"would delete {count // 10} of {count} listed" in ours.output, ours.output
-        peaks.append(ours.peak)
-        times.append(ours.cpu / count * 1e6)
-        speed = count / (ours.wall - server.wall)
+        server, ours = [], []
+        for _ in range(rounds):
+            with running(count, 10, 0) as url:
+                server.append(bare("pages", url, count, 1))
+                ours.append(confcleanup(url, "plan"))
+            assert f"would delete {count // 10} of {count} listed" in ours[-1].output, ours[-1].output
+        peaks.append(max(cost.peak for cost in ours))
+        times.append((cpu(ours) - start) / count * 1e6)
+        speed = median(count / (mine.wall - theirs.wall) for mine, theirs in zip(ours, server, strict=True))
     yield Figure("peak memory, 1,000,000 listed, 100,000 selected", f"{peaks[1]:.0f} MiB", "≤ 80 MiB", peaks[1] <= 80)
     growth = peaks[1] / peaks[0] - 1
     yield Figure("growth of the peak from 100,000 to 1,000,000", f"{growth:.0%}", "≤ 10%", growth <= 0.1)
     ratio = times[1] / times[0]
     text = f"{times[0]:.1f} and {times[1]:.1f} µs"
-    yield Figure("processor time an item, 100,000 and 1,000,000", text, "flat (± 20%)", 0.8 <= ratio <= 1.2)
+    yield Figure("processor time an item, start aside, 100,000 and 1,000,000", text, "flat (± 20%)", 0.8 <= ratio <= 1.2)
     yield Figure("items a second beyond what the server takes", f"{speed:,.0f}", "≥ 100,000", speed >= 100_000)
 
 

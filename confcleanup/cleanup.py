@@ -167,8 +167,7 @@ def make_plan(
             items = _listed(provider, what, [rule for rule in rules if rule.what == what])
             _take(plan, items, rules, now, watcher, reviewed)
         if reviewed:
-            for entry in reviewed.never_seen(rules, now):
-                plan.selected.append(entry)
+            plan.selected.extend(reviewed.never_seen(rules, now))
         _estimate(plan, provider, limits)
     except (ProviderError, Stopped, LedgerError) as error:
         _fail(plan, str(error))
@@ -240,6 +239,7 @@ def _take(
     reviewed: Review | None,
 ) -> None:
     cutoffs = {rule.name: rule.cutoff for rule in rules}
+    chosen: list[Entry] = []
     for item in items:
         entry = Entry(item, choose(item, rules, now))
         if reviewed:
@@ -254,10 +254,13 @@ def _take(
                 plan.overdue.append(entry)
             watcher.kept(plan.account, entry)
         else:
-            plan.selected.append(entry)
+            chosen.append(entry)
         if plan.listed % 100 == 0:
             watcher.listed(plan.account, plan.listed)
+            plan.selected.extend(chosen)
+            chosen.clear()
     watcher.listed(plan.account, plan.listed)
+    plan.selected.extend(chosen)
 
 
 def _estimate(plan: Plan, provider: Provider, limits: Limits) -> None:

@@ -61,7 +61,7 @@ class Live(msgspec.Struct, frozen=True):
     youngest: timedelta | None = None
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One thing that a vendor keeps: a conference, a recording, a live room.
 
     ``id`` is the vendor's own identifier as text; ``what`` is the source it was listed from.
@@ -102,7 +102,7 @@ class Item(msgspec.Struct, frozen=True):
         return (self.what, *self.address, self.id)
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What a request to delete one item came to, and the reason if it failed."""
 
     outcome: Outcome

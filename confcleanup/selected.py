@@ -5,19 +5,25 @@ from __future__ import annotations
 import pickle
 import sqlite3
 import threading
+import weakref
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 
 from .errors import LedgerError
 from .items import Item, Outcome, Result
-from .scratch import database
 from .selection import Decision
 
-MEMORY = 1024
-"""KiB that an account's selected items may take in memory."""
+PREPARE = (
+    "PRAGMA page_size = 32768",
+    "PRAGMA cache_size = -1024",  # KiB that an account's selected items may take in memory
+    "PRAGMA journal_mode = OFF",  # after an error the database is let go
+    "BEGIN",
+)
 AT_ONCE = 250
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(tuple[Item, Decision])
@@ -28,7 +34,7 @@ ADD = "INSERT OR IGNORE INTO entry (key, what, body, outcome, error) VALUES (?, 
 BY_SOURCE = "SELECT what, count(*) FROM entry WHERE outcome IS NULL GROUP BY what"
 
 
-class Entry(msgspec.Struct):
+class Entry(msgspec.Struct, gc=False):
     """An item, what was decided, and what became of it. ``number`` is its place among the selected."""
 
     item: Item
@@ -43,8 +49,8 @@ class Selected:
     """The selected items of an account in the order of the listing, each once. Thread-safe.
 
     Iterating gives copies; what became of an item is stored by ``settle``. Raises LedgerError if the disk is full.
-    If an outcome cannot be stored, the items are let go rather than shown with a wrong one: ``trouble`` says so, and
-    the counts stay true.
+    They are let go then, rather than shown with a wrong outcome: ``trouble`` says so, and the counts stay true.
+    The database has no name; SQLite keeps it in memory while it is small, then in a file that ends with the program.
     """
 
     def __init__(self) -> None:
@@ -81,47 +87,32 @@ class Selected:
         """The first few."""
         return [entry for entry, _ in zip(self, range(count), strict=False)]
 
-    def append(self, entry: Entry) -> None:
-        """Adds an entry, unless its item is there already."""
-        row = (
-            repr(entry.item.key),
-            entry.item.what,
-            _packed(entry.item, entry.decision),
-            entry.outcome,
-            _coded(entry.error),
-        )
-        with self._used() as db:
-            if db is None:
-                self._db = db = database(self, MEMORY, "PRAGMA journal_mode = MEMORY", TABLE)
-            added = db.execute(ADD, row)
-            self._counts[entry.outcome] += added.rowcount
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Adds entries, except those whose items are there already."""
+        with self._used():
+            for outcome, group in groupby(entries, attrgetter("outcome")):
+                self._counts[outcome] += self._opened().executemany(ADD, map(_row, group)).rowcount
 
     def settle(self, entry: Entry, result: Result) -> None:
         """Notes what became of an entry; at least in the counts, as it has happened."""
         before, entry.outcome, entry.error = entry.outcome, result.outcome, result.error
-        try:
-            with self._used() as db:
-                if db is not None:
-                    (stored,) = db.execute("SELECT outcome FROM entry WHERE number = ?", (entry.number,)).fetchone()
-                    before = stored and Outcome(stored)
-                    row = (entry.outcome, _coded(entry.error), entry.number)
-                    db.execute("UPDATE entry SET outcome = ?, error = ? WHERE number = ?", row)
-                elif not self.trouble:
-                    raise LookupError("an entry that was never selected")
-        except LedgerError as error:
-            self._let_go(error)
+        with suppress(LedgerError), self._used() as db:
+            if db is not None:
+                (stored,) = db.execute("SELECT outcome FROM entry WHERE number = ?", (entry.number,)).fetchone()
+                before = stored and Outcome(stored)
+                row = (entry.outcome, _coded(entry.error), entry.number)
+                db.execute("UPDATE entry SET outcome = ?, error = ? WHERE number = ?", row)
+            elif not self.trouble:
+                raise LookupError("an entry that was never selected")
         with self._lock:
             self._counts[before] -= 1
             self._counts[entry.outcome] += 1
 
     def defer(self) -> None:
         """Marks everything without an outcome as left to a later run."""
-        try:
-            with self._used() as db:
-                if db is not None:
-                    db.execute("UPDATE entry SET outcome = ? WHERE outcome IS NULL", (Outcome.DEFERRED,))
-        except LedgerError as error:
-            self._let_go(error)
+        with suppress(LedgerError), self._used() as db:
+            if db is not None:
+                db.execute("UPDATE entry SET outcome = ? WHERE outcome IS NULL", (Outcome.DEFERRED,))
         with self._lock:
             self._counts[Outcome.DEFERRED] += self._counts.pop(None, 0)
 
@@ -131,10 +122,16 @@ class Selected:
             self._drop()
             self._counts.clear()
 
-    def _let_go(self, error: LedgerError) -> None:
-        with self._lock:
-            self._drop()
-            self.trouble = str(error)
+    def _opened(self) -> sqlite3.Connection:
+        """The database; any thread may use it, one at a time."""
+        if self.trouble:
+            raise LedgerError(self.trouble)
+        if self._db is None:
+            self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+            weakref.finalize(self, self._db.close)
+            for statement in (*PREPARE, TABLE):
+                self._db.execute(statement)
+        return self._db
 
     def _drop(self) -> None:
         if self._db is not None:
@@ -148,8 +145,10 @@ class Selected:
             try:
                 yield self._db
             except sqlite3.Error as error:
+                self._drop()
                 why = "the temporary file for what is selected cannot be used"
-                raise LedgerError(f"{why} ({error}); set TMPDIR to a folder with room") from None
+                self.trouble = f"{why} ({error}); set TMPDIR to a folder with room"
+                raise LedgerError(self.trouble) from None
 
     def _where(self, condition: str) -> Iterator[Entry]:
         """Entries in their order, a few at a time, so that they may be settled in between."""
@@ -166,6 +165,11 @@ class Selected:
             if len(rows) < AT_ONCE:
                 return
             last = rows[-1][0]
+
+
+def _row(entry: Entry) -> tuple[str, str, bytes, str | None, bytes | None]:
+    item = entry.item
+    return repr(item.key), item.what, _packed(item, entry.decision), entry.outcome, _coded(entry.error)
 
 
 def _packed(item: Item, decision: Decision) -> bytes:

@@ -43,6 +43,8 @@ class Why(StrEnum):
 
 STEP = {why: step for step, why in enumerate(Why)}
 UNDECIDED = frozenset({Why.STATE_UNKNOWN, Why.END_UNKNOWN})
+ENDING = frozenset({Kind.ONE_TIME, Kind.RECORDING, Kind.MEETING})
+"""What ends by itself, so that its end may be compared with a cutoff."""
 
 
 class Announcement(msgspec.Struct, frozen=True):
@@ -118,7 +120,7 @@ class Rule(msgspec.Struct, frozen=True):
         return bool(self.tags or self.keep_tags or any(hold.tag for hold in self.holds))
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What a rule makes of an item: whether it goes, which line decided, and the reason in words.
 
     ``ended_at`` is the end that was compared with the cutoff, if there was one.
@@ -141,32 +143,33 @@ def decide(item: Item, rule: Rule, now: datetime) -> Decision:
 
 def _decide_free(item: Item, rule: Rule, now: datetime) -> Decision:
     """Applies one rule to an item that it does not hold."""
-
-    def keep(why: Why, reason: str) -> Decision:
-        return Decision(False, why, reason, rule.name)
-
     if mismatch := _mismatch(item, rule):
-        return keep(Why.FILTER, mismatch)
+        return Decision(False, Why.FILTER, mismatch, rule.name)
     if item.undeletable:
         return Decision(False, Why.UNDELETABLE, item.undeletable, rule.name, item.ended_at)
     if item.kind is Kind.LIVE:
         return _announced(_decide_live(item, rule, rule.live or LiveRule(), now), rule.live)
-    if item.state is State.UNKNOWN:
-        return keep(Why.STATE_UNKNOWN, item.doubt or "its state is not known")
-    if item.state is not State.OVER:
-        return keep(Why.RUNNING, item.doubt or "still running")
-    if item.kind is Kind.RECURRING:
-        return keep(Why.RECURS, "it recurs")
-    if item.kind is Kind.UNKNOWN:
-        return keep(Why.END_UNKNOWN, item.doubt or "it is of an unknown type")
-    end = item.ended_at
-    if item.kind is Kind.ROOM:
-        if not (rule.rooms and rule.tags):
-            return keep(Why.ROOM, "a room without a schedule has no end")
-        end = item.created_at
+    if stays := _without_end(item, rule):
+        return Decision(False, *stays, rule.name)
+    end, verb = (item.ended_at, "ended") if item.kind in ENDING else (item.created_at, "created")
     if end is None:
-        return keep(Why.END_UNKNOWN, item.doubt or "its end is not known")
-    return _by_age(rule, end, now, "created" if item.kind is Kind.ROOM else "ended")
+        return Decision(False, Why.END_UNKNOWN, item.doubt or "its end is not known", rule.name)
+    return _by_age(rule, end, now, verb)
+
+
+def _without_end(item: Item, rule: Rule) -> tuple[Why, str] | None:
+    """Why an item has no end that could be compared with a cutoff; None if it may have one."""
+    if item.state is not State.OVER:
+        if item.state is State.UNKNOWN:
+            return Why.STATE_UNKNOWN, item.doubt or "its state is not known"
+        return Why.RUNNING, item.doubt or "still running"
+    if item.kind in ENDING:
+        return None
+    if item.kind is Kind.RECURRING:
+        return Why.RECURS, "it recurs"
+    if item.kind is not Kind.ROOM:
+        return Why.END_UNKNOWN, item.doubt or "it is of an unknown type"
+    return None if rule.rooms and rule.tags else (Why.ROOM, "a room without a schedule has no end")
 
 
 def _by_age(rule: Rule, end: datetime, now: datetime, verb: str) -> Decision:

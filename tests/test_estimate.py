@@ -77,7 +77,7 @@ def test_more_to_delete_never_takes_less(few: int, more: int, count: int, window
 )
 def test_a_dry_run_says_how_long_a_run_takes_if_anybody_would_notice(took: float, runs: int, said: str) -> None:
     plan = Plan("hq", "fake", listed=3, seconds=took, runs=runs)
-    plan.selected.append(Entry(thing("1"), choose(thing("1"), [rule()], NOW)))
+    plan.selected.extend([Entry(thing("1"), choose(thing("1"), [rule()], NOW))])
     assert account_line(Run("1", "plan", NOW, [plan]), plan) == said
 
 

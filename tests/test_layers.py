@@ -29,7 +29,7 @@ LAYERS = [
     {"estimate"},
     {"selection", "guards", "settings", "redact"},
     {"schedule"},
-    {"cutoff", "items", "errors", "shard", "scratch", "system"},
+    {"cutoff", "items", "errors", "shard", "system"},
     {""},
 ]
 """From the top down. A module imports from its own layer and those below. "" is the package, with its version."""

@@ -92,7 +92,7 @@ def plan_of(*entries: Entry, name: str = "hq", **more: Any) -> Plan:
     """A plan that selected these."""
     selected = Selected()
     for one in entries:
-        selected.append(one)
+        selected.extend([one])
     return Plan(name, "fake", len(entries), selected, **more)
 
 

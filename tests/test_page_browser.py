@@ -54,7 +54,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     outcomes = [None, None, None] if request.param == "plan" else [Outcome.DELETED, Outcome.FAILED, Outcome.GONE]
     plan, kept = ended(*outcomes[:1], kept=30)
     for item, outcome in zip(hard, outcomes, strict=True):
-        plan.selected.append(entry(item, outcome))
+        plan.selected.extend([entry(item, outcome)])
     plan.warnings += ["the vendor says " + LONG]
     counted = tally()
     for one in kept:

@@ -18,8 +18,8 @@ INCOMPLETE = "the list is not complete: the vendor counts"
 REPEATED = "the vendor repeats a page"
 
 
-def identity(row: Row) -> object:
-    return row["id"]
+def identity(row: Row) -> str:
+    return str(row["id"])
 
 
 @dataclass
@@ -178,7 +178,7 @@ def test_a_failing_page_fails_the_list() -> None:
 
 def test_rows_are_told_apart_by_the_key_alone() -> None:
     vendor = pages([1, 2], [3], total=3)
-    assert ids(by_page(vendor, lambda row: row["id"] % 2 and row["id"])) == [1, 2, 3]
+    assert ids(by_page(vendor, lambda row: str(row["id"] % 2 and row["id"]))) == [1, 2, 3]
 
 
 rows = st.lists(st.integers(0, 60), max_size=60)
@@ -229,18 +229,17 @@ def test_a_text_is_new_exactly_once(texts: list[str]) -> None:
 @pytest.mark.parametrize("wide", [True, False])
 def test_a_text_is_new_exactly_once_also_where_many_were_seen(wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("confcleanup.paging.WIDE", wide)
+    monkeypatch.setattr(Seen, "FEW", 1 << 4)
+    monkeypatch.setattr(Seen, "MANY", 1 << 8)
     seen = Seen()
-    texts = [f"{number}" for number in range(2 * Seen.IN_MEMORY)] + ["\ud800", ""]
+    texts = [f"{number}" for number in range(5000)] + ["\ud800", ""]
     assert all(seen.add(text) for text in texts)
     assert not any(seen.add(text) for text in texts)
 
 
-def test_a_full_disk_fails_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Seen, "IN_MEMORY", 1)
+def test_a_million_seen_texts_take_16_mib() -> None:
     seen = Seen()
-    seen.add("first")
-    seen.add("second")
-    assert seen._db is not None
-    seen._db.execute("PRAGMA max_page_count = 3")
-    with pytest.raises(ProviderError, match="TMPDIR"):
-        list(map(seen.add, map(str, range(10_000))))
+    for number in range(Seen.FEW):
+        seen.add(f"{number}")
+    assert seen._slots.itemsize * len(seen._slots) == 16 * 1024 * 1024
+    assert seen._free > 1_300_000

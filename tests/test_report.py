@@ -44,7 +44,7 @@ def ended(*outcomes: Outcome | None, name: str = "hq", kept: int = 0) -> tuple[P
     """A plan whose items ended so, and the entries that were kept."""
     selected = Selected()
     for number, outcome in enumerate(outcomes):
-        selected.append(entry(thing(f"old-{number}"), outcome))
+        selected.extend([entry(thing(f"old-{number}"), outcome)])
     young = [entry(thing(f"young-{number}", days=3)) for number in range(kept)]
     listed = len(selected) + len(young)
     return Plan(name, "fake", listed, selected, Counter(entry.decision.why for entry in young)), young

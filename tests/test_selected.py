@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -33,7 +32,7 @@ def entry(ident: str, outcome: Outcome | None = None, **more: object) -> Entry:
 def holding(*idents: str) -> Selected:
     made = Selected()
     for ident in idents:
-        made.append(entry(ident))
+        made.extend([entry(ident)])
     return made
 
 
@@ -59,7 +58,7 @@ def test_an_item_comes_back_as_it_was_whatever_it_holds(ident: str) -> None:
     live = Live(timedelta(hours=1), 2, timedelta(minutes=3))
     made = entry(ident, title=ident, tags=(ident,), live=live, address=(ident, "x"), raw=raw)
     held = Selected()
-    held.append(made)
+    held.extend([made])
     held.settle(held.first(1)[0], Result(Outcome.FAILED, ident))
     (back,) = held
     assert (back.item, back.decision, back.error) == (made.item, made.decision, ident)
@@ -90,7 +89,7 @@ def test_nothing_of_an_item_is_lost(
     made = entry("7", started_at=start, ended_at=end, size_bytes=size, live=live, raw=raw)
     made.decision = Decision(True, Why.DUE, "ended", "old", end)
     held = Selected()
-    held.append(made)
+    held.extend([made])
     (back,) = held
     assert (back.item, back.decision) == (made.item, made.decision)
     assert repr(back.item.raw) == repr(raw)
@@ -167,19 +166,14 @@ def test_forgetting_everything_leaves_nothing() -> None:
     held = holding("a", "b")
     held.clear()
     assert (len(held), list(held), held.count(None)) == (0, [], 0)
-    held.append(entry("a"))
+    held.extend([entry("a")])
     assert ids(held) == ["a"]
 
 
 @pytest.fixture
 def _full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if there was room for a few items and no more."""
-    roomy = selected.database
-
-    def cramped(owner: object, kib: int, *statements: str) -> sqlite3.Connection:
-        return roomy(owner, kib, *statements, "PRAGMA max_page_count = 12")
-
-    monkeypatch.setattr(selected, "database", cramped)
+    monkeypatch.setattr(selected, "PREPARE", ("PRAGMA max_page_count = 12", *selected.PREPARE))
 
 
 @pytest.mark.usefixtures("_full_disk")
@@ -188,12 +182,12 @@ def test_a_full_disk_is_told_with_what_to_do_and_nothing_is_half_there() -> None
 
     def fill() -> None:
         for number in range(1000):
-            held.append(entry(f"{number}", title="x" * 500))
+            held.extend([entry(f"{number}", title="x" * 500)])
 
-    with pytest.raises(LedgerError, match=r"temporary file .* full.*; set TMPDIR"):
-        fill()
-    assert ids(held) == [f"{number}" for number in range(len(held))]
-    assert 0 < len(held) == held.count(None) < 1000
+    for _ in range(2):
+        with pytest.raises(LedgerError, match=r"temporary file .* full.*; set TMPDIR"):
+            fill()
+    assert ids(held) == []
 
 
 @pytest.mark.usefixtures("_full_disk")

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any, ClassVar
 
 import msgspec
 
 from ..errors import ProviderError
-from ..http import Http, Permit
+from ..http import Http, Permit, Rows
 from ..items import Item, Media, Result
 from ..pace import Stop
 from ..selection import Announcement, Rule
@@ -118,10 +118,12 @@ class Provider(ABC):
         raise ProviderError("the vendor has no call that brings this back")
 
 
-def rows_of(body: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
+def rows_of(body: Mapping[str, Any], *names: str) -> Collection[dict[str, Any]]:
     """The list of objects under one of these names. Raises ProviderError for any other shape."""
     for name in names:
         rows = body.get(name)
+        if isinstance(rows, Rows):
+            return rows
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             return rows
         if name in body:
@@ -146,9 +148,9 @@ def whole(value: object) -> int | None:
 
 def text(value: object) -> str | None:
     """Text, or a number as text; None for anything else and for empty text."""
-    if isinstance(value, (str, int)) and not isinstance(value, bool):
-        return str(value) or None
-    return None
+    if isinstance(value, str):
+        return value or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def instant(value: object, zone: tzinfo | None = None) -> datetime | None:

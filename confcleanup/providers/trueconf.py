@@ -32,6 +32,7 @@ RESTORED = (
 )
 """What of a saved conference is sent to create it anew; the rest the server makes by itself."""
 LONGEST = 10 * 366 * 86400
+SECOND = timedelta(seconds=1)
 WEBSOCKET = ("ws://", "wss://")
 _SCHEDULE = {
     "-1": Kind.ROOM,
@@ -186,8 +187,8 @@ class TrueConf(Provider):
             return
         tag = _only_tag(rules)
         walk = by_page_from_0_or_1 if self._v4 else by_page
-        for row in walk(lambda number: self._page(number, tag), lambda row: repr(row.get("id"))):
-            yield conference(row)
+        rows = walk(lambda number: self._page(number, tag), lambda row: repr(row.get("id")))
+        yield from map(conference, rows)
 
     def _page(self, number: int, tag: str | None) -> Page:
         if self._v4:
@@ -195,7 +196,7 @@ class TrueConf(Provider):
         else:
             params = [("page_id", str(number)), ("page_size", str(PAGE_V3))]
             params += [("tag", tag)] if tag else []
-        body = self.http.get(path("api", self.settings.api, "conferences"), params).json()
+        body = self.http.get(path("api", self.settings.api, "conferences"), params).listing("conferences")
         following = whole(body.get("next_page_id"))
         total = count_of(body, "results" if self._v4 else "cnt")
         return Page(rows_of(body, "conferences"), total, last=following is not None and following <= 0)
@@ -294,13 +295,12 @@ def _only_tag(rules: Sequence[Rule]) -> str | None:
 
 def conference(row: Mapping[str, Any]) -> Item:
     """A conference of API v3 or v4, or of a Room's schedule, as an ``Item``. What cannot be read is in doubt."""
-    ident = row.get("id")
+    ident, tags = row.get("id"), row.get("tags")
     kind, start, end, doubt = _schedule(row)
-    state = _STATE.get(str(row.get("state")), State.UNKNOWN)
-    if state is State.UNKNOWN:
-        doubt = f"its state is {row.get('state')!r}"
-    tags = row.get("tags")
-    if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
+    state = _STATE.get(str(row.get("state")))
+    if state is None:
+        state, doubt = State.UNKNOWN, f"its state is {row.get('state')!r}"
+    if tags is not None and not (isinstance(tags, list) and set(map(type, tags)) <= {str}):
         tags, kind, doubt = [], Kind.UNKNOWN, "its tags cannot be read"
     return Item(
         what="conferences",
@@ -324,10 +324,9 @@ def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime |
     schedule = row.get("schedule")
     fields: Mapping[str, Any] = schedule if isinstance(schedule, dict) else {}
     named = row.get("schedule_type", fields.get("type"))
-    spelling = str(named) if isinstance(named, (int, str)) and not isinstance(named, bool) else ""
-    kind = _SCHEDULE.get(spelling, Kind.UNKNOWN)
-    if kind is Kind.UNKNOWN:
-        return kind, None, None, f"its schedule has the unknown type {named!r}"
+    kind = _SCHEDULE.get(str(named)) if type(named) in (int, str) else None
+    if kind is None:
+        return Kind.UNKNOWN, None, None, f"its schedule has the unknown type {named!r}"
     if kind is Kind.ROOM:
         return kind, None, None, None
     start, duration = instant(fields.get("start_time")), whole(fields.get("duration"))
@@ -337,7 +336,7 @@ def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime |
     if kind is Kind.RECURRING:
         return kind, start, None, None
     try:
-        end = start + timedelta(seconds=duration)
+        end = start + SECOND * duration
     except OverflowError:
         return kind, start, None, "its end lies beyond the calendar"
     given = instant(fields.get("end_time"))

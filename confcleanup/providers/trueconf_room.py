@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Collection
 from typing import Any
 
 from websockets.exceptions import WebSocketException
@@ -23,7 +24,7 @@ _frames = logging.getLogger(f"{__name__}.frames")
 _frames.setLevel(logging.INFO)  # at DEBUG the library logs every frame, the PIN among them
 
 
-def schedule(url: str, pin: str | None, timeout: float) -> list[dict[str, Any]]:
+def schedule(url: str, pin: str | None, timeout: float) -> Collection[dict[str, Any]]:
     """The conferences of ``getScheduler``, as they came. ``timeout`` (seconds) bounds the whole exchange.
 
     Raises AccessRefused if the Room refuses the PIN, ProviderError for anything else that is not a list.
@@ -78,7 +79,7 @@ def _frame(content: str | bytes) -> dict[str, Any]:
     return frame
 
 
-def _conferences(answer: dict[str, Any]) -> list[dict[str, Any]]:
+def _conferences(answer: dict[str, Any]) -> Collection[dict[str, Any]]:
     if answer.get("result") is not True:
         raise ProviderError("the Room refused to show its schedule; is it logged in to its server?")
     rows = rows_of(answer, "conferences", "conference")

@@ -9,7 +9,7 @@ create-a-vbc-integration-user).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -337,7 +337,7 @@ def page_of(body: Mapping[str, Any], names: Sequence[str], number: int) -> Page:
     return Page(rows or (), total, last=total is None and pages is not None and number >= pages)
 
 
-def _embedded(body: Mapping[str, Any], names: Sequence[str]) -> list[Row] | None:
+def _embedded(body: Mapping[str, Any], names: Sequence[str]) -> Collection[Row] | None:
     """The rows of an answer; None where it has no list of them. Raises ProviderError for any other shape."""
     embedded = body.get("_embedded")
     if not isinstance(embedded, dict | None):
