@@ -278,17 +278,17 @@ class Http:
             raise HttpError("the download's address cannot be used")
         own = signed and urlsplit(url)[:2] == urlsplit(self.base)[:2]
         given = {"Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
-        opened: list[requests.Response] = []
+        opened: list[wire.Opened] = []
 
         def begin(sign_in: Mapping[str, str]) -> Answer:
             self._turn()
             response = self._transmit("GET", url, {**sign_in, **given})
-            answer = Answer(response.status_code, response.headers, b"")
+            answer = Answer(response.status, response.headers, b"")
             if answer.status == 200:
                 opened.append(response)
                 return answer
-            response.close()
-            raise _refusal("GET", answer)
+            with response:
+                raise _refusal("GET", answer)
 
         try:
             self._signed_in(begin) if own else begin({})
@@ -306,10 +306,9 @@ class Http:
                 raise HttpError("the download does not say how long it is, so that a cut could not be noticed")
             yield self._chunks(response)
 
-    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+    def _chunks(self, response: wire.Opened) -> Iterator[bytes]:
         size = 0
-        raw: Any = response.raw
-        raw._original_response.is_a_file()  # urllib3 has no public way to our own class of answers
+        response.is_a_file()
         try:
             while chunk := response.raw.read1(1024 * 1024):
                 self.stop.check()
@@ -438,14 +437,15 @@ class Http:
         began = time.monotonic()
         try:
             with self._transmit(method, target, headers, json_body=json_body, form=form) as response:
-                content = self._body(response)
+                content = self._body(method, response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None
-        answer = Answer(response.status_code, response.headers, content)
+        answer = Answer(response.status, response.headers, content)
         self._note_clock(answer)
         took = time.monotonic() - began
         self.sent, self.busy = self.sent + 1, self.busy + took
-        log.debug("%s %s -> %d in %.3f s", method, urlsplit(target).path, answer.status, took)
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s %s -> %d in %.3f s", method, urlsplit(target).path, answer.status, took)
         if 200 <= answer.status < 300 or (method == "GET" and answer.status in (301, 302, 303, 307, 308)):
             return answer
         raise _refusal(method, answer)
@@ -461,21 +461,21 @@ class Http:
         target: str,
         headers: Mapping[str, str],
         **body: Mapping[str, Any] | None,
-    ) -> requests.Response:
+    ) -> wire.Opened:
         """Sends; the answer's body is still to be read."""
         try:
             return wire.send(self._session, method, target, headers, self._timeout, **body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None
 
-    def _body(self, response: requests.Response) -> bytes:
+    def _body(self, method: str, response: wire.Opened) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while chunk := response.raw.read1(65536, decode_content=True):
             size += len(chunk)
             if size > MAX_ANSWER:
                 why = f"the answer is larger than {MAX_ANSWER // 1024 // 1024} MiB"
-                raise ProviderError(why) if response.request.method == "GET" else Ambiguous(why, response.status_code)
+                raise ProviderError(why) if method == "GET" else Ambiguous(why, response.status)
             chunks.append(chunk)
         return b"".join(chunks)
 

@@ -50,6 +50,7 @@ INSERT INTO anchor VALUES (0, '%s');
 """
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 Event = tuple[str, Mapping[str, Any], int | None]
 """A kind, a body, and the number of the intent that the event answers."""
 
@@ -153,7 +154,7 @@ class Ledger:
         for ticket in batch:
             seq += 1
             kind, body, intent = ticket.event
-            text = json.dumps(body, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+            text = _ENCODER.encode(body)
             last = _chained(last, seq, kind, text, intent)
             rows.append((seq, kind, text, last, intent))
         try:

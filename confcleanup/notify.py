@@ -141,7 +141,7 @@ def _get(session: requests.Session, target: str, seconds: float) -> str | None:
     """Asks for an address; in words, what came of it if that was not a success."""
     try:
         with wire.send(session, "GET", target, {}, seconds) as answer:
-            return None if answer.status_code < 300 else f"the answer was {answer.status_code}"
+            return None if answer.status < 300 else f"the answer was {answer.status}"
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         return wire.cause(error)
 

@@ -88,6 +88,27 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
+class Opened:
+    """An answer whose head has come. Its body is still to be read from ``raw``; then the connection is given back."""
+
+    def __init__(self, raw: urllib3.HTTPResponse) -> None:
+        self.raw = raw
+        self.status = raw.status
+        self.headers = raw.headers
+
+    def is_a_file(self) -> None:
+        """From here on, time is granted by what has come."""
+        original: Any = self.raw._original_response  # urllib3 has no public way to our own class of answers
+        original.is_a_file()
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.raw.close()
+        self.raw.release_conn()
+
+
 class _Adapter(HTTPAdapter):
     """Connections of our own kind, also through a proxy; the pool of an origin is looked up once."""
 
@@ -108,12 +129,9 @@ class _Adapter(HTTPAdapter):
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         return str(super().request_url(request, proxies) if proxies else request.path_url)
 
-    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """What requests makes of an answer, without the cookies that nobody here takes."""
-        made = requests.Response()
-        made.status_code, made.reason, made.headers = resp.status, resp.reason, CaseInsensitiveDict(resp.headers)
-        made.raw, made.request, made.url = resp, req, req.url or ""
-        return made
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> Any:
+        """An ``Opened`` in place of requests' own answer, with a jar of cookies and a copy of the headers for each."""
+        return Opened(resp)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -150,7 +168,7 @@ def send(
     *,
     json_body: Mapping[str, Any] | None = None,
     form: Mapping[str, str] | None = None,
-) -> requests.Response:
+) -> Opened:
     """One request through the session's adapter; the answer's body is still to be read.
 
     ``Session.send`` would add cookies and hooks, which nobody here uses, and look at redirects: it reads their whole
@@ -167,10 +185,10 @@ def send(
     else:
         request.prepare_headers({**session.headers, **headers})
         request.prepare_body(form, None, json_body)
-    through = proxies("{}://{}".format(*urlsplit(target)))
-    return session.get_adapter(target).send(
-        request, stream=True, timeout=timeout, verify=session.verify or True, proxies=through
-    )
+    adapter, through = session.get_adapter(target), proxies("/".join(target.split("/", 3)[:3]))
+    answer: Any = adapter.send(request, stream=True, timeout=timeout, verify=session.verify or True, proxies=through)
+    opened: Opened = answer
+    return opened
 
 
 @functools.lru_cache(maxsize=64)
