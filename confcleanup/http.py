@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urljoin, urlsplit
@@ -70,14 +71,16 @@ class Answer(msgspec.Struct, frozen=True):
             raise ProviderError(f"the answer (status {self.status}) is {kind}; expected a JSON object")
         return body
 
-    def listing(self, name: str) -> dict[str, Any]:
-        """As ``json``, but the objects of the list ``name`` are ``Rows``, where msgspec can take the body apart."""
+    def listing(self, rows: str, *others: str) -> dict[str, Any]:
+        """As ``json``, but with these fields alone, and the objects of the list ``rows`` as ``Rows``.
+
+        What is no object with such a list comes as ``json`` gives it.
+        """
         try:
-            parts = _PARTS.decode(self.content)
-            rows = Rows(name, _LIST.decode(parts.pop(name)))
-            return {key: msgspec.json.decode(part) for key, part in parts.items()} | {name: rows}
-        except (KeyError, *_NO_JSON):
+            found = msgspec.structs.asdict(_listing(rows, others).decode(self.content))
+        except _NO_JSON:
             return self.json()
+        return {**found, rows: Rows(rows, found[rows])}
 
     def any_json(self) -> Any:
         """The body as whatever JSON it is; None if it is none."""
@@ -108,8 +111,12 @@ class Rows(Collection[dict[str, Any]]):
             yield row
 
 
-_PARTS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+@cache
+def _listing(rows: str, others: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    optional = [(name, Any, None) for name in others]
+    return msgspec.json.Decoder(msgspec.defstruct("Listing", [(rows, list[msgspec.Raw]), *optional]))
+
+
 _NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 

@@ -43,6 +43,8 @@ class Why(StrEnum):
 
 STEP = {why: step for step, why in enumerate(Why)}
 UNDECIDED = frozenset({Why.STATE_UNKNOWN, Why.END_UNKNOWN})
+LIVE, OVER, DUE, TOO_YOUNG = Kind.LIVE, State.OVER, Why.DUE, Why.TOO_YOUNG
+"""By name, as Python 3.11 takes long to find members in their class; a list may have a million items."""
 ENDING = frozenset({Kind.ONE_TIME, Kind.RECORDING, Kind.MEETING})
 """What ends by itself, so that its end may be compared with a cutoff."""
 
@@ -147,7 +149,7 @@ def _decide_free(item: Item, rule: Rule, now: datetime) -> Decision:
         return Decision(False, Why.FILTER, mismatch, rule.name)
     if item.undeletable:
         return Decision(False, Why.UNDELETABLE, item.undeletable, rule.name, item.ended_at)
-    if item.kind is Kind.LIVE:
+    if item.kind is LIVE:
         return _announced(_decide_live(item, rule, rule.live or LiveRule(), now), rule.live)
     if stays := _without_end(item, rule):
         return Decision(False, *stays, rule.name)
@@ -159,7 +161,7 @@ def _decide_free(item: Item, rule: Rule, now: datetime) -> Decision:
 
 def _without_end(item: Item, rule: Rule) -> tuple[Why, str] | None:
     """Why an item has no end that could be compared with a cutoff; None if it may have one."""
-    if item.state is not State.OVER:
+    if item.state is not OVER:
         if item.state is State.UNKNOWN:
             return Why.STATE_UNKNOWN, item.doubt or "its state is not known"
         return Why.RUNNING, item.doubt or "still running"
@@ -177,7 +179,7 @@ def _by_age(rule: Rule, end: datetime, now: datetime, verb: str) -> Decision:
         return Decision(False, Why.TOO_YOUNG, f"not over yet, ends in {spoken(end - now)}", rule.name, end)
     reason = f"{verb} {spoken(now - end)} ago, kept for {rule.age or spoken(now - rule.cutoff)}"
     due = end < rule.cutoff
-    return Decision(due, Why.DUE if due else Why.TOO_YOUNG, reason, rule.name, end)
+    return Decision(due, DUE if due else TOO_YOUNG, reason, rule.name, end)
 
 
 def _held(item: Item, rule: Rule) -> tuple[Why, str] | None:

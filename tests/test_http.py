@@ -667,3 +667,45 @@ def test_odd_json_is_read_or_is_none(content: bytes) -> None:
     except (ValueError, RecursionError):
         expected = None
     assert repr(Answer(200, {}, content).any_json()) == repr(expected)
+
+
+@given(
+    st.lists(st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.floats() | st.none()))),
+    st.integers() | st.text() | st.none(),
+    st.dictionaries(st.text(), st.integers()),
+)
+def test_a_listing_has_the_rows_that_json_has(rows: list[dict[str, Any]], total: object, rest: dict[str, int]) -> None:
+    content = json.dumps(rest | {"rows": rows, "total": total}).encode()
+    body = Answer(200, {}, content).listing("rows", "total")
+    expected = json.loads(content)
+    assert repr(list(body["rows"])) == repr(expected["rows"])
+    assert (len(body["rows"]), body["total"]) == (len(rows), expected["total"])
+
+
+@pytest.mark.parametrize(
+    "odd", [b'{"id": "\\ud800"}', b'{"id": NaN}', b'{"id": 1e400}', b'{"id": ' + b"9" * 400 + b"}"]
+)
+def test_an_odd_row_of_a_listing_is_read_as_the_standard_library_reads_it(odd: bytes) -> None:
+    body = Answer(200, {}, b'{"rows": [{"id": 1}, ' + odd + b"]}").listing("rows")
+    assert repr(list(body["rows"])) == repr([{"id": 1}, json.loads(odd)])
+    assert {"id": 1} in body["rows"]
+    assert {"id": 2} not in body["rows"]
+
+
+@pytest.mark.parametrize("row", [b"1", b"null", b'"text"', b"[]"])
+def test_a_listing_ends_at_what_is_no_object(row: bytes) -> None:
+    rows = iter(Answer(200, {}, b'{"rows": [{"id": 1}, ' + row + b"]}").listing("rows")["rows"])
+    assert next(rows) == {"id": 1}
+    with pytest.raises(ProviderError, match="'rows' is not a list of objects"):
+        next(rows)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"rows": [{"id": 1}', b'{"rows": [{"id" 1}]}', b"<html>"])
+def test_a_listing_that_is_no_json_object_is_refused(content: bytes) -> None:
+    with pytest.raises(ProviderError, match="expected a JSON object"):
+        Answer(200, {}, content).listing("rows")
+
+
+@pytest.mark.parametrize("content", [b"{}", b'{"rows": null}', b'{"rows": {"id": 1}}'])
+def test_a_listing_without_a_list_is_what_json_says(content: bytes) -> None:
+    assert Answer(200, {}, content).listing("rows") == json.loads(content)

@@ -196,9 +196,10 @@ class TrueConf(Provider):
         else:
             params = [("page_id", str(number)), ("page_size", str(PAGE_V3))]
             params += [("tag", tag)] if tag else []
-        body = self.http.get(path("api", self.settings.api, "conferences"), params).listing("conferences")
-        following = whole(body.get("next_page_id"))
-        total = count_of(body, "results" if self._v4 else "cnt")
+        counted = "results" if self._v4 else "cnt"
+        answer = self.http.get(path("api", self.settings.api, "conferences"), params)
+        body = answer.listing("conferences", counted, "next_page_id")
+        following, total = whole(body.get("next_page_id")), count_of(body, counted)
         return Page(rows_of(body, "conferences"), total, last=following is not None and following <= 0)
 
     def _list_room(self, rules: Sequence[Rule]) -> Iterator[Item]:
