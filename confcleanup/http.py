@@ -107,7 +107,7 @@ class Rows(Collection[dict[str, Any]]):
         for raw in self._raws:
             row = _any_json(raw)
             if not isinstance(row, dict):
-                raise ProviderError(f"the answer's {self._name!r} is not a list of objects")
+                raise ProviderError(f"the answer's {self._name!r} holds what cannot be read as an object")
             yield row
 
 

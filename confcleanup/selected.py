@@ -91,7 +91,8 @@ class Selected:
         """Adds entries, except those whose items are there already."""
         with self._used():
             for outcome, group in groupby(entries, attrgetter("outcome")):
-                self._counts[outcome] += self._opened().executemany(ADD, map(_row, group)).rowcount
+                rows = [_row(entry) for entry in group]  # before any is stored, as one of them may be odd
+                self._counts[outcome] += self._opened().executemany(ADD, rows).rowcount
 
     def settle(self, entry: Entry, result: Result) -> None:
         """Notes what became of an entry; at least in the counts, as it has happened."""
@@ -144,10 +145,13 @@ class Selected:
         with self._lock:
             try:
                 yield self._db
-            except sqlite3.Error as error:
+            except (sqlite3.Error, MemoryError) as error:
                 self._drop()
                 why = "the temporary file for what is selected cannot be used"
-                self.trouble = f"{why} ({error}); set TMPDIR to a folder with room"
+                full = isinstance(error, sqlite3.Error)
+                self.trouble = (
+                    f"{why} ({error}); set TMPDIR to a folder with room" if full else f"{why} (out of memory)"
+                )
                 raise LedgerError(self.trouble) from None
 
     def _where(self, condition: str) -> Iterator[Entry]:

@@ -692,11 +692,11 @@ def test_an_odd_row_of_a_listing_is_read_as_the_standard_library_reads_it(odd: b
     assert {"id": 2} not in body["rows"]
 
 
-@pytest.mark.parametrize("row", [b"1", b"null", b'"text"', b"[]"])
+@pytest.mark.parametrize("row", [b"1", b"null", b'"text"', b"[]", b'{"id": "\xff"}', b'{"id": ' + b"9" * 5000 + b"}"])
 def test_a_listing_ends_at_what_is_no_object(row: bytes) -> None:
     rows = iter(Answer(200, {}, b'{"rows": [{"id": 1}, ' + row + b"]}").listing("rows")["rows"])
     assert next(rows) == {"id": 1}
-    with pytest.raises(ProviderError, match="'rows' is not a list of objects"):
+    with pytest.raises(ProviderError, match="'rows' holds what cannot be read as an object"):
         next(rows)
 
 

@@ -88,6 +88,7 @@ def test_the_answers_become_a_private_config_that_signs_in(tmp_path: Path, truec
     status, shown = converse("-c", str(file), "--state", str(tmp_path / "state"), "init", talk=talk)
     assert status == 0, shown
     assert "hq: well (TrueConf Server" in shown
+    assert re.search(r"The OAuth 2.0 application\.\s+client_id", shown)
     assert emulator.client_secret not in shown
     assert emulator.client_secret not in file.read_text(encoding="utf-8")
     assert secret.read_text(encoding="utf-8") == emulator.client_secret + "\n"

@@ -229,17 +229,21 @@ def test_a_text_is_new_exactly_once(texts: list[str]) -> None:
 @pytest.mark.parametrize("wide", [True, False])
 def test_a_text_is_new_exactly_once_also_where_many_were_seen(wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("confcleanup.paging.WIDE", wide)
-    monkeypatch.setattr(Seen, "FEW", 1 << 4)
-    monkeypatch.setattr(Seen, "MANY", 1 << 8)
+    monkeypatch.setattr(Seen, "SIZES", (1 << 4, 1 << 5, 1 << 8))
     seen = Seen()
     texts = [f"{number}" for number in range(5000)] + ["\ud800", ""]
     assert all(seen.add(text) for text in texts)
     assert not any(seen.add(text) for text in texts)
 
 
-def test_a_million_seen_texts_take_16_mib() -> None:
+@pytest.mark.parametrize(("texts", "kib"), [(10_000, 128), (43_000, 512), (44_000, 16 * 1024)])
+def test_what_was_seen_takes_little_memory_unless_it_is_much(texts: int, kib: int) -> None:
     seen = Seen()
-    for number in range(Seen.FEW):
+    for number in range(texts):
         seen.add(f"{number}")
-    assert seen._slots.itemsize * len(seen._slots) == 16 * 1024 * 1024
-    assert seen._free > 1_300_000
+    assert seen._slots.itemsize * len(seen._slots) == kib * 1024
+
+
+def test_a_million_texts_are_seen_in_16_mib() -> None:
+    assert Seen.SIZES[-1] * 2 // 3 > 1_000_000
+    assert Seen.SIZES[-1] * 8 == 16 * 1024 * 1024

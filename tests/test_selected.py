@@ -210,3 +210,35 @@ def test_counts_stay_true_when_the_disk_fills_up_between_deletions() -> None:
     assert len(held) == 3
     assert "TMPDIR" in (held.trouble or "")
     assert list(held) == []
+
+
+def test_without_memory_the_items_are_let_go_and_the_counts_stay_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite says that it has no memory with a MemoryError, and may have left half a statement in the file."""
+    held = holding("a", "b")
+    one, _ = held.due()
+
+    class Exhausted:
+        def execute(self, *_: object) -> None:
+            raise MemoryError
+
+        executemany = execute
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(held, "_db", Exhausted())
+    held.settle(one, Result(Outcome.DELETED))
+    assert (held.count(Outcome.DELETED), held.count(None)) == (1, 1)
+    assert held.trouble == "the temporary file for what is selected cannot be used (out of memory)"
+    assert list(held) == []
+    with pytest.raises(LedgerError, match="out of memory"):
+        held.extend([entry("c")])
+
+
+def test_an_entry_that_cannot_be_stored_leaves_nothing_of_its_group_behind() -> None:
+    held = holding("a")
+    odd = entry("c", raw={"call": threading.Lock()})
+    with pytest.raises(TypeError):
+        held.extend([entry("b"), odd])
+    assert ids(held) == ["a"]
+    assert len(held) == 1

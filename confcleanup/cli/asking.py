@@ -16,6 +16,7 @@ from ..config import DAY, TOO_SHORT
 from ..cutoff import Period
 from ..errors import Problem
 from ..providers.base import Provider
+from ..schema import meaning
 from ..settings import Secret, build, reader_of
 from ..system import install
 from .files import write_private
@@ -85,6 +86,8 @@ def _settings(provider: type[Provider], answers: Answers, folder: Path) -> None:
     again = list(wanted)
     while again:
         for key in again:
+            if said := meaning(provider.settings_type, key):
+                click.echo(f"  {said}", err=True)
             value = _secret(answers, key, folder) if is_secret(provider, key) else _plain(key, wanted[key])
             answers.table.pop(key, None)
             answers.table |= {key: value} if value != "" else {}
