@@ -7,12 +7,9 @@ people's text are made visible, so that a meeting's title cannot write to a term
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 import threading
 import unicodedata
-from urllib.parse import quote, quote_plus
 
 PLACE = "[secret]"
 SHORT = 6
@@ -29,6 +26,10 @@ class Redactor:
 
     def add(self, secret: str) -> None:
         """Registers a secret with the other spellings in which it may travel."""
+        import base64  # here, as ``--version`` knows no secret
+        import json
+        from urllib.parse import quote, quote_plus
+
         coded = secret.encode("utf-8", "surrogatepass")
         spellings = {secret, quote(coded, safe=""), quote_plus(coded), repr(secret)[1:-1], json.dumps(secret)[1:-1]}
         spellings.add(base64.b64encode(coded).decode())

@@ -344,7 +344,7 @@ def test_the_module_runs_and_survives_a_narrow_console_encoding(hq: Setting) -> 
 
 
 def test_version_loads_none_of_the_heavy_modules() -> None:
-    heavy = ["requests", "msgspec", "rich", "sqlite3", "websockets", "filelock", "platformdirs", "dateutil"]
+    heavy = ["requests", "msgspec", "rich", "sqlite3", "websockets", "filelock", "platformdirs", "dateutil", "json"]
     code = (
         "import sys\nfrom confcleanup.__main__ import main\n"
         "try: main()\nexcept SystemExit: pass\n"

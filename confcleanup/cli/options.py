@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import sys
 from collections.abc import Callable
@@ -183,6 +182,8 @@ class _Json(logging.Formatter):
     run: str | None = None
 
     def format(self, record: logging.LogRecord) -> str:
+        import json
+
         when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         about = {"run": self.run, "account": getattr(record, "account", None)}
         line = {"time": when, "level": record.levelname.lower(), "message": redact(super().format(record))}
