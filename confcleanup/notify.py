@@ -55,7 +55,7 @@ class _Way(threading.Thread):
             self.trouble = redact(error.strerror or type(error).__name__)
         # Apprise hands over to a hundred plug-ins, which raise what they like, with addresses and passwords in the
         # text. A fault in telling must not end a run; it is not swallowed either: its kind becomes a warning.
-        except Exception as error:  # noqa: BLE001  # see above
+        except Exception as error:  # noqa: BLE001  # plug-ins raise what they like; it becomes a warning
             self.trouble = f"a fault ({type(error).__name__})"
 
 

@@ -107,8 +107,8 @@ class Collector(Watcher):
         with self._lock:
             if self._style == "json":
                 if account not in self._kept:
-                    # open until finish() reads it, which closes it; no block of this method could hold it
-                    spool = tempfile.SpooledTemporaryFile(SMALL, "w+", encoding="utf-8")  # noqa: SIM115  # see above
+                    # no block of this method could hold it: it is filled by later calls
+                    spool = tempfile.SpooledTemporaryFile(SMALL, "w+", encoding="utf-8")  # noqa: SIM115  # _items closes it
                     self._kept[account] = spool
                 self._kept[account].write(json.dumps(item(entry)) + "\n")
             else:

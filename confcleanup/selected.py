@@ -157,7 +157,7 @@ class Selected:
     def _where(self, condition: str) -> Iterator[Entry]:
         """Entries in their order, a few at a time, so that they may be settled in between."""
         query = (
-            f"SELECT number, body, outcome, error FROM entry WHERE number > ? AND {condition} "  # noqa: S608  # constants
+            f"SELECT number, body, outcome, error FROM entry WHERE number > ? AND {condition} "  # noqa: S608  # all from this class
             f"ORDER BY number LIMIT {AT_ONCE}"
         )
         last = 0

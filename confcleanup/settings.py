@@ -222,7 +222,7 @@ class Secret(Value):
             value = _in_time(lambda: keyring.get_password(service, user))
         # Backends raise what their system raises (D-Bus, Keychain, ctypes), not only keyring's own errors. Nothing is
         # swallowed: it is raised as what the config's reader turns into a message, and nothing is contacted.
-        except Exception as error:  # noqa: BLE001  # see above
+        except Exception as error:  # noqa: BLE001  # backends raise what they like; raised again as ValueError
             raise ValueError(
                 f"the system's keyring cannot be opened ({type(error).__name__}). cron and services have no session "
                 'that unlocks one: keep the secret in { file = "path" } there, or print it with { command = ["…"] }'

@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -186,9 +186,8 @@ def send(
         request.prepare_headers({**session.headers, **headers})
         request.prepare_body(form, None, json_body)
     adapter, through = session.get_adapter(target), proxies("/".join(target.split("/", 3)[:3]))
-    answer: Any = adapter.send(request, stream=True, timeout=timeout, verify=session.verify or True, proxies=through)
-    opened: Opened = answer
-    return opened
+    answer = adapter.send(request, stream=True, timeout=timeout, verify=session.verify or True, proxies=through)
+    return cast(Opened, answer)
 
 
 @functools.lru_cache(maxsize=64)

@@ -174,7 +174,7 @@ def _page(zone: tzinfo, **facts: Any) -> str:
     return template.render(
         # page.css as it lies in this package, with nothing of a vendor's or a user's in it; escaped, its selectors
         # would break, and it would no longer be the text whose digest the page's security policy allows.
-        style=markupsafe.Markup(style),  # noqa: S704  # see above
+        style=markupsafe.Markup(style),  # noqa: S704  # this package's own page.css, nothing from outside
         digest=digest,
         version=__version__,
         **helpers,

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.message import Message
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -37,7 +38,7 @@ class Request:
     method: str
     path: str
     query: tuple[tuple[str, str], ...]
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] | Message
     body: bytes = b""
 
     @property
@@ -196,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
             method=self.command,
             path=path,
             query=tuple(parse_qsl(query, keep_blank_values=True)),
-            headers=self.headers,  # type: ignore[arg-type]  # Message is a case-insensitive mapping
+            headers=self.headers,
             body=self.rfile.read(int(length)),
         )
         response = self.served.answer(request)

@@ -41,7 +41,7 @@ class TrueConf(Emulator):
     ``delete_status``: 200 with the id, 204 with nothing, None: by version. ``delete_running``: whether a running
     conference can be deleted (not documented). ``v4_times``: how v4 writes start times, ``digits``, ``iso`` or
     ``mixed``. ``v4_end_time``: v4 schedules carry ``end_time``. ``scope``: what the token may do.
-    ``token_error``: a refused sign-in in the shape ``oauth`` or ``reason``. ``say_expiry``: the sign-in says
+    ``sign_in_error``: a refused sign-in in the shape ``oauth`` or ``reason``. ``say_expiry``: the sign-in says
     ``expires_in``. ``missing_route_body``: what an unknown route answers. ``users``: names and passwords.
     """
 
@@ -63,7 +63,7 @@ class TrueConf(Emulator):
         v4_times: str = "mixed",
         v4_end_time: bool = False,
         scope: str = SCOPE,
-        token_error: str = "oauth",  # noqa: S107  # a shape, no secret
+        sign_in_error: str = "oauth",
         say_expiry: bool = True,
         token_life: timedelta = timedelta(days=7),
         missing_route_body: Any = None,
@@ -84,13 +84,13 @@ class TrueConf(Emulator):
         self.v4_times = v4_times
         self.v4_end_time = v4_end_time
         self.scope = scope
-        self.token_error = token_error
+        self.sign_in_error = sign_in_error
         self.say_expiry = say_expiry
         self.token_life = token_life
         self.missing_route_body = missing_route_body
         self.client_id = "cleanup-app"
-        self.client_secret = "sandbox-trueconf-secret"  # noqa: S105  # invented; it opens nothing
-        self.secret_key = "sandbox-trueconf-secret-key"  # noqa: S105  # invented; it opens nothing
+        self.client_secret = "sandbox-trueconf-secret"  # noqa: S105  # made up: only this emulator, on loopback, takes it
+        self.secret_key = "sandbox-trueconf-secret-key"  # noqa: S105  # made up: only this emulator, on loopback, takes it
         self.users: dict[str, str] = {}
         self.tokens: dict[str, tuple[datetime, str | None]] = {}
         self._numbers = itertools.count(1)
@@ -205,7 +205,7 @@ class TrueConf(Emulator):
         return known and self.users.get(str(fields.get("username")), object()) == fields.get("password")
 
     def _no_token(self) -> Response:
-        if self.token_error == "reason":  # noqa: S105  # a shape, no secret
+        if self.sign_in_error == "reason":
             return Response(401, {"reason": "InvalidCredentials"})
         return Response(401, {"error": "invalid_client", "error_description": "Client authentication failed"})
 

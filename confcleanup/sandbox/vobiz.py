@@ -141,7 +141,7 @@ class Vobiz(Emulator):
     recording_detail: Literal["flat", "wrapped"] = "flat"
     """Sheet 5.4: retrieve gives the flat object, or the list form around it."""
     auth_id: str = "MA_SANDBOX"
-    auth_token: str = "invented-vobiz-token"  # noqa: S105
+    auth_token: str = "invented-vobiz-token"  # noqa: S105  # made up: only this emulator, on loopback, takes it
     public_url: str = "http://127.0.0.1"
     """Where the emulator is served; ``recording_url`` points there."""
 

@@ -84,7 +84,7 @@ class Vonage(Emulator):
 
     clock: Clock = utc_clock
     client_id: str = "demo-client"
-    client_secret: str = "demo-client-phrase/+="  # noqa: S105
+    client_secret: str = "demo-client-phrase/+="  # noqa: S105  # made up: only this emulator, on loopback, takes it
     username: str = "cleanup@example.com"
     """Without the suffix; on the wire it must end with ``@vbc.prod`` exactly once (sheet 2.1)."""
     password: str = AWKWARD
@@ -627,7 +627,7 @@ def audio(row: Row) -> bytes:
 
 def _number(value: object) -> int | None:
     """A whole number from a number or its digits."""
-    return int(value) if re.fullmatch(r"-?\d+", str(value)) else None  # type: ignore[call-overload]
+    return int(str(value)) if re.fullmatch(r"-?\d+", str(value)) else None
 
 
 def _between(value: Any, least: Any, most: Any) -> bool:

@@ -98,7 +98,7 @@ def test_a_wrong_secret_is_refused_in_the_shape_of_oauth_or_with_a_reason() -> N
     emulator = server()
     answer = sign_in(emulator, client_secret="wrong")
     assert (answer.status, answer.body["error"]) == (401, "invalid_client")
-    emulator.token_error = "reason"
+    emulator.sign_in_error = "reason"
     assert sign_in(emulator, client_secret="wrong").body == {"reason": "InvalidCredentials"}
 
 
