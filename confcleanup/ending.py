@@ -11,9 +11,9 @@ from itertools import chain
 import msgspec
 
 from . import report
-from .cleanup import Plan
 from .errors import ExitCode
 from .items import Outcome
+from .plan import Plan
 from .redact import harmless, redact
 from .runs import Run
 from .selected import Entry

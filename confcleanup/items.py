@@ -66,8 +66,10 @@ class Item(msgspec.Struct, frozen=True, gc=False):
 
     ``id`` is the vendor's own identifier as text; ``what`` is the source it was listed from.
     ``address`` is whatever else the provider needs to reach it (a user id, for example).
-    ``tags`` is None where the vendor's listing has none. ``doubt`` says why something about the item
-    could not be read. ``undeletable`` says why no request can delete it, if that is so.
+    ``aliases`` are the vendor's other numbers for it, by which people may know it.
+    ``title``, ``owner`` and ``tags`` are None where the vendor did not give them: not known is not empty.
+    ``doubt`` says why something about the item could not be read. ``undeletable`` says why no request can delete it,
+    if that is so.
     ``unsendable`` marks a name that no request may carry, so that a person has to deal with the item.
     ``raw`` is the vendor's object as it came; it may hold what nobody should read, so it is never shown.
 
@@ -91,6 +93,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     undeletable: str | None = None
     unsendable: bool = False
     address: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
     raw: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
     def __repr__(self) -> str:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import IO, Any
 
-from .cleanup import Plan, Stuck, Watcher
 from .items import Outcome
+from .plan import Plan, Stuck, Watcher
 from .redact import harmless, redact
 from .runs import Run
 from .selected import Entry

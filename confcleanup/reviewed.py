@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 
-from .cleanup import Plan
 from .cutoff import spoken
 from .errors import ConfigError, Problem, Refused
 from .items import Item, Kind, State
+from .plan import Plan
 from .redact import redact
 from .selection import digest
 

@@ -19,14 +19,15 @@ import msgspec
 from msgspec.structs import replace
 
 from . import __version__
-from .cleanup import Plan, Review, Watcher, carry_out, make_plan, settle
 from .config import Account, Config
 from .cutoff import Period
+from .deleter import carry_out, settle
 from .errors import ConfcleanupError, ExitCode, LedgerError, Locked
 from .guards import Past, objections
 from .items import Outcome
 from .ledger import Journal, Ledger
 from .pace import Stop
+from .plan import Plan, Review, Watcher, make_plan
 from .providers.base import Provider
 from .redact import redact
 from .reviewed import Reviewed

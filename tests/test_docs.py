@@ -15,10 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from confcleanup import config, report
-from confcleanup.cleanup import Watcher
 from confcleanup.cli import COMMANDS, cli
 from confcleanup.cli.history import COLUMNS
 from confcleanup.errors import ExitCode
+from confcleanup.plan import Watcher
 from confcleanup.runs import Request, Run, execute
 from confcleanup.sandbox.sandbox import Sandbox
 from confcleanup.schema import schema

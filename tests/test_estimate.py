@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.cleanup import Plan, Watcher, make_plan
 from confcleanup.cli.show import account_line
 from confcleanup.estimate import seconds
 from confcleanup.guards import Limits
+from confcleanup.plan import Plan, Watcher, make_plan
 from confcleanup.providers.base import Source
 from confcleanup.runs import Run
 from confcleanup.selected import Entry

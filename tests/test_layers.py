@@ -20,7 +20,8 @@ LAYERS = [
     {"page.past"},
     {"page.tally", "page.picture"},
     {"runs", "report", "schema", "reviewed", "explain"},
-    {"cleanup", "config", "holds", "archive", "ledger"},
+    {"deleter", "archive", "ledger"},
+    {"plan", "config", "holds"},
     {"selected"},
     {"providers"},
     {"providers.*"},
@@ -105,7 +106,16 @@ vendors = [module for module in MODULES if module.startswith("providers.") and m
 
 
 def test_the_modules_were_found() -> None:
-    assert {"", "cli", "cli.run", "cleanup", "selection", "providers.trueconf", "sandbox.server"} <= MODULES.keys()
+    assert {
+        "",
+        "cli",
+        "cli.run",
+        "plan",
+        "deleter",
+        "selection",
+        "providers.trueconf",
+        "sandbox.server",
+    } <= MODULES.keys()
     assert {"cutoff", "items"} <= inside("selection")
     assert "providers.base" in inside("providers.trueconf")
     assert "providers.trueconf_room" in inside("providers.trueconf"), "imports inside functions count"
@@ -135,7 +145,17 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def test_a_provider_knows_its_vendor_and_what_is_below_and_nothing_else(module: str) -> None:
     others = {name for name in inside(module) if name.startswith("providers.") and name != "providers.base"}
     assert {vendor(name) for name in others} <= {vendor(module)}
-    assert not inside(module) & {"providers", "runs", "cleanup", "report", "schema", "config", "ledger", "archive"}
+    assert not inside(module) & {
+        "providers",
+        "runs",
+        "plan",
+        "deleter",
+        "report",
+        "schema",
+        "config",
+        "ledger",
+        "archive",
+    }
     assert not any(name.startswith(("cli", "sandbox")) for name in inside(module))
 
 
@@ -179,8 +199,8 @@ def names(module: str) -> set[str]:
 
 def test_the_permit_to_delete_is_known_only_where_deletions_pass() -> None:
     knowing = {module for module in MODULES if "Permit" in names(module)}
-    assert {"cleanup", "http", "providers.base"} <= knowing
-    assert {module for module in knowing if not module.startswith("providers.")} == {"cleanup", "http"}
+    assert {"deleter", "http", "providers.base"} <= knowing
+    assert {module for module in knowing if not module.startswith("providers.")} == {"deleter", "http"}
     assert "providers" not in knowing
 
 
@@ -192,7 +212,7 @@ def test_the_permit_to_delete_is_made_in_one_module() -> None:
         if isinstance(node, ast.Call)
         and (node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")) == "Permit"
     }
-    assert makers == {"cleanup"}
+    assert makers == {"deleter"}
 
 
 @pytest.mark.parametrize("module", [module for module in layered if not module.startswith("cli")])

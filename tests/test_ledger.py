@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.cleanup import settle
+from confcleanup.deleter import settle
 from confcleanup.errors import HttpError, LedgerError
 from confcleanup.items import Item, Kind, Live, Outcome, Result
 from confcleanup.ledger import FILE, Journal, Ledger

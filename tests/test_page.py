@@ -23,7 +23,6 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from confcleanup import page
-from confcleanup.cleanup import Plan
 from confcleanup.cli import cli
 from confcleanup.cli.history import COLUMNS
 from confcleanup.items import Item, Outcome, Result
@@ -31,6 +30,7 @@ from confcleanup.ledger import Journal, Ledger
 from confcleanup.page.past import Past
 from confcleanup.page.picture import BEFORE, SLOTS, ages, slot
 from confcleanup.page.tally import BAND_NAMES, EXAMPLES, ROWS, ROWS_IN_ALL, Fate, Tally, band
+from confcleanup.plan import Plan
 from confcleanup.redact import redact
 from confcleanup.runs import Run
 from confcleanup.selected import Entry, Selected

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from confcleanup.cleanup import Plan
 from confcleanup.errors import ExitCode
 from confcleanup.items import Item, Kind, Live, Outcome, State
+from confcleanup.plan import Plan
 from confcleanup.redact import PLACE, harmless, redact
 from confcleanup.report import Collector, cell, timestamp
 from confcleanup.runs import Run

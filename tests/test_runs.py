@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from confcleanup.cleanup import Plan, Watcher
 from confcleanup.cli import cli
 from confcleanup.config import Account, Config, StateSettings
 from confcleanup.cutoff import Period
@@ -26,6 +25,7 @@ from confcleanup.guards import Limits
 from confcleanup.holds import HoldSettings
 from confcleanup.items import Item, Outcome, Result
 from confcleanup.ledger import Journal, Ledger
+from confcleanup.plan import Plan, Watcher
 from confcleanup.runs import Request, Run, execute, lock
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf

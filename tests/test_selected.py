@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from confcleanup import selected
-from confcleanup.cleanup import Watcher, make_plan
 from confcleanup.errors import LedgerError
 from confcleanup.guards import Limits
 from confcleanup.items import Item, Kind, Live, Outcome, Result, State
+from confcleanup.plan import Watcher, make_plan
 from confcleanup.selected import Entry, Selected
 from confcleanup.selection import Decision, Why
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..cleanup import Watcher
 from ..errors import ExitCode
 from ..items import Outcome
+from ..plan import Watcher
 from ..redact import harmless
 from ..selected import Entry
 from .files import write_private

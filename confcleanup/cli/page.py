@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..cleanup import Watcher
 from ..errors import ConfcleanupError
+from ..plan import Watcher
 from .files import replace_private, require_writable
 
 if TYPE_CHECKING:

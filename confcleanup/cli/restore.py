@@ -121,7 +121,7 @@ def _copy(account: Account, item: Item) -> tuple[str, dict[str, Any]]:
 
 
 def _create(account: Account, item: Item, saved: dict[str, Any], journal: Journal) -> None:
-    from ..cleanup import restore
+    from ..deleter import restore
     from ..pace import Stop
 
     stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds())

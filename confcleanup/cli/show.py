@@ -12,9 +12,9 @@ from datetime import timedelta
 from itertools import chain, islice
 from typing import TYPE_CHECKING
 
-from ..cleanup import Plan, Stuck, Watcher
 from ..cutoff import spoken
 from ..items import Outcome
+from ..plan import Plan, Stuck, Watcher
 from ..redact import harmless, redact
 from ..runs import NO_ANSWER, Run
 from ..selection import Why

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from ..cleanup import Plan, Watcher
 from ..items import Outcome
+from ..plan import Plan, Watcher
 from ..selected import Entry
 from ..selection import Rule, Why
 from .picture import slot

@@ -36,6 +36,7 @@ class Source(msgspec.Struct, frozen=True):
     """One kind of thing that a provider lists.
 
     ``recheck``: it can change after it was listed, so it is looked at again just before its deletion.
+    ``details``: a look may tell more of an item than the list does.
     ``batch``: how many items one request deletes. ``confirmed``: each such request is followed by another look at the
     list, one after the other. ``deletes`` is False where no API deletes it.
     ``media``: it has files, and ``fetch`` gets them; a source without files is archived as JSON alone.
@@ -45,6 +46,7 @@ class Source(msgspec.Struct, frozen=True):
     text: str
     rule: type[RuleSettings]
     recheck: bool = False
+    details: bool = False
     batch: int = 1
     confirmed: bool = False
     deletes: bool = True

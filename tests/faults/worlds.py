@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from confcleanup import config
-from confcleanup.cleanup import Watcher
 from confcleanup.ledger import Ledger
+from confcleanup.plan import Watcher
 from confcleanup.runs import Request, Run, execute
 from confcleanup.sandbox.huawei import RECORDINGS, Huawei
 from confcleanup.sandbox.server import Clock, Emulator, Seen

@@ -19,12 +19,13 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
-from confcleanup.cleanup import Plan, Watcher, carry_out, make_plan
 from confcleanup.cli import cli
+from confcleanup.deleter import carry_out
 from confcleanup.errors import AccessRefused, HttpError, Problem, ProviderError, Stopped
 from confcleanup.guards import Limits
 from confcleanup.http import Permit
 from confcleanup.items import Item, Kind, Outcome, Result, State
+from confcleanup.plan import Plan, Watcher, make_plan
 from confcleanup.providers.huawei import (
     FIRST,
     HuaweiSettings,

@@ -18,13 +18,14 @@ import pytest
 from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
-from confcleanup.cleanup import Plan, Watcher, carry_out, make_plan
 from confcleanup.cli import cli
 from confcleanup.cutoff import Period
+from confcleanup.deleter import carry_out
 from confcleanup.errors import AccessRefused, Ambiguous, HttpError, Problem, ProviderError, Unsendable
 from confcleanup.guards import Limits
 from confcleanup.http import Permit
 from confcleanup.items import Item, Kind, Outcome, State
+from confcleanup.plan import Plan, Watcher, make_plan
 from confcleanup.providers.trueconf import ConferenceRule, TrueConf, TrueConfSettings
 from confcleanup.sandbox import trueconf as sandbox
 from confcleanup.sandbox.room import Room

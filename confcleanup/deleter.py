@@ -1,41 +1,31 @@
-"""One account, from its listing to the outcome of each deletion.
+"""The deleter: from a plan to the outcome of each deletion.
 
-``make_plan`` only reads. ``carry_out`` is the only place where a ``Permit`` is made, so it is the only
-place from which anything can be deleted.
+The only place where a ``Permit`` is made, so the only place from which anything can be deleted.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
-from math import ceil
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-from msgspec.structs import replace
-
-from . import estimate
-from .errors import AccessRefused, Ambiguous, ConfcleanupError, LedgerError, ProviderError, Stopped
-from .guards import Limits, Past, objections
+from .errors import AccessRefused, Ambiguous, LedgerError, ProviderError, Stopped
 from .http import Permit
 from .items import Item, Outcome, Result
 from .pace import Stop
+from .plan import MISREAD, Plan, Watcher
 from .providers.base import Provider, Restored
 from .redact import harmless
-from .selected import Entry, Selected
-from .selection import UNDECIDED, Announcement, Decision, Rule, Why, another_room, choose, difference, digest
+from .selected import Entry
+from .selection import Announcement, Rule, choose, difference
 
 if TYPE_CHECKING:
     from .archive import Archive
 
 log = logging.getLogger(__name__)
-
-MISREAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""What goes wrong inside a provider when a vendor's data is odder than it expected."""
 
 
 class Record(Protocol):
@@ -49,233 +39,6 @@ class Record(Protocol):
 
     def flush(self) -> None:
         """Makes every outcome durable."""
-
-
-STUCK_FOR = timedelta(days=1)
-
-
-class Stuck(msgspec.Struct):
-    """Items that stay although they are older than their rule by a day, for a reason that will not pass by itself.
-
-    ``since`` is the oldest known time of ``oldest``; None if nothing about its age can be read.
-    """
-
-    count: int = 0
-    oldest: Entry | None = None
-    since: datetime | None = None
-
-    def note(self, entry: Entry, cutoff: datetime) -> None:
-        """Counts an entry if it is that old, or if nobody can tell."""
-        item = entry.item
-        since = item.ended_at or item.started_at or item.created_at
-        if item.live or (since is not None and since >= cutoff - STUCK_FOR):
-            return
-        self.count += 1
-        if self.oldest is None or (since is not None and (self.since is None or since < self.since)):
-            self.oldest, self.since = entry, since
-
-
-class Plan(msgspec.Struct):
-    """What was found in one account, what is to go, and in the end what became of it.
-
-    ``error``: the account could not be listed, or had to be left before its end. ``refusals``: guards.
-    ``seconds``: about how long a run takes; ``runs``: in how many of max_runtime it is done.
-    """
-
-    account: str
-    provider: str
-    listed: int = 0
-    selected: Selected = msgspec.field(default_factory=Selected)
-    kept: Counter[Why] = msgspec.field(default_factory=Counter)
-    overdue: list[Entry] = msgspec.field(default_factory=list)
-    warnings: list[str] = msgspec.field(default_factory=list)
-    refusals: list[str] = msgspec.field(default_factory=list)
-    error: str | None = None
-    failed: bool = False
-    stuck: Stuck = msgspec.field(default_factory=lambda: Stuck())
-    seconds: float = 0.0
-    runs: int = 1
-
-    def count(self, outcome: Outcome) -> int:
-        """How many of the selected items ended this way."""
-        return self.selected.count(outcome)
-
-    @property
-    def due(self) -> int:
-        """How many are selected and have no outcome yet."""
-        return self.selected.count(None)
-
-    @property
-    def undecided(self) -> int:
-        """Items kept because something about them could not be read."""
-        return sum(self.kept[why] for why in UNDECIDED)
-
-    @property
-    def status(self) -> str:
-        """``failed``, ``refused``, ``partial`` or ``ok``, as in the contract."""
-        if self.failed:
-            return "failed"
-        if self.refusals:
-            return "refused"
-        open_ends = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.DEFERRED)
-        return "partial" if self.error or self.overdue or any(map(self.count, open_ends)) else "ok"
-
-    @property
-    def undone(self) -> bool:
-        """Whether something that was asked for is not done, so that a person has to look."""
-        return bool(self.error or self.overdue or self.count(Outcome.FAILED) or self.count(Outcome.UNKNOWN))
-
-    @property
-    def left(self) -> int:
-        """How many of the listed items are still there."""
-        return self.listed - self.count(Outcome.DELETED) - self.count(Outcome.GONE)
-
-
-class Watcher:
-    """Told as things happen, from several threads. What it is given it may show, not change."""
-
-    def listed(self, account: str, count: int) -> None:
-        """So many items of an account are listed by now."""
-
-    def kept(self, account: str, entry: Entry) -> None:
-        """An item stays; nothing else remembers it."""
-
-    def planned(self, account: str, count: int) -> None:
-        """So many items of an account are about to be deleted."""
-
-    def done(self, account: str, entry: Entry) -> None:
-        """An item's outcome is known."""
-
-
-def make_plan(
-    name: str,
-    provider: Provider,
-    rules: Sequence[Rule],
-    limits: Limits,
-    now: datetime,
-    watcher: Watcher,
-    past: Sequence[Past] = (),
-    reviewed: Review | None = None,
-) -> Plan:
-    """Lists an account completely and decides about every item. A listing that fails selects nothing.
-
-    With a ``reviewed`` plan nothing is selected that is not in it and unchanged.
-    """
-    plan = Plan(name, provider.name)
-    try:
-        for what in dict.fromkeys(rule.what for rule in rules):
-            items = _listed(provider, what, [rule for rule in rules if rule.what == what])
-            _take(plan, items, rules, now, watcher, reviewed)
-        if reviewed:
-            plan.selected.extend(reviewed.never_seen(rules, now))
-        _estimate(plan, provider, limits)
-    except (ProviderError, Stopped, LedgerError) as error:
-        _fail(plan, str(error))
-    except MISREAD as error:
-        log.debug("the listing of %s could not be read", name, exc_info=True)
-        _fail(plan, f"an answer of the provider could not be read ({type(error).__name__}); please report this")
-    plan.warnings += provider.warnings
-    if not plan.failed:
-        plan.refusals += objections(plan.listed, plan.due, provider.http.skew, limits, past)
-    return plan
-
-
-class Review:
-    """A reviewed plan of one account, held against what is listed now.
-
-    ``digests`` and ``items`` are by the items' keys: what each looked like, and enough of it to name it.
-    """
-
-    def __init__(self, digests: Mapping[tuple[str, ...], str], items: Mapping[tuple[str, ...], Item]) -> None:
-        self._digests = digests
-        self._items = items
-        self._unseen = dict(items)
-
-    def judge(self, entry: Entry) -> Entry:
-        """The entry as it stands after the review: as it was, kept, or selected as ``changed``."""
-        item, decision = entry.item, entry.decision
-        planned = self._digests.get(item.key)
-        self._unseen.pop(item.key, None)
-        if planned is None:
-            reason = "it is not in the reviewed plan"
-            return (
-                entry if not decision.delete else Entry(item, Decision(False, Why.NOT_REVIEWED, reason, decision.rule))
-            )
-        if not decision.delete:
-            changed = replace(decision, delete=True)
-            return Entry(item, changed, Outcome.CHANGED, f"no rule selects it any more: {decision.reason}")
-        if planned != digest(item) or another_room(self._items[item.key], item):
-            return Entry(item, decision, Outcome.CHANGED, "it is not as it was when the plan was made")
-        return entry
-
-    def never_seen(self, rules: Sequence[Rule], now: datetime) -> list[Entry]:
-        """What the plan names and the listing does not. That it is gone would be a guess: it was not asked for."""
-        decision = Decision(True, Why.DUE, "it is in the reviewed plan", rules[0].name)
-        asked = {rule.what for rule in rules}
-        return [
-            Entry(item, decision, Outcome.CHANGED, "it is not listed any more")
-            for item in self._unseen.values()
-            if item.what in asked
-        ]
-
-
-def _listed(provider: Provider, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
-    """What a provider lists. Whatever else it raises fails its own account, not the report of all the others."""
-    try:
-        yield from provider.items(what, rules)
-    except (ConfcleanupError, *MISREAD):
-        raise
-    except Exception as error:
-        log.debug("a fault while listing", exc_info=True)
-        raise ProviderError(f"a fault in the program or a provider: {type(error).__name__}") from error
-
-
-def _take(
-    plan: Plan,
-    items: Iterator[Item],
-    rules: Sequence[Rule],
-    now: datetime,
-    watcher: Watcher,
-    reviewed: Review | None,
-) -> None:
-    cutoffs = {rule.name: rule.cutoff for rule in rules}
-    chosen: list[Entry] = []
-    for item in items:
-        entry = Entry(item, choose(item, rules, now))
-        if reviewed:
-            entry = reviewed.judge(entry)
-        decision = entry.decision
-        plan.listed += 1
-        if not decision.delete:
-            plan.kept[decision.why] += 1
-            if decision.why in UNDECIDED:
-                plan.stuck.note(entry, cutoffs[decision.rule])
-            if decision.overdue:
-                plan.overdue.append(entry)
-            watcher.kept(plan.account, entry)
-        else:
-            chosen.append(entry)
-        if plan.listed % 100 == 0:
-            watcher.listed(plan.account, plan.listed)
-            plan.selected.extend(chosen)
-            chosen.clear()
-    watcher.listed(plan.account, plan.listed)
-    plan.selected.extend(chosen)
-
-
-def _estimate(plan: Plan, provider: Provider, limits: Limits) -> None:
-    settings, http = provider.settings, provider.http
-    work = []
-    for what, count in plan.selected.by_source().items():
-        source = provider.sources[what]
-        work.append((count * source.requests, 1 if source.confirmed else settings.concurrency))
-    plan.seconds = estimate.seconds((http.sent, http.busy), work, settings.rate)
-    plan.runs = ceil(plan.seconds / limits.max_runtime.total_seconds()) or 1
-
-
-def _fail(plan: Plan, why: str) -> None:
-    plan.failed, plan.error = True, why
-    plan.selected.clear()
 
 
 def carry_out(

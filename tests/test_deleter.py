@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
-from confcleanup.cleanup import Plan, Review, Watcher, carry_out, make_plan
+from confcleanup.deleter import carry_out
 from confcleanup.errors import (
     AccessRefused,
     Ambiguous,
@@ -23,6 +23,7 @@ from confcleanup.errors import (
 from confcleanup.guards import Limits
 from confcleanup.items import Item, Kind, Live, Outcome, State
 from confcleanup.pace import Stop
+from confcleanup.plan import Plan, Review, Watcher, make_plan
 from confcleanup.selection import LiveRule, Rule, digest
 
 from .fake import NOW, Fake, Memory, rule, thing
