@@ -21,6 +21,7 @@ from .cutoff import Period, cutoff
 from .errors import BrokenProvider, ConfigError, Problem
 from .guards import Limits
 from .holds import HoldSettings
+from .pace import FRESH, Limiter
 from .providers.base import Provider
 from .selection import Hold, Rule
 from .settings import AccountSettings, Age, LimitSettings, NotifySettings, RuleSettings, Table, build, require, unknown
@@ -31,6 +32,8 @@ VARIABLE = "CONFCLEANUP_CONFIG"
 MILLENNIUM = datetime(2000, 1, 1, tzinfo=UTC)
 T = TypeVar("T", bound=Table)
 DAY = 86400
+MARGIN = 0.5
+"""Seconds that a look and its deletion may take on their way, beside what the rate makes them wait."""
 LEAST_HISTORY = 30 * DAY
 TOO_SHORT = "is less than one day; if that is meant, say allow_short_retention = true"
 
@@ -253,6 +256,10 @@ def _account(name: str, table: Any, general: General, limits: LimitSettings, pro
     rules = _rules(provider, entries, general, key, problems)
     if settings is None or problems:
         return None
+    looked_at = [rule.what for rule in rules if provider.sources[rule.what].recheck]
+    if looked_at and Limiter(settings.rate).spread(2) > FRESH - MARGIN:
+        why = "each is looked at within 2 seconds of its deletion; give 1/s or 2/min at least"
+        problems.append(Problem(f"{key}.rate", f"is too low for {looked_at[0]}: {why}"))
     ignored = {*LimitSettings.__struct_fields__, *(key for key, _ in settings.secrets())}
     seen = [{key: table[key] for key in table.keys() - ignored}, entries, general.timezone, str(general.older_than)]
     return Account(name, provider, settings, rules, _limits(limits, settings), _fingerprint(seen))

@@ -1,6 +1,7 @@
 """The deleter: from a plan to the outcome of each deletion.
 
-The only place where a ``Permit`` is made, so the only place from which anything can be deleted.
+The only place where a ``Permit`` is made, so the only place from which anything can be deleted. An outcome is what
+the vendor's answer proves; whatever proves nothing is found out by looking.
 """
 
 from __future__ import annotations
@@ -8,16 +9,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
+from enum import Enum, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import AccessRefused, Ambiguous, LedgerError, ProviderError, Stopped
+from .errors import AccessRefused, Ambiguous, HttpError, LedgerError, ProviderError, Stale, Stopped
 from .http import Permit
 from .items import Item, Outcome, Result
-from .pace import Stop
+from .pace import Look, Stop
 from .plan import MISREAD, Plan, Watcher
-from .providers.base import Provider, Restored
+from .providers.base import Provider, Restored, Source
 from .redact import harmless
 from .selected import Entry
 from .selection import Announcement, Rule, choose, difference
@@ -26,6 +29,16 @@ if TYPE_CHECKING:
     from .archive import Archive
 
 log = logging.getLogger(__name__)
+
+LOOKS = 4
+"""So many times an item is looked at again because its request could not leave while the last look was fresh."""
+LAGS = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between looks after a deletion: some vendors show for a while what is already deleted."""
+IN_VAIN = 10
+"""After so many items in a row for which waiting changed nothing, the account is no longer waited for."""
+UNTOLD = "still live, or another room of its name"
+ALL_ABSENT = 10
+"""If so many first deletions are all answered with 404, something else is wrong than the items."""
 
 
 class Record(Protocol):
@@ -71,8 +84,46 @@ def carry_out(
     plan.error = plan.error or plan.selected.trouble
     cutoffs = {rule.name: rule.cutoff for rule in rules}
     for entry in plan.selected.ended(Outcome.CHANGED, Outcome.FAILED, Outcome.UNKNOWN):
-        plan.stuck.note(entry, cutoffs[entry.decision.rule])
+        if entry.item.key not in plan.recorded:
+            plan.stuck.note(entry, cutoffs[entry.decision.rule])
     plan.warnings[:] = dict.fromkeys(plan.warnings + provider.warnings)
+
+
+class Claim(Enum):
+    """What the answer to a deletion claims, before anybody has looked."""
+
+    DONE = auto()
+    ACCEPTED = auto()
+    ABSENT = auto()
+    REDIRECTED = auto()
+    UNCLEAR = auto()
+    REFUSED = auto()
+
+
+def claim_of(answer: Result | Exception) -> Claim:
+    """What a provider's result, or what it raised after the request was sent, claims."""
+    if isinstance(answer, Result):
+        known = {Outcome.DELETED: Claim.DONE, Outcome.GONE: Claim.ABSENT, Outcome.UNKNOWN: Claim.ACCEPTED}
+        return known.get(answer.outcome, Claim.REFUSED)
+    status = answer.status if isinstance(answer, HttpError) else None
+    if isinstance(answer, Ambiguous):
+        if status and status < 400:
+            return Claim.ACCEPTED if status < 300 else Claim.REDIRECTED
+        return Claim.UNCLEAR
+    if isinstance(answer, ProviderError):
+        absent = status in (404, 410) and not isinstance(answer, AccessRefused)
+        return Claim.ABSENT if absent else Claim.REFUSED
+    return Claim.UNCLEAR
+
+
+def found_over(item: Item, fresh: Item | None) -> bool | None:
+    """Whether a look after a deletion shows that it took place; None if that cannot be told.
+
+    A live room of which another one has taken the name since is over.
+    """
+    if fresh is None or (fresh.live and difference(item, fresh)):
+        return True
+    return None if fresh.live and fresh.live.run_time is None else False
 
 
 class _Deleter:
@@ -97,11 +148,12 @@ class _Deleter:
         self._record = record
         self._archives = archives
         self._stop = stop
-        self._permit = Permit()
         self._groups = _groups(plan.selected.due(), provider)
         self._begun: dict[int, Entry] = {}
         self._lock = threading.Lock()
+        self._one_by_one = threading.Lock()
         self._halted = False
+        self._answered = self._absent = self._waited_in_vain = 0
         self._announcements = {rule.name: rule.live.announcement for rule in rules if rule.live}
 
     def work(self) -> None:
@@ -155,136 +207,312 @@ class _Deleter:
             self._halted = True
             self._plan.error = self._plan.error or why
 
+    # Before the request -----------------------------------------------------------------------
+
     def _group(self, group: list[Entry]) -> list[Result]:
         """Prepares, records and deletes a group; whatever goes wrong becomes the result of its items.
 
         Raises Stopped if nothing was sent, LedgerError if the group could not be recorded.
         """
+        source = self._provider.sources[group[0].item.what]
         prepared = [self._caught(self._prepare, entry) for entry in group]
-        ready = [entry for entry, found in zip(group, prepared, strict=True) if found is None]
-        if not ready:
-            return [found for found in prepared if found]
-        numbers = self._record.intend([(entry.item, entry.decision.rule) for entry in ready])
-        for entry, number in zip(ready, numbers, strict=True):
-            entry.intent = number
-            self._begun[number] = entry
-        sent = iter(self._send(ready))
-        return [found or next(sent) for found in prepared]
+        ready = [entry for entry, found in zip(group, prepared, strict=True) if not isinstance(found, Result)]
+        with self._one_by_one if source.serial else nullcontext():
+            ended = iter(self._delete(ready, source) if ready else ())
+        return [found if isinstance(found, Result) else next(ended) for found in prepared]
 
-    def _caught(self, step: Callable[[Entry], Result | None], entry: Entry) -> Result | None:
-        """A step with one item; what it raises becomes the item's result."""
+    def _caught(self, step: Callable[[Entry], Item | Result | None], entry: Entry) -> Item | Result | None:
+        """A step before an item's request; what it raises becomes the item's result."""
         try:
             return step(entry)
         except AccessRefused as error:
             self._halt(str(error))
             return Result(Outcome.FAILED, str(error))
-        except Ambiguous as error:
-            return Result(Outcome.UNKNOWN, str(error))
         except ProviderError as error:
             return Result(Outcome.FAILED, str(error))
         except MISREAD as error:
             log.debug("an answer could not be read", exc_info=True)
-            known = Outcome.FAILED if entry.intent is None else Outcome.UNKNOWN
-            return Result(known, f"an answer could not be read ({type(error).__name__})")
+            return Result(Outcome.FAILED, f"an answer could not be read ({type(error).__name__})")
 
-    def _prepare(self, entry: Entry) -> Result | None:
-        """Looks again where the source asks for it, and archives. None means: ready to be deleted."""
-        item = entry.item
-        source = self._provider.sources[item.what]
-        if source.recheck:
-            found = self._look_again(entry)
-            said = self._announcements.get(entry.decision.rule)
-            if said and item.live and isinstance(found, Item):
-                found = self._announce(entry, found, said)
+    def _prepare(self, entry: Entry) -> Item | Result | None:
+        """Archives, and has the end of a live room announced. A result if that ends the matter."""
+        source, item = self._provider.sources[entry.item.what], entry.item
+        if archive := self._archives.get(entry.decision.rule):
+            found = self._look_again(entry) if source.recheck else item
             if isinstance(found, Result):
                 return found
-            item = found
-        if archive := self._archives.get(entry.decision.rule):
-            archive.keep(self._plan.account, item, self._provider.fetch(item) if source.media else ())
-        return None
+            archive.keep(self._plan.account, found, self._provider.fetch(found) if source.media else ())
+        said = self._announcements.get(entry.decision.rule)
+        return self._announce(entry, said) if said and item.live else None
 
     def _look_again(self, entry: Entry) -> Item | Result:
         """The item as it is now, or what came of it if it must not be deleted any more."""
-        fresh = self._provider.look(entry.item)
+        return self._held_against(entry, self._provider.look(entry.item))
+
+    def _held_against(self, entry: Entry, fresh: Item | None) -> Item | Result:
         if fresh is None:
             return Result(Outcome.GONE)
         why = self._no_longer(entry, fresh)
         return Result(Outcome.CHANGED, why) if why else fresh
-
-    def _announce(self, entry: Entry, item: Item, said: Announcement) -> Item | Result:
-        """Has the end of a live room announced, waits, and looks again, as another room may have its name by then.
-
-        What was not announced is not ended, unless the rule says so.
-        """
-        self._stop.check(said.wait.total_seconds())
-        try:
-            self._provider.announce(item, said, self._permit)
-        except AccessRefused:
-            raise
-        except ProviderError as error:
-            found = self._look_again(entry)
-            if isinstance(found, Item) and not said.optional:
-                return Result(Outcome.FAILED, f"its end could not be announced, so it was not ended: {error}")
-            if isinstance(found, Item):
-                name = harmless(item.id)
-                self._plan.warnings.append(
-                    f'the end of "{name}" could not be announced; ending it all the same: {error}'
-                )
-            return found
-        self._stop.wait(said.wait.total_seconds())
-        return self._look_again(entry)
 
     def _no_longer(self, entry: Entry, fresh: Item) -> str | None:
         """Why an item must not be deleted any more, now that it was looked at again; None if it still must."""
         decision = choose(fresh, self._rules, self._now)
         return difference(entry.item, fresh) or (None if decision.delete else decision.reason)
 
-    def _send(self, ready: list[Entry]) -> list[Result]:
-        """Asks for the deletion of recorded entries; a result for each."""
-        if self._provider.sources[ready[0].item.what].batch == 1:
-            found = [self._caught(self._delete, entry) for entry in ready]
-        else:
-            batch: list[Result] = []
-            failed = self._caught(lambda _: batch.extend(self._provider.delete(_items(ready), self._permit)), ready[0])
-            found = list(batch) if failed is None else [failed] * len(ready)
-        return [result or Result(Outcome.UNKNOWN, "the provider gave no result") for result in found]
+    def _announce(self, entry: Entry, said: Announcement) -> Result | None:
+        """Has the end of a live room announced, and waits. It is looked at again after that.
 
-    def _delete(self, entry: Entry) -> Result:
-        """Deletes one item. An unanswered DELETE is resolved by looking, then repeated at most once."""
-        try:
-            return self._provider.delete([entry.item], self._permit)[0]
-        except Ambiguous as error:
-            why = str(error)
-        if resolved := self._resolve(entry, why):
-            return resolved
-        try:
-            again = self._provider.delete([entry.item], self._permit)[0]
-            return Result(Outcome.DELETED) if again.outcome is Outcome.GONE else again
-        except Ambiguous as error:
-            why = str(error)
-        except Stopped:
-            return Result(Outcome.FAILED, f"{why}; it was still there when looked at")
-        return self._resolve(entry, why) or Result(Outcome.FAILED, f"{why}; it was still there when looked at")
+        What was not announced is not ended, unless the rule says so.
+        """
+        self._stop.check(said.wait.total_seconds())
+        for _ in range(LOOKS):
+            with self._provider.http.together(2):
+                look = Look()
+                found = self._look_again(entry)
+                if isinstance(found, Result):
+                    return found
+                try:
+                    self._provider.announce(found, said, Permit(look))
+                except Stale as error:
+                    stale = str(error)
+                    continue
+                except AccessRefused:
+                    raise
+                except ProviderError as error:
+                    return self._unannounced(entry, said, error)
+            self._stop.wait(said.wait.total_seconds())
+            return None
+        return Result(Outcome.FAILED, f"its end could not be announced, so it was not ended: {stale}")
 
-    def _resolve(self, entry: Entry, why: str) -> Result | None:
-        """After a DELETE without a clear answer: what is there now. None means: still there, unchanged."""
-        log.info("looking at %s %s again: %s", entry.item.what, entry.item.id, why)
-        with self._stop.finishing():
-            try:
-                fresh = self._provider.look(entry.item)
-            except (ProviderError, Stopped, *MISREAD) as error:
-                return Result(Outcome.UNKNOWN, f"{why}; looking again failed: {error}")
-        if fresh is None:
-            return Result(Outcome.DELETED)
-        if fresh.live and fresh.live.run_time is None:
-            return Result(Outcome.UNKNOWN, f"{why}; the room cannot be told from a new one of its name")
-        if reason := self._no_longer(entry, fresh):
-            return Result(Outcome.CHANGED, f"{why}; then: {reason}")
+    def _unannounced(self, entry: Entry, said: Announcement, error: ProviderError) -> Result | None:
+        found = self._look_again(entry)
+        if isinstance(found, Result):
+            return found
+        if not said.optional:
+            return Result(Outcome.FAILED, f"its end could not be announced, so it was not ended: {error}")
+        name = harmless(entry.item.id)
+        self._plan.warnings.append(f'the end of "{name}" could not be announced; ending it all the same: {error}')
         return None
 
+    # The request ------------------------------------------------------------------------------
 
-def _items(entries: Sequence[Entry]) -> list[Item]:
-    return [entry.item for entry in entries]
+    def _delete(self, entries: list[Entry], source: Source) -> list[Result]:
+        """Asks for the deletion of entries of one source, and finds out what came of it; a result for each."""
+        answers = self._ask(entries, look=source.recheck)
+        results = self._judge(entries, answers, source, again=False)
+        repeat = [entry for entry in entries if results[entry.number] is None]
+        if repeat:
+            results |= self._repeat(repeat, source, answers)
+        return [results[entry.number] or Result(Outcome.UNKNOWN) for entry in entries]
+
+    def _repeat(
+        self, entries: list[Entry], source: Source, before: Mapping[int | None, Result | Exception]
+    ) -> dict[int | None, Result | None]:
+        """Asks once more for what was not clearly answered and is still there; each is looked at first."""
+        try:
+            answers = self._ask(entries, look=True)
+        except Stopped:
+            return {entry.number: Result(Outcome.FAILED, _still(before[entry.number])) for entry in entries}
+        # what is found gone now was there when it was asked for the first time
+        ours = {
+            number: Result(Outcome.DELETED) if isinstance(found, Result) and found.outcome is Outcome.GONE else found
+            for number, found in answers.items()
+        }
+        return self._judge(entries, ours, source, again=True)
+
+    def _ask(self, entries: Sequence[Entry], *, look: bool) -> dict[int | None, Result | Exception]:
+        """Sends one request for these entries, each looked at just before if ``look``; what came back, by number.
+
+        A result stands for an entry that needs no request any more. A look that grew too old is repeated.
+        """
+        found: dict[int | None, Result | Exception] = {}
+        stale = ""
+        for _ in range(LOOKS):
+            waiting = [entry for entry in entries if entry.number not in found]
+            with self._provider.http.together(len(waiting) + 1) if look else nullcontext():
+                permit = Permit(Look() if look else None)
+                found |= self._no_request_for(waiting) if look else {}
+                waiting = [entry for entry in waiting if entry.number not in found]
+                if not waiting:
+                    return found
+                self._intend(waiting)
+                try:
+                    results = self._provider.delete([entry.item for entry in waiting], permit)
+                except Stale as error:
+                    stale = str(error)
+                    continue
+                except (ProviderError, *MISREAD) as error:
+                    return found | {entry.number: error for entry in waiting}
+                missing = [Result(Outcome.UNKNOWN, "the provider gave no result")] * len(waiting)
+                return found | {e.number: r for e, r in zip(waiting, [*results, *missing], strict=False)}
+        return {entry.number: found.get(entry.number, Result(Outcome.FAILED, stale)) for entry in entries}
+
+    def _no_request_for(self, entries: Sequence[Entry]) -> dict[int | None, Result | Exception]:
+        """Looks at entries; what came of those that must not be deleted any more, by number."""
+        looked: dict[int | None, Item | Result | None]
+        if self._provider.sources[entries[0].item.what].serial:
+            there = self._provider.look_at([entry.item for entry in entries])
+            looked = {entry.number: self._held_against(entry, there.get(entry.item.key)) for entry in entries}
+        else:
+            looked = {entry.number: self._caught(self._look_again, entry) for entry in entries}
+        return {number: found for number, found in looked.items() if isinstance(found, Result)}
+
+    def _intend(self, entries: Sequence[Entry]) -> None:
+        """Records what is about to be deleted, once. Raises LedgerError."""
+        new = [entry for entry in entries if entry.intent is None]
+        if not new:
+            return
+        numbers = self._record.intend([(entry.item, entry.decision.rule) for entry in new])
+        for entry, number in zip(new, numbers, strict=True):
+            entry.intent = number
+            self._begun[number] = entry
+
+    # After the request ------------------------------------------------------------------------
+
+    def _judge(
+        self,
+        entries: Sequence[Entry],
+        answers: Mapping[int | None, Result | Exception],
+        source: Source,
+        *,
+        again: bool,
+    ) -> dict[int | None, Result | None]:
+        """What came of the deletion of entries: as proven by the answer, else by looking. None: to be repeated.
+
+        ``again``: it was asked for before without a clear answer, so that nothing is told by a refusal.
+        """
+        results: dict[int | None, Result | None] = {}
+        open_ends: list[tuple[Entry, Claim]] = []
+        for entry in entries:
+            answer = answers[entry.number]
+            claim = self._counted(claim_of(answer), answer)
+            settled = self._settled(entry, claim, answer, source, again=again)
+            if settled:
+                results[entry.number] = settled
+            else:
+                open_ends.append((entry, Claim.UNCLEAR if again and claim is Claim.REFUSED else claim))
+        return results | self._look_after(open_ends, answers, again=again, repeat=not (again or source.serial))
+
+    def _counted(self, claim: Claim, answer: Result | Exception) -> Claim:
+        """Counts answers, and leaves an account whose first deletions are all answered with 404."""
+        if isinstance(answer, Result) and answer.outcome in (Outcome.CHANGED, Outcome.FAILED, Outcome.GONE):
+            return claim
+        with self._lock:
+            self._answered += 1
+            self._absent += claim is Claim.ABSENT
+            hopeless = self._answered == self._absent == ALL_ABSENT
+        if hopeless:
+            self._halt(
+                f"the first {ALL_ABSENT} deletions were all answered with 404; check the account's url and rights"
+            )
+        return claim
+
+    def _settled(
+        self, entry: Entry, claim: Claim, answer: Result | Exception, source: Source, *, again: bool
+    ) -> Result | None:
+        """The result where the answer alone tells it, else None."""
+        if isinstance(answer, AccessRefused):
+            self._halt(str(answer))
+        if entry.intent is None and isinstance(answer, Result):
+            return answer
+        doubted = source.confirmed or entry.item.key in self._plan.recorded
+        if claim is Claim.DONE and not doubted:
+            return Result(Outcome.DELETED)
+        if claim is Claim.REFUSED and not again and not source.serial:
+            return answer if isinstance(answer, Result) else Result(Outcome.FAILED, _words(answer))
+        return None
+
+    def _look_after(
+        self,
+        open_ends: list[tuple[Entry, Claim]],
+        answers: Mapping[int | None, Result | Exception],
+        *,
+        again: bool,
+        repeat: bool,
+    ) -> dict[int | None, Result | None]:
+        """Finds out by looking what became of deletions; what a vendor still shows is looked at again after a while.
+
+        None for what was not clearly answered and is still there, if that may be repeated.
+        """
+        results: dict[int | None, Result | None] = {}
+        trouble: dict[int | None, str] = {}
+        with self._stop.finishing():
+            for pause in (0.0, *self._patience):
+                try:
+                    self._stop.wait(pause) if pause else None
+                    self._look_once(open_ends, answers, results, trouble, again=again, repeat=repeat)
+                except Stopped as error:
+                    trouble |= dict.fromkeys((entry.number for entry, _ in open_ends), str(error))
+                    break
+                open_ends = [(entry, claim) for entry, claim in open_ends if entry.number not in results]
+                if not open_ends:
+                    self._waited_in_vain = 0 if pause else self._waited_in_vain
+                    return results
+        self._waited_in_vain += 1
+        for entry, claim in open_ends:
+            results[entry.number] = self._unresolved(entry, claim, answers[entry.number], trouble.get(entry.number))
+        return results
+
+    @property
+    def _patience(self) -> tuple[float, ...]:
+        return LAGS if self._waited_in_vain < IN_VAIN else ()
+
+    def _look_once(
+        self,
+        open_ends: Sequence[tuple[Entry, Claim]],
+        answers: Mapping[int | None, Result | Exception],
+        results: dict[int | None, Result | None],
+        trouble: dict[int | None, str],
+        *,
+        again: bool,
+        repeat: bool,
+    ) -> None:
+        """One look at each; what it tells is added to ``results``, what keeps it from telling to ``trouble``."""
+        items = [entry.item for entry, _ in open_ends]
+        log.info("looking at %d items again after their deletion", len(items))
+        try:
+            there = self._provider.look_at(items)
+        except (ProviderError, *MISREAD) as error:
+            trouble |= dict.fromkeys((entry.number for entry, _ in open_ends), str(error))
+            return
+        for entry, claim in open_ends:
+            trouble.pop(entry.number, None)
+            fresh = there.get(entry.item.key)
+            over, why = found_over(entry.item, fresh), _words(answers[entry.number])
+            if over:
+                gone = claim in (Claim.ABSENT, Claim.REFUSED) and not again
+                results[entry.number] = Result(Outcome.GONE if gone else Outcome.DELETED)
+            elif over is None or fresh is None:
+                trouble[entry.number] = UNTOLD
+            elif reason := self._no_longer(entry, fresh):
+                results[entry.number] = Result(Outcome.CHANGED, f"{why}; then: {reason}")
+            elif claim is Claim.UNCLEAR and repeat:
+                results[entry.number] = None
+
+    def _unresolved(self, entry: Entry, claim: Claim, answer: Result | Exception, trouble: str | None) -> Result:
+        """The result of a deletion after which the item is still there, or could not be looked at."""
+        if trouble:
+            told = trouble if trouble == UNTOLD else f"a look afterwards did not tell: {trouble}"
+            return Result(Outcome.UNKNOWN, f"{_words(answer)}; {told}")
+        accepted = claim in (Claim.DONE, Claim.ACCEPTED)
+        recorded = self._plan.recorded.get(entry.item.key)
+        since = f"recorded as deleted on {recorded:%Y-%m-%d}; " if recorded else ""
+        return Result(Outcome.UNKNOWN if accepted else Outcome.FAILED, since + _still(answer))
+
+
+def _words(answer: Result | Exception) -> str:
+    """An answer in words."""
+    if isinstance(answer, Result):
+        done = "the deletion was acknowledged" if answer.outcome is Outcome.DELETED else "the deletion was asked for"
+        return answer.error or done
+    if isinstance(answer, ProviderError):
+        return str(answer)
+    return f"an answer could not be read ({type(answer).__name__})"
+
+
+def _still(answer: Result | Exception) -> str:
+    return f"{_words(answer)}; it was still there when looked at"
 
 
 def _groups(selected: Iterable[Entry], provider: Provider) -> Iterator[list[Entry]]:
@@ -327,8 +555,9 @@ def settle(provider: Provider, left_open: Sequence[tuple[int, Item]], record: Re
 
 
 def _settled(item: Item, fresh: Item | None) -> Result:
-    if fresh is None or (fresh.live and fresh.live.run_time is not None and difference(item, fresh)):
+    over = found_over(item, fresh)
+    if over:
         return Result(Outcome.DELETED, "found gone by the next run; the one that asked for it was cut off")
-    if fresh.live and fresh.live.run_time is None:
+    if over is None:
         return Result(Outcome.UNKNOWN, "the run was cut off, and the room cannot be told from a new one of its name")
     return Result(Outcome.FAILED, "the run was cut off; it was still there when the next run looked")

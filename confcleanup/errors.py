@@ -70,6 +70,10 @@ class Stopped(ConfcleanupError):
     """The run was told to stop, or its time is up; what was not begun is left for the next run."""
 
 
+class Stale(ConfcleanupError):
+    """A request that changes something was not sent, because what it rests on was looked at too long ago."""
+
+
 class ProviderError(ConfcleanupError):
     """A vendor's answer cannot be used, or a request could not be made; the account is left alone."""
 
@@ -85,12 +89,14 @@ class Unsendable(ProviderError):
 class HttpError(ProviderError):
     """The vendor answered with a status that the request did not ask for.
 
-    ``body`` is the decoded JSON object of the answer, or an empty mapping; ``retry_after`` its Retry-After header.
+    ``body`` is the decoded JSON object of the answer, or an empty mapping; ``retry_after`` its Retry-After header;
+    ``silent`` whether the answer had no body at all.
     """
 
     def __init__(self, what: str, status: int | None = None, body: Mapping[str, Any] | None = None) -> None:
         self.status = status
         self.retry_after: str | None = None
+        self.silent = False
         self.body: Mapping[str, Any] = body or {}
         super().__init__(what)
 

@@ -14,7 +14,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -28,8 +28,8 @@ import urllib3
 
 from . import wire
 from .addresses import as_meant
-from .errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped
-from .pace import Limiter, Stop, backoff
+from .errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stale, Stopped
+from .pace import Limiter, Look, Stop, backoff
 from .redact import harmless, redact
 from .settings import AccountSettings, Pace, url_mistake
 
@@ -43,7 +43,23 @@ RETRIED = frozenset({None, 429, 500, 502, 503, 504})
 
 
 class Permit:
-    """The right to change something at a vendor. Made by the deleter alone, handed down by it."""
+    """The right to change something at a vendor. Made by the deleter alone, handed down by it.
+
+    With a ``look``, it is a right for ``pace.FRESH`` seconds: what could not leave by then raises Stale.
+    """
+
+    def __init__(self, look: Look | None = None) -> None:
+        self._look = look
+
+    @property
+    def lapses(self) -> bool:
+        """Whether the right ends with its look."""
+        return self._look is not None
+
+    def require_fresh(self, ahead: float = 0.0) -> None:
+        """Raises Stale if the right has lapsed, or will have ``ahead`` seconds from now."""
+        if self._look:
+            self._look.require_fresh(ahead)
 
 
 class Auth(Protocol):
@@ -85,6 +101,17 @@ class Answer(msgspec.Struct, frozen=True):
     def any_json(self) -> Any:
         """The body as whatever JSON it is; None if it is none."""
         return _any_json(self.content)
+
+
+def uncontradicted(answer: Answer) -> bool:
+    """Whether an answer's body says nothing against its status: there is none, or it is JSON without an error."""
+    if not answer.content.strip():
+        return True
+    body = answer.any_json()
+    return isinstance(body, list) or (isinstance(body, dict) and not any(body.get(name) for name in _ERRORS))
+
+
+_ERRORS = ("error", "errors", "error_code", "errorCode", "fault")
 
 
 class Rows(Collection[dict[str, Any]]):
@@ -232,13 +259,15 @@ class Http:
         permit: Permit,
         *,
         ok: Iterable[int],
+        proves: Callable[[Answer], bool] = uncontradicted,
         params: Iterable[tuple[str, str]] = (),
         json_body: Mapping[str, Any] | None = None,
     ) -> Answer:
-        """A request that changes something; ``ok`` are the statuses that mean it was done.
+        """A request that changes something; an answer proves that it was done by its status and by its body.
 
-        Raises Ambiguous where it was sent and its outcome is not known: silence, 5xx, or a 2xx that
-        the vendor does not promise. Anything else that is not ``ok`` was refused: HttpError.
+        Raises Ambiguous where it was sent and its outcome is not known: silence, 5xx, a redirect, or a 2xx that
+        proves nothing. Raises HttpError where it was refused, and Stale where it was not sent because its permit had
+        lapsed.
         """
         if not isinstance(permit, Permit):
             raise ProviderError(f"a {method} needs the deleter's permit; this is a fault in the program")
@@ -248,7 +277,7 @@ class Http:
         def send(headers: Mapping[str, str]) -> Answer:
             for _ in range(TRIES):
                 try:
-                    answer = self._once(method, target, headers, json_body=json_body)
+                    answer = self._once(method, target, headers, json_body=json_body, permit=permit)
                     break
                 except HttpError as error:
                     if error.status != 429:
@@ -256,19 +285,31 @@ class Http:
                         raise
                     refused = error
                     self._hold(error)
+                    if permit.lapses:
+                        raise Stale(str(error)) from None
             else:
                 raise refused
-            if answer.status not in accepted:
-                raise Ambiguous(f"{method} was answered with an unexpected status {answer.status}", answer.status)
+            if answer.status not in accepted or not proves(answer):
+                raise Ambiguous(f"{method} was answered with {answer.status}{_said(answer)}", answer.status)
             return answer
 
         return self._signed_in(send)
 
     def delete(
-        self, where: str, permit: Permit, *, ok: Iterable[int], params: Iterable[tuple[str, str]] = ()
+        self,
+        where: str,
+        permit: Permit,
+        *,
+        ok: Iterable[int],
+        proves: Callable[[Answer], bool] = uncontradicted,
+        params: Iterable[tuple[str, str]] = (),
     ) -> Answer:
         """``change`` with DELETE."""
-        return self.change("DELETE", where, permit, ok=ok, params=params)
+        return self.change("DELETE", where, permit, ok=ok, proves=proves, params=params)
+
+    def together(self, requests: int) -> AbstractContextManager[None]:
+        """Within it, this thread's next few requests follow each other as closely as the rate allows."""
+        return self.limiter.together(requests, self.stop.wait)
 
     @contextmanager
     def download(
@@ -438,12 +479,14 @@ class Http:
         *,
         json_body: Mapping[str, Any] | None = None,
         form: Mapping[str, str] | None = None,
+        permit: Permit | None = None,
     ) -> Answer:
         """One request on the wire. 2xx and redirects come back; everything else is raised."""
-        self._turn()
+        self._turn(permit)
         began = time.monotonic()
+        leaving = permit.require_fresh if permit else None
         try:
-            with self._transmit(method, target, headers, json_body=json_body, form=form) as response:
+            with self._transmit(method, target, headers, leaving, json_body=json_body, form=form) as response:
                 content = self._body(method, response)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None
@@ -457,9 +500,15 @@ class Http:
             return answer
         raise _refusal(method, answer)
 
-    def _turn(self) -> None:
-        """Waits until the next request may begin."""
-        self.limiter.turn(self.stop.wait)
+    def _turn(self, permit: Permit | None = None) -> None:
+        """Waits until the next request may begin, but not for longer than its permit holds."""
+
+        def wait(seconds: float) -> None:
+            if permit:
+                permit.require_fresh(seconds)
+            self.stop.wait(seconds)
+
+        self.limiter.turn(wait)
         self.stop.check()
 
     def _transmit(
@@ -467,11 +516,13 @@ class Http:
         method: str,
         target: str,
         headers: Mapping[str, str],
+        leaving: Callable[[], None] | None = None,
         **body: Mapping[str, Any] | None,
     ) -> wire.Opened:
-        """Sends; the answer's body is still to be read."""
+        """Sends; the answer's body is still to be read. ``leaving`` may refuse when the connection is made."""
         try:
-            return wire.send(self._session, method, target, headers, self._timeout, **body)
+            with wire.leaving(leaving):
+                return wire.send(self._session, method, target, headers, self._timeout, **body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None
 
@@ -513,6 +564,15 @@ def _aware(when: datetime) -> datetime:
     return when.replace(tzinfo=UTC) if when.tzinfo is None else when
 
 
+def _said(answer: Answer) -> str:
+    """What an answer's body says against itself, if it says anything, in brackets."""
+    body = answer.any_json()
+    detail = vendor_message(body) if isinstance(body, dict) else ""
+    kind = answer.headers.get("Content-Type", "").partition(";")[0] or "unknown type"
+    text = detail or (f"{len(answer.content)} bytes of {redact(harmless(kind))[:60]}" if answer.content.strip() else "")
+    return f" ({text})" if text else ""
+
+
 def _refusal(method: str, answer: Answer) -> HttpError:
     body = answer.any_json()
     body = body if isinstance(body, dict) else {}
@@ -522,9 +582,10 @@ def _refusal(method: str, answer: Answer) -> HttpError:
     kind: type[HttpError] = HttpError
     if answer.status in (401, 402, 403):
         kind = AccessRefused
-    elif method != "GET" and (answer.status >= 500 or answer.status == 408):
+    elif method != "GET" and (answer.status >= 500 or answer.status < 400 or answer.status == 408):
         kind = Ambiguous
     error = kind(text, answer.status, body)
+    error.silent = not answer.content.strip()
     error.retry_after = answer.headers.get("Retry-After")
     return error
 

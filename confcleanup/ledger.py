@@ -26,6 +26,7 @@ import msgspec
 from .errors import LedgerError
 from .items import Item, Kind, Live, Outcome, Result, State
 from .redact import redact
+from .selection import same_times
 
 FILE = "ledger.sqlite"
 VERSION = 1
@@ -49,6 +50,12 @@ CREATE TABLE anchor (seq INTEGER NOT NULL, hash TEXT NOT NULL);
 INSERT INTO anchor VALUES (0, '%s');
 """
 
+
+_INDEX = """
+CREATE INDEX IF NOT EXISTS item_of ON event (account, json_extract(body, '$.id')) WHERE kind = 'intent'
+"""
+"""Ledgers of earlier releases get it when they are next written."""
+AT_ONCE = 250
 
 _ENCODER = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":"))
 Event = tuple[str, Mapping[str, Any], int | None]
@@ -105,6 +112,7 @@ class Ledger:
                 for statement in (_SCHEMA % ORIGIN).split(";\n"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {VERSION}")
+        self._db.execute(_INDEX)
         self._seq, self._hash = self._head()
         # a write now shows a full disk or a read-only folder before anything is deleted
         with self._transaction():
@@ -247,6 +255,20 @@ class Ledger:
         )
         return _item(json.loads(found[0][0])) if found else None
 
+    def recorded(self, account: str, ids: Sequence[str]) -> Iterator[tuple[dict[str, Any], str]]:
+        """What is recorded as deleted or gone under these ids: the intent's body, and when. Oldest first."""
+        for some in (ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)):
+            marks = ", ".join("?" * len(some))
+            found = self._rows(
+                "SELECT i.body, json_extract(o.body, '$.finished_at') "  # noqa: S608  # it adds question marks alone
+                "FROM event AS i JOIN event AS o ON o.intent = i.seq "
+                f"WHERE i.kind = 'intent' AND i.account = ? AND json_extract(i.body, '$.id') IN ({marks}) "
+                "AND json_extract(o.body, '$.outcome') IN ('deleted', 'gone') ORDER BY i.seq",
+                account,
+                *some,
+            )
+            yield from ((json.loads(body), at) for body, at in found)
+
     def restores(self) -> Iterator[dict[str, Any]]:
         """Every restoration that was attempted, oldest first."""
         for event in self.events("restore"):
@@ -374,6 +396,23 @@ class Journal:
     def note(self, kind: str, **facts: object) -> None:
         """Records something else about the account in this run. Durable on return."""
         self._ledger.append((kind, {**self._head, "at": _text(self._clock()), **facts}, None))
+
+    def recorded(self, items: Sequence[Item]) -> dict[tuple[str, ...], datetime]:
+        """When those of some items were deleted or gone, by their keys, that the ledger says so of.
+
+        They are the same by their times, at the same address; what was restored since is another.
+        """
+        account = self._head["account"]
+        back = {one["new_id"]: one["at"] for one in self._ledger.restores() if one["account"] == account}
+        wanted = {item.key: item for item in items}
+        found = {}
+        for body, at in self._ledger.recorded(account, [item.id for item in items]):
+            before = _item(body)
+            listed = wanted.get(before.key)
+            here = all(body.get(key) == self._head[key] for key in ("provider", "url"))
+            if listed and here and same_times(before, listed) and str(back.get(listed.id, "")) < at:
+                found[listed.key] = datetime.fromisoformat(at)
+        return found
 
     def left_open(self) -> list[tuple[int, Item]]:
         """Items whose deletion an earlier run of this account, at this address, began and never recorded the end of."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -16,6 +16,7 @@ from .errors import ConfcleanupError, LedgerError, ProviderError, Stopped
 from .guards import Limits, Past, objections
 from .items import Item, Outcome
 from .providers.base import Provider
+from .redact import harmless
 from .selected import Entry, Selected
 from .selection import UNDECIDED, Decision, Rule, Why, another_room, choose, digest
 
@@ -25,6 +26,8 @@ MISREAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, 
 """What goes wrong inside a provider when a vendor's data is odder than it expected."""
 
 
+SHOWN = 5
+"""So many items that are recorded as deleted and listed again are named in warnings."""
 STUCK_FOR = timedelta(days=1)
 
 
@@ -42,8 +45,13 @@ class Stuck(msgspec.Struct):
         """Counts an entry if it is that old, or if nobody can tell."""
         item = entry.item
         since = item.ended_at or item.started_at or item.created_at
-        if item.live or (since is not None and since >= cutoff - STUCK_FOR):
-            return
+        if not item.live and (since is None or since < cutoff - STUCK_FOR):
+            self.add(entry)
+
+    def add(self, entry: Entry) -> None:
+        """Counts an entry."""
+        item = entry.item
+        since = item.ended_at or item.started_at or item.created_at
         self.count += 1
         if self.oldest is None or (since is not None and (self.since is None or since < self.since)):
             self.oldest, self.since = entry, since
@@ -53,6 +61,7 @@ class Plan(msgspec.Struct):
     """What was found in one account, what is to go, and in the end what became of it.
 
     ``error``: the account could not be listed, or had to be left before its end. ``refusals``: guards.
+    ``recorded``: what the ledger has as deleted or gone and is listed again, by key, and when that was recorded.
     ``seconds``: about how long a run takes; ``runs``: in how many of max_runtime it is done.
     """
 
@@ -67,6 +76,7 @@ class Plan(msgspec.Struct):
     error: str | None = None
     failed: bool = False
     stuck: Stuck = msgspec.field(default_factory=lambda: Stuck())
+    recorded: dict[tuple[str, ...], datetime] = msgspec.field(default_factory=dict)
     seconds: float = 0.0
     runs: int = 1
 
@@ -97,7 +107,22 @@ class Plan(msgspec.Struct):
     @property
     def undone(self) -> bool:
         """Whether something that was asked for is not done, so that a person has to look."""
-        return bool(self.error or self.overdue or self.count(Outcome.FAILED) or self.count(Outcome.UNKNOWN))
+        return bool(
+            self.error or self.overdue or self.recorded or self.count(Outcome.FAILED) or self.count(Outcome.UNKNOWN)
+        )
+
+    def note_recorded(self, entries: Iterable[Entry], recorded: Mapping[tuple[str, ...], datetime]) -> None:
+        """Names those of some entries that are recorded as deleted and are listed again."""
+        for entry in entries:
+            if not (when := recorded.get(entry.item.key)):
+                continue
+            if len(self.recorded) < SHOWN:
+                what = f"{entry.item.what} {harmless(entry.item.id)} ({harmless(entry.item.title or 'no title')})"
+                self.warnings.append(f"{what}: recorded as deleted on {when:%Y-%m-%d}, still there")
+            elif len(self.recorded) == SHOWN:
+                self.warnings.append("and others that are recorded as deleted, and still there")
+            self.recorded[entry.item.key] = when
+            self.stuck.add(entry)
 
     @property
     def left(self) -> int:
@@ -242,7 +267,7 @@ def _estimate(plan: Plan, provider: Provider, limits: Limits) -> None:
     work = []
     for what, count in plan.selected.by_source().items():
         source = provider.sources[what]
-        work.append((count * source.requests, 1 if source.confirmed else settings.concurrency))
+        work.append((count * source.requests, 1 if source.serial else settings.concurrency))
     plan.seconds = estimate.seconds((http.sent, http.busy), work, settings.rate)
     plan.runs = ceil(plan.seconds / limits.max_runtime.total_seconds()) or 1
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,7 +26,7 @@ from .deleter import carry_out, settle
 from .errors import ConfcleanupError, ExitCode, LedgerError, Locked
 from .guards import Past, objections
 from .items import Outcome
-from .ledger import Journal, Ledger
+from .ledger import AT_ONCE, Journal, Ledger
 from .pace import Stop
 from .plan import Plan, Review, Watcher, make_plan
 from .providers.base import Provider
@@ -187,6 +188,7 @@ class _Job:
             self._review(),
         )
         self._plan.warnings += open_ends
+        self._remember()
         plan, took = self._plan, time.monotonic() - began
         log.info("%s: listed %d, selected %d, in %.1f s", plan.account, plan.listed, len(plan.selected), took)
         if delete:
@@ -194,6 +196,18 @@ class _Job:
         else:
             self._rest()
         return self._plan
+
+    def _remember(self) -> None:
+        """Finds what is to be deleted although the ledger has it as deleted or gone."""
+        if not self._journal or not self._plan.selected:
+            return
+        plan, journal = self._plan, self._journal
+        try:
+            chosen = iter(plan.selected)
+            while entries := list(islice(chosen, AT_ONCE)):
+                plan.note_recorded(entries, journal.recorded([entry.item for entry in entries]))
+        except LedgerError as error:
+            plan.warnings.append(f"what earlier runs deleted could not be looked up: {error}")
 
     def _settle(self) -> list[str]:
         """Finds out what an earlier run left open."""

@@ -335,6 +335,21 @@ def _tag_sets(before: Iterable[str] | None, after: Iterable[str] | None) -> tupl
     return (None, None) if before is None else (set(before), set(after or ()))
 
 
+def same_times(one: Item, other: Item) -> bool:
+    """Whether two items are the same by their times, to the second; of live rooms, by when they began."""
+    if one.live or other.live:
+        if not one.started_at or not other.started_at:
+            return False
+        return abs(one.started_at - other.started_at) <= SAME_ROOM
+    pairs = zip(_times_of(one), _times_of(other), strict=True)
+    return any(_times_of(one)) and all(before == after for before, after in pairs)
+
+
+def _times_of(item: Item) -> tuple[datetime | None, ...]:
+    times = (item.started_at, item.ended_at, item.created_at)
+    return tuple(when and when.replace(microsecond=0) for when in times)
+
+
 def another_room(listed: Item, fresh: Item) -> bool:
     """Whether a live room began later than the one that was seen before under its name."""
     if not fresh.live or not listed.started_at or not fresh.started_at:

@@ -12,8 +12,10 @@ import io
 import os
 import re
 import socket
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -72,11 +74,37 @@ class _Response(http.client.HTTPResponse):
         self._reader.per_byte = 1 / SLOWEST
 
 
+class _Leaving(threading.local):
+    """What this thread's next request asks when its connection is made, and it is about to leave."""
+
+    ask: Callable[[], None] | None = None
+
+
+_leaving = _Leaving()
+
+
+@contextmanager
+def leaving(ask: Callable[[], None] | None) -> Iterator[None]:
+    """Within it, a request is only sent if ``ask`` does not raise when nothing else is left to wait for."""
+    _leaving.ask = ask
+    try:
+        yield
+    finally:
+        _leaving.ask = None
+
+
 class _Connection(urllib3.connection.HTTPConnection):
     response_class = _Response
 
+    def endheaders(self, *args: Any, **kwargs: Any) -> None:
+        if _leaving.ask:
+            if self.sock is None:
+                self.connect()
+            _leaving.ask()
+        super().endheaders(*args, **kwargs)
 
-class _SecureConnection(urllib3.connection.HTTPSConnection):
+
+class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):
     response_class = _Response
 
 

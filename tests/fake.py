@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -46,7 +47,9 @@ class Fake(Provider):
         self.after_delete: Callable[[Item], None] = lambda item: None
         self.calls: list[tuple[str, str]] = []
         self._lock = threading.Lock()
-        self.http: Any = SimpleNamespace(skew=None, sent=0, busy=0.0, close=lambda: None)
+        self.http: Any = SimpleNamespace(
+            skew=None, sent=0, busy=0.0, close=lambda: None, together=lambda _: nullcontext()
+        )
 
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         for item in self.listing:

@@ -608,3 +608,15 @@ def test_a_word_out_of_a_few_is_refused_with_all_of_them(mistakes: Mistakes) -> 
 def test_a_wrong_version_is_refused_with_those_that_there_are_not_with_a_pattern(mistakes: Mistakes) -> None:
     found = mistakes(ACCOUNT + 'api = "3"\n' + RULE)
     assert found == {"accounts.hq.api": '\'3\' is unknown; write "v3.11" or "v4"'}
+
+
+@pytest.mark.parametrize("rate", ["1/min", "1/h"])
+def test_a_rate_that_carries_no_look_together_with_its_deletion_is_a_mistake(mistakes: Mistakes, rate: str) -> None:
+    found = mistakes(ACCOUNT + f'rate = "{rate}"' + RULE)
+    assert found.keys() == {"accounts.hq.rate"}
+    assert found["accounts.hq.rate"].startswith("is too low for conferences")
+
+
+@pytest.mark.parametrize("rate", ["1/s", "2/min", "2/h", "unlimited"])
+def test_a_rate_that_carries_a_look_together_with_its_deletion_is_fine(load: Load, rate: str) -> None:
+    assert load(ACCOUNT + f'rate = "{rate}"' + RULE)

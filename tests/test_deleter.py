@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from msgspec.structs import replace as changed
 
+from confcleanup import deleter
 from confcleanup.deleter import carry_out
 from confcleanup.errors import (
     AccessRefused,
@@ -17,16 +18,19 @@ from confcleanup.errors import (
     HttpError,
     LedgerError,
     ProviderError,
+    Stale,
     Stopped,
     Unsendable,
 )
 from confcleanup.guards import Limits
-from confcleanup.items import Item, Kind, Live, Outcome, State
+from confcleanup.http import Permit
+from confcleanup.items import Item, Kind, Live, Outcome, Result, State
 from confcleanup.pace import Stop
 from confcleanup.plan import Plan, Review, Watcher, make_plan
 from confcleanup.selection import LiveRule, Rule, digest
 
 from .fake import NOW, Fake, Memory, rule, thing
+from .providers.waiting import NoWaiting
 
 
 def planned(provider: Fake, *rules: Rule, limits: Limits | None = None) -> Plan:
@@ -151,7 +155,7 @@ def test_an_unanswered_delete_that_did_not_work_is_repeated_once_after_looking()
     provider = Fake(thing("old", what="files"))
     provider.before_delete = raising(Ambiguous("502"), once=True)
     assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.DELETED}
-    assert provider.calls == [("delete", "old"), ("look", "old"), ("delete", "old")]
+    assert provider.calls == [("delete", "old"), ("look", "old"), ("look", "old"), ("delete", "old")]
 
 
 def test_a_delete_that_never_works_is_failed_after_two_tries() -> None:
@@ -230,10 +234,10 @@ def test_an_id_that_cannot_be_sent_is_failed() -> None:
     assert provider.sent("..") == 0
 
 
-def test_an_answer_that_cannot_be_read_leaves_the_outcome_unknown() -> None:
+def test_an_answer_that_cannot_be_read_is_resolved_by_looking() -> None:
     provider = Fake(thing("old", what="files"))
     provider.after_delete = raising(TypeError("surprise"))
-    assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.UNKNOWN}
+    assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.DELETED}
 
 
 def test_a_stop_before_an_item_was_begun_defers_it() -> None:
@@ -405,3 +409,195 @@ def test_a_reviewed_room_that_ended_since_does_not_stand_for_a_new_one_of_its_na
     rules = (rule(cutoff=NOW, live=LiveRule(max_duration=timedelta(hours=8))),)
     plan = make_plan("hq", Fake(fresh), rules, Limits(), NOW, Watcher(), reviewed=review)
     assert outcomes(plan) == {"Room": Outcome.CHANGED}
+
+
+# A look has an age -----------------------------------------------------------------------------
+
+
+class Slow(Fake):
+    """A vendor whose deletions find their permit lapsed so many times."""
+
+    def __init__(self, *items: Item, lapses: int) -> None:
+        super().__init__(*items)
+        self.lapses = lapses
+
+    def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
+        assert permit.lapses
+        if self.lapses:
+            self.lapses -= 1
+            raise Stale("too late")
+        return super().delete(items, permit)
+
+
+def test_a_deletion_that_could_not_leave_in_time_is_looked_at_again() -> None:
+    provider = Slow(thing("old"), lapses=2)
+    assert outcomes(cleaned(provider)) == {"old": Outcome.DELETED}
+    assert provider.calls == [("look", "old")] * 3 + [("delete", "old")]
+
+
+def test_what_changed_while_a_deletion_could_not_leave_is_kept() -> None:
+    provider = Slow(thing("old"), lapses=1)
+    looks: list[str] = []
+
+    def restarted(item: Item) -> None:
+        looks.append(item.id)
+        if len(looks) == 2:
+            provider.held["old"] = changed(item, state=State.RUNNING)
+
+    provider.before_look = restarted
+    record = Memory()
+    plan = planned(provider)
+    carry_out(plan, provider, [rule()], NOW, Watcher(), record, concurrency=1, stop=provider.stop)
+    assert outcomes(plan) == {"old": Outcome.CHANGED}
+    assert "old" in provider.held
+    assert [result.outcome for result in record.finished.values()] == [Outcome.CHANGED]
+
+
+def test_a_deletion_that_never_leaves_in_time_has_failed_and_is_recorded_once() -> None:
+    provider, record = Slow(thing("old"), lapses=99), Memory()
+    plan = planned(provider)
+    carry_out(plan, provider, [rule()], NOW, Watcher(), record, concurrency=1, stop=provider.stop)
+    assert outcomes(plan) == {"old": Outcome.FAILED}
+    assert (len(record.intended), provider.sent("old")) == (1, 0)
+
+
+def test_the_repetition_after_an_unclear_answer_has_a_look_of_its_own() -> None:
+    provider = Fake(thing("old", what="files"))
+    seen: list[bool] = []
+    unclear = raising(Ambiguous("502"), once=True)
+
+    def deleting(items: Sequence[Item], permit: Permit) -> list[Result]:
+        seen.append(permit.lapses)
+        return Fake.delete(provider, items, permit)
+
+    provider.before_delete = unclear
+    provider.delete = deleting  # type: ignore[method-assign]  # it notes what it was permitted
+    assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.DELETED}
+    assert seen == [False, True]
+
+
+# What proves, and what does not ----------------------------------------------------------------
+
+
+def test_a_404_is_gone_only_if_a_look_agrees() -> None:
+    provider = Fake(thing("there", what="files"), thing("gone", what="files"))
+
+    def absent(item: Item) -> None:
+        if item.id == "gone":
+            del provider.held["gone"]
+        raise HttpError("404", 404)
+
+    provider.before_delete = absent
+    plan = cleaned(provider, rule("files"))
+    assert outcomes(plan) == {"there": Outcome.FAILED, "gone": Outcome.GONE}
+    assert "still there" in (plan.selected.first(1)[0].error or "")
+
+
+@pytest.mark.parametrize("count", [9, 10, 30])
+def test_an_account_whose_first_ten_deletions_are_all_answered_with_404_is_left(count: int) -> None:
+    provider = Fake(*(thing(f"{number}", what="files") for number in range(count)))
+    provider.before_delete = raising(HttpError("404", 404))
+    plan = cleaned(provider, rule("files"))
+    assert sum(provider.sent(f"{number}") for number in range(count)) == min(count, 10)
+    assert (plan.error is not None) == (count >= 10)
+    assert add_up(plan)
+
+
+def test_ten_times_404_after_a_deletion_that_worked_do_not_end_the_account() -> None:
+    provider = Fake(*(thing(f"{number}", what="files") for number in range(20)))
+
+    def absent(item: Item) -> None:
+        if item.id != "0":
+            raise HttpError("404", 404)
+
+    provider.before_delete = absent
+    plan = cleaned(provider, rule("files"))
+    assert (plan.count(Outcome.DELETED), plan.count(Outcome.FAILED), plan.error) == (1, 19, None)
+
+
+@pytest.mark.parametrize("status", [200, 202, 206, 207])
+def test_a_success_that_proves_nothing_is_unknown_while_it_is_still_there(status: int) -> None:
+    provider = Fake(thing("old", what="files"))
+    provider.before_delete = raising(Ambiguous("odd", status))
+    assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.UNKNOWN}
+    assert provider.sent("old") == 1
+
+
+def test_a_redirect_is_failed_while_it_is_still_there_and_is_not_repeated() -> None:
+    provider = Fake(thing("old", what="files"))
+    provider.before_delete = raising(Ambiguous("moved", 302))
+    assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.FAILED}
+    assert provider.sent("old") == 1
+
+
+def test_a_refusal_of_the_repetition_is_resolved_by_looking_as_the_first_request_may_have_been_carried_out() -> None:
+    provider = Fake(thing("old", what="files"))
+    answers = iter([Ambiguous("502"), HttpError("409", 409)])
+
+    def late(item: Item) -> None:
+        answer = next(answers)
+        if isinstance(answer, HttpError) and not isinstance(answer, Ambiguous):
+            del provider.held["old"]
+        raise answer
+
+    provider.before_delete = late
+    assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.DELETED}
+
+
+def test_a_vendor_that_lags_is_looked_at_again_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deleter, "LAGS", (1.0, 2.0, 4.0, 8.0))
+    stop = NoWaiting()
+    provider = Fake(thing("old", what="files"), stop=stop)
+    looks: list[Item] = []
+
+    def lagging(item: Item) -> None:
+        looks.append(item)
+        if len(looks) == 3:
+            del provider.held["old"]
+
+    provider.before_look = lagging
+    provider.before_delete = raising(Ambiguous("accepted", 202))
+    assert outcomes(cleaned(provider, rule("files"), stop=stop)) == {"old": Outcome.DELETED}
+    assert stop.waited == [1.0, 2.0]
+
+
+def test_an_account_that_is_waited_for_in_vain_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deleter, "LAGS", (1.0,))
+    stop = NoWaiting()
+    provider = Fake(*(thing(f"{number}", what="files") for number in range(30)), stop=stop)
+    provider.before_delete = raising(Ambiguous("accepted", 202))
+    assert cleaned(provider, rule("files"), stop=stop).count(Outcome.UNKNOWN) == 30
+    assert stop.waited == [1.0] * deleter.IN_VAIN
+
+
+def test_what_is_recorded_as_deleted_and_listed_again_is_deleted_only_if_a_look_proves_it() -> None:
+    provider = Fake(thing("stays", what="files"), thing("goes", what="files"))
+
+    def deleting(items: Sequence[Item], permit: Permit) -> list[Result]:
+        for item in items:
+            if item.id == "goes":
+                del provider.held["goes"]
+        return [Result(Outcome.DELETED)] * len(items)
+
+    provider.delete = deleting  # type: ignore[method-assign]  # a vendor that says more than it does
+    plan = planned(provider, rule("files"))
+    plan.note_recorded(list(plan.selected), {entry.item.key: NOW for entry in plan.selected})
+    carry_out(plan, provider, [rule("files")], NOW, Watcher(), Memory(), concurrency=1, stop=provider.stop)
+    assert outcomes(plan) == {"stays": Outcome.UNKNOWN, "goes": Outcome.DELETED}
+    assert "recorded as deleted on 2026-03-01" in (plan.selected.first(1)[0].error or "")
+    assert (plan.undone, plan.stuck.count) == (True, 2)
+    assert any("recorded as deleted" in warning and "stays" in warning for warning in plan.warnings)
+
+
+def test_a_hang_up_after_which_another_room_has_the_name_was_carried_out() -> None:
+    room = thing("Room", kind=Kind.LIVE, live=Live(timedelta(hours=9)), started_at=NOW - timedelta(hours=9))
+    provider = Fake(room)
+
+    def lost(item: Item) -> None:
+        provider.held["Room"] = changed(room, live=Live(timedelta(seconds=5)), started_at=NOW)
+        raise Ambiguous("500", 500)
+
+    provider.before_delete = lost
+    plan = cleaned(provider, rule(cutoff=NOW, live=LiveRule(max_duration=timedelta(hours=8))))
+    assert outcomes(plan) == {"Room": Outcome.DELETED}
+    assert provider.sent("Room") == 1

@@ -131,7 +131,7 @@ def test_accounts_do_not_share_a_rate(tmp_path: Path) -> None:
             server.emulator.fill()
         texts = [
             hurried.emulator.account("hurried", hurried.url),
-            idle.emulator.account("idle", idle.url, rate="1/h"),
+            idle.emulator.account("idle", idle.url, rate="2/h"),
         ]
         config = tmp_path / "c.toml"
         config.write_text("\n".join(texts), encoding="utf-8")
@@ -288,8 +288,37 @@ def test_when_the_time_is_up_the_rest_is_deferred_and_the_status_is_0(
     assert int(run.exit_code) == 0
     assert only(run).status == "partial"
     assert [entry.outcome for entry in only(run).selected] == [Outcome.DELETED] * 2 + [Outcome.DEFERRED] * 2
+    fake.listing = list(fake.held.values())
     assert int(world.run().exit_code) == 0
     assert not fake.held
+
+
+@pytest.mark.parametrize("delete", [True, False], ids=["run", "plan"])
+def test_what_an_earlier_run_recorded_as_deleted_and_is_listed_again_is_named_and_stuck(
+    world: World, delete: bool
+) -> None:
+    fake = world.add("a", *due(2))
+    assert int(world.run().exit_code) == 0
+    fake.listing = fake.listing[:1]
+    run = world.run(delete=delete)
+    assert (int(run.exit_code), only(run).stuck.count) == (1, 1)
+    assert any("recorded as deleted on 2026-03-01, still there" in warning for warning in only(run).warnings)
+
+
+def test_an_item_of_the_same_id_and_other_times_is_not_the_one_that_was_deleted(world: World) -> None:
+    fake = world.add("a", thing("1", days=40))
+    assert int(world.run().exit_code) == 0
+    fake.listing = [thing("1", days=35)]
+    fake.held = {"1": fake.listing[0]}
+    assert (int(world.run().exit_code), fake.held) == (0, {})
+
+
+def test_what_was_restored_since_is_not_the_one_that_was_deleted(world: World) -> None:
+    fake = world.add("a", thing("1", days=40))
+    assert int(world.run().exit_code) == 0
+    world.ledger.append(("restore", {"account": "a", "new_id": "1", "at": "2026-03-02T00:00:00Z"}, None))
+    fake.held = {"1": fake.listing[0]}
+    assert (int(world.run().exit_code), fake.held) == (0, {})
 
 
 # The question ------------------------------------------------------------------------------------

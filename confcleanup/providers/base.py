@@ -37,8 +37,8 @@ class Source(msgspec.Struct, frozen=True):
 
     ``recheck``: it can change after it was listed, so it is looked at again just before its deletion.
     ``details``: a look may tell more of an item than the list does.
-    ``batch``: how many items one request deletes. ``confirmed``: each such request is followed by another look at the
-    list, one after the other. ``deletes`` is False where no API deletes it.
+    ``batch``: how many items one request deletes. ``confirmed``: its answer only says that
+    the request was taken, so each is followed by another look. ``deletes`` is False where no API deletes it.
     ``media``: it has files, and ``fetch`` gets them; a source without files is archived as JSON alone.
     ``archivable`` is False where it has files that nobody can get, or nothing worth keeping.
     """
@@ -52,6 +52,11 @@ class Source(msgspec.Struct, frozen=True):
     deletes: bool = True
     media: bool = False
     archivable: bool = True
+
+    @property
+    def serial(self) -> bool:
+        """Whether its requests follow one another: a list that confirms one would be shifted by another."""
+        return self.confirmed and self.batch > 1
 
     @property
     def requests(self) -> float:
@@ -103,9 +108,21 @@ class Provider(ABC):
     def look(self, item: Item) -> Item | None:
         """The item as it is now; None if it is gone. Raises ProviderError if that cannot be told."""
 
+    def look_at(self, items: Sequence[Item]) -> dict[tuple[str, ...], Item]:
+        """Those of some items that are still there, as they are now, by key. Raises ProviderError.
+
+        A provider whose list shows many at once may do this with fewer requests.
+        """
+        return {item.key: fresh for item in items if (fresh := self.look(item)) is not None}
+
     @abstractmethod
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
-        """Deletes these items, one result for each in the same order. Raises HttpError, Ambiguous, Unsendable."""
+        """Deletes these items in one request, one result for each in the same order.
+
+        Only what the vendor's documentation calls proof, a status and a body, is ``deleted``. Raises HttpError where
+        the request was refused (a 404 too: the deleter looks), Ambiguous where nothing is proven, Unsendable, and
+        Stale where the permit had lapsed.
+        """
 
     def fetch(self, item: Item) -> Iterator[Media]:
         """The item's files, for an archive. Raises ProviderError if they cannot all be had."""

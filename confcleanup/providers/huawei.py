@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ..errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stopped
+from ..errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stale, Stopped
 from ..http import Http, Permit
 from ..items import Item, Kind, Media, Outcome, Result, State
 from ..pace import Stop
@@ -65,7 +64,6 @@ NO_ADMINISTRATOR = (
 )
 AGES_OUT = "no API deletes the record of a past meeting; it ages out by itself"
 UNSENDABLE = Result(Outcome.FAILED, "its id is not a recording's confUUID (32 hexadecimal digits); it was not sent")
-NOT_CONFIRMED = "still listed after the deletion: not confirmed"
 
 
 class RecordingRule(RuleSettings, frozen=True, kw_only=True):
@@ -203,14 +201,12 @@ class Huawei(Provider):
         self._auth = _Auth(settings)
         self._ends: Mapping[str, datetime | None] | None = None
         self._permit: Permit | None = None
-        # A deletion is verified by a list; another one under way would shift that list's pages.
-        self._one_by_one = threading.Lock()
         self.http = Http.for_account(settings, self._auth, stop, clock)
 
     def __exit__(self, *_: object) -> None:
         # To release a token is a DELETE, and a dry run has no permit for one: its token is left to expire.
         if self._permit:
-            with suppress(ProviderError, Stopped):
+            with suppress(ProviderError, Stopped, Stale):
                 self.http.delete(SIGNED_IN, self._permit, ok={200})
         super().__exit__()
 
@@ -305,15 +301,24 @@ class Huawei(Provider):
         return detail if detail.get("confUUID") == ident else {}
 
     def look(self, item: Item) -> Item | None:
-        window = self._window(item)
-        found = next((row for row in self._rows(LISTS[item.what], window) if row.get("confUUID") == item.id), None)
-        if found is None:
-            return None
-        if item.what == "meetings":
-            return meeting(found, window)
+        return self.look_at([item]).get(item.key)
+
+    def look_at(self, items: Sequence[Item]) -> dict[tuple[str, ...], Item]:
+        """Those that are still listed, with one look at each part of the list that showed one of them."""
+        wanted = {(item.what, self._window(item), item.id): item.key for item in items}
+        found: dict[tuple[str, ...], Item] = {}
+        for what, window in dict.fromkeys((what, window) for what, window, _ in wanted):
+            for row in self._rows(LISTS[what], window):
+                if key := wanted.get((what, window, str(row.get("confUUID")))):
+                    found[key] = self._looked(what, row, window)
+        return found
+
+    def _looked(self, what: str, row: Row, window: Window) -> Item:
+        if what == "meetings":
+            return meeting(row, window)
         if self._ends is None:
             self._ends = self._meeting_ends()
-        return self._recording(found, window, self.clock())
+        return self._recording(row, window, self.clock())
 
     def _window(self, item: Item) -> Window:
         """The window that showed an item. Which time of a recording the range is compared with is not documented."""
@@ -325,41 +330,27 @@ class Huawei(Provider):
     # Deleting ---------------------------------------------------------------------------------
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
-        """Deletes recordings in one request and lists them again, because the answer says nothing of each.
-
-        Raises HttpError where the whole request was refused.
-        """
+        """Deletes recordings in one request, whose answer says nothing of each. Raises HttpError if it was refused."""
         self._permit = permit
-        sendable = [item for item in items if item.what == "recordings" and _UUID.fullmatch(item.id)]
-        with self._one_by_one:
-            results = self._delete(sendable, permit) if sendable else {}
-        return [results.get(item.key, UNSENDABLE) for item in items]
+        sendable = [item.id for item in items if item.what == "recordings" and _UUID.fullmatch(item.id)]
+        results = self._delete(sendable, permit) if sendable else {}
+        return [results.get(item.id, UNSENDABLE) for item in items]
 
-    def _delete(self, items: Sequence[Item], permit: Permit) -> dict[tuple[str, ...], Result]:
-        """What became of each of these items, of which there is one at least."""
-        outcome, trouble = Outcome.DELETED, NOT_CONFIRMED
+    def _delete(self, ids: Sequence[str], permit: Permit) -> dict[str, Result]:
+        """What was answered to the deletion of these. A refused batch may hold a bad one, or too many: it is halved."""
         try:
-            self.http.delete(RECORDINGS, permit, ok={200}, params=[("confUUIDs", ",".join(i.id for i in items))])
+            self.http.delete(RECORDINGS, permit, ok={200}, params=[("confUUIDs", ",".join(ids))])
         except Ambiguous as error:
-            trouble = f"{error}; {NOT_CONFIRMED}"
+            return dict.fromkeys(ids, Result(Outcome.UNKNOWN, str(error)))
         except HttpError as error:
-            if code(error) != NOT_FOUND:
+            absent = code(error) == NOT_FOUND
+            if not absent and (error.status != 400 or code(error) in FORBIDDEN):
                 raise refusal(error) from None
-            outcome, trouble = Outcome.GONE, str(error)
-        try:
-            with self.stop.finishing():
-                left = self._left(items)
-        except (ProviderError, Stopped) as error:
-            why = f"asked for, but whether it is still listed is not known: {error}"
-            return {item.key: Result(Outcome.UNKNOWN, why) for item in items}
-        done = {item.key: Result(Outcome.FAILED, trouble) if item in left else Result(outcome) for item in items}
-        if outcome is Outcome.GONE and 0 < len(left) < len(items):
-            # Refused because of those that are gone: the others were not touched.
-            try:
-                done |= self._delete(left, permit)
-            except (ProviderError, Stopped) as error:
-                done |= {item.key: Result(Outcome.FAILED, str(error)) for item in left}
-        return done
+            if len(ids) == 1:
+                return {ids[0]: Result(Outcome.GONE if absent else Outcome.FAILED, str(error))}
+            half = len(ids) // 2
+            return self._delete(ids[:half], permit) | self._delete(ids[half:], permit)
+        return dict.fromkeys(ids, Result(Outcome.DELETED))
 
     def fetch(self, item: Item) -> Iterator[Media]:
         """Every file of a recording. Each address comes with a token that is good for one hour and one download.
@@ -385,13 +376,6 @@ class Huawei(Provider):
             redact.add(token)
             name = f"{text(file.get('fileType')) or 'file'}-{urlsplit(url).path.rpartition('/')[2]}"
             yield Media(name, self.http.download(url, {"Authorization": token}, signed=False))
-
-    def _left(self, items: Sequence[Item]) -> list[Item]:
-        """Those that are still listed. Raises ProviderError if that cannot be told."""
-        listed: set[object] = set()
-        for window in {self._window(item) for item in items}:
-            listed |= {row.get("confUUID") for row in self._rows(LISTS["recordings"], window)}
-        return [item for item in items if item.id in listed]
 
 
 def code(error: HttpError) -> str | None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ..addresses import path
 from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
-from ..http import Http, Permit
+from ..http import Answer, Http, Permit, uncontradicted
 from ..items import Item, Kind, Outcome, Result, State
 from ..pace import Stop
 from ..paging import Page, by_page, by_page_from_0_or_1
@@ -241,12 +241,14 @@ class TrueConf(Provider):
         return [self._delete(item, permit) for item in items]
 
     def _delete(self, item: Item, permit: Permit) -> Result:
+        """204 proves it, or 200 unless its body is no JSON, holds an error or names another conference."""
+        where = path("api", self.settings.api, "conferences", item.id)
         try:
-            where = path("api", self.settings.api, "conferences", item.id)
-            self.http.delete(where, permit, ok=range(200, 300))
+            self.http.delete(where, permit, ok={200, 204}, proves=lambda answer: _names(answer, item.id))
         except HttpError as error:
-            _gone_or_raise(error)
-            return Result(Outcome.GONE)
+            if error.status == 404:
+                _gone_or_raise(error)
+            raise
         return Result(Outcome.DELETED)
 
     def restore(self, saved: Mapping[str, Any], permit: Permit) -> Restored:
@@ -278,6 +280,14 @@ def _gone_or_raise(error: HttpError) -> None:
         raise error
     if reason(error) != "conferenceNotFound":
         raise AccessRefused("the server does not know this address; check the account's url and api", 404, error.body)
+
+
+def _names(answer: Answer, ident: str) -> bool:
+    """Whether the answer to a deletion speaks of this conference, if of any."""
+    if not answer.content.strip():
+        return True
+    body = answer.any_json()
+    return uncontradicted(answer) and isinstance(body, dict) and body.get("id", ident) == ident
 
 
 def reason(error: HttpError) -> str | None:

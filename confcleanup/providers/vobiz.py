@@ -37,8 +37,10 @@ PAGE = 100
 """The most recordings on one page (recording/list-all-recordings)."""
 SHOWN = 5
 """So many rooms without details are named in a warning; the formats for machines have them all."""
-GATEWAY = "Not Found"
-"""The gateway's 404 for a path that does not exist; never that of a missing room or recording."""
+_NOT_FOUND = re.compile(r"(conference|recording)\b.*\bnot found", re.IGNORECASE)
+"""The vendor's 404 of a missing room or recording."""
+_GATEWAY = re.compile(r"^not found$|no route matched", re.IGNORECASE)
+"""A gateway's 404 for a path that does not exist."""
 _SOUND = re.compile(r"https://\S+\.(mp3|wav)(\?\S*)?", re.IGNORECASE)
 _RECORDING_ID = re.compile(r"[A-Za-z0-9_-]+")
 EMPTY_LIST = (
@@ -215,7 +217,10 @@ class Vobiz(Provider):
     settings_type = VobizSettings
     sources = {
         "conferences": Source(
-            "live rooms that should have ended; ending one disconnects people", LiveRoomRule, recheck=True
+            "live rooms that should have ended; ending one disconnects people",
+            LiveRoomRule,
+            recheck=True,
+            confirmed=True,
         ),
         "recordings": Source("call recordings", RecordingRule, media=True),
     }
@@ -277,16 +282,16 @@ class Vobiz(Provider):
     def _read(self, *where: str) -> dict[str, Any] | None:
         """One thing as the vendor describes it; None for its own 404. Raises ProviderError.
 
-        Its own 404 has a body (conference/retrieve-conference, recording/retrieve-recording). Without one, it may
-        come from anything on the way, and nobody knows whether the thing is there.
+        Its own 404 has a body that names the thing (conference/retrieve-conference, recording/retrieve-recording).
+        Any other may come from anything on the way, and nobody knows whether the thing is there.
         """
         try:
             return _noted(self.http.get(self._path(*where)).json())
         except HttpError as error:
-            _gone_or_raise(error)
-            if not error.body:
-                raise
-            return None
+            _noted(error.body)
+            if error.status == 404 and _names_it(error):
+                return None
+            raise _of_the_address(error) from None
 
     def _page(self, offset: int) -> Page:
         """One page of recordings (recording/list-all-recordings). Raises ProviderError for any other shape.
@@ -331,7 +336,7 @@ class Vobiz(Provider):
             raise ProviderError(f"POST was answered with an error ({vendor_message(answer)})")
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
-        """Hangs up rooms by name and deletes recordings by id, one request each: 204 is done, the vendor's 404 is gone.
+        """Hangs up rooms by name and deletes recordings by id, one request each: 204 acknowledges it.
 
         The vendor's calls for all rooms and for many recordings are never used: a name or id that would lead
         there is not sent. Raises HttpError, Ambiguous, Unsendable.
@@ -344,12 +349,7 @@ class Vobiz(Provider):
         try:
             self.http.delete(self._path(*where), permit, ok={204})
         except HttpError as error:
-            _gone_or_raise(error)
-            # What a hang-up of an ended room is answered with is not documented: a 404 that says nothing is checked.
-            with self.stop.finishing():
-                if not error.body and self.look(item) is not None:
-                    raise
-            return Result(Outcome.GONE)
+            raise _of_the_address(error) from None
         return Result(Outcome.DELETED)
 
     def fetch(self, item: Item) -> Iterator[Media]:
@@ -376,14 +376,18 @@ def _noted(body: Body) -> Body:
     return body
 
 
-def _gone_or_raise(error: HttpError) -> None:
-    """Returns for any 404 but the gateway's, which means that the address is wrong (conference/members)."""
-    _noted(error.body)
-    if error.status != 404:
-        raise error
-    if error.body.get("message") == GATEWAY and "error" not in error.body:
-        why = "the server does not know this address; check the account's url and auth_id"
-        raise AccessRefused(why, error.status, error.body)
+def _names_it(error: HttpError) -> bool:
+    """Whether a 404 is the vendor's own, which says what is not found: a conference or a recording."""
+    said = error.body.get("error")
+    return isinstance(said, str) and bool(_NOT_FOUND.search(said))
+
+
+def _of_the_address(error: HttpError) -> HttpError:
+    """The error; as one of the whole account if it is the gateway's 404 for a missing route (conference/members)."""
+    if error.status != 404 or "error" in error.body or not _GATEWAY.search(str(error.body.get("message"))):
+        return error
+    why = f"the server does not know this address; check the account's url and auth_id ({error})"
+    return AccessRefused(why, error.status, error.body)
 
 
 def _asked_pause(error: HttpError) -> float | None:

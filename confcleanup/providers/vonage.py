@@ -234,11 +234,14 @@ class Vonage(Provider):
     # One recording ----------------------------------------------------------------------------
 
     def look(self, item: Item) -> Item | None:
-        """The recording as it is now; None for 404. Raises ProviderError, also for another recording than asked."""
+        """The recording as it is now; None for a 404 without a body, as documented. Raises ProviderError.
+
+        A 404 with a body may be the gateway's, and another recording than asked is no answer.
+        """
         try:
             row = self.http.get(self._address(item)).json()
         except HttpError as error:
-            if error.status != 404:
+            if error.status != 404 or not error.silent:
                 raise
             return None
         if text(row.get("id")) != item.id:
@@ -246,16 +249,11 @@ class Vonage(Provider):
         return recording(row, item.what, item.address, item.owner if item.address else None)
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
-        """One request each: 204 is deleted, 404 is gone; no bulk deletion exists (API reference)."""
+        """One request each, of which only 204 proves anything; no bulk deletion exists (API reference)."""
         return [self._delete(item, permit) for item in items]
 
     def _delete(self, item: Item, permit: Permit) -> Result:
-        try:
-            self.http.delete(self._address(item), permit, ok={204})
-        except HttpError as error:
-            if error.status != 404:
-                raise
-            return Result(Outcome.GONE)
+        self.http.delete(self._address(item), permit, ok={204})
         return Result(Outcome.DELETED)
 
     def fetch(self, item: Item) -> Iterator[Media]:

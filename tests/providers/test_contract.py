@@ -206,8 +206,13 @@ class TestHuaweiRecordings(PagedContract):
 
     def unclear(self, provider: Provider, item: Item, *, acted: bool) -> None:
         (result,) = provider.delete([item], Permit())
-        assert result.outcome is (Outcome.DELETED if acted else Outcome.FAILED)
-        assert acted or result.error
+        assert result.outcome is Outcome.UNKNOWN
+        assert result.error
+        assert (provider.look(item) is None) == acted
+
+    def refused(self, provider: Provider, item: Item) -> None:
+        (result,) = provider.delete([item], Permit())
+        assert result.outcome is Outcome.UNKNOWN
 
     def refused_id(self, provider: Provider, item: Item) -> None:
         (result,) = provider.delete([item], Permit())

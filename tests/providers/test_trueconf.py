@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from confcleanup.cli import cli
 from confcleanup.cutoff import Period
-from confcleanup.deleter import carry_out
+from confcleanup.deleter import Claim, carry_out, claim_of
 from confcleanup.errors import AccessRefused, Ambiguous, HttpError, Problem, ProviderError, Unsendable
 from confcleanup.guards import Limits
 from confcleanup.http import Permit
@@ -349,8 +349,10 @@ def test_hazard_08_gone_between_the_last_look_and_the_deletion_is_success_too() 
     with client(emulator) as provider:
         (item,) = listed(provider).values()
         emulator.conferences.clear()
-        (result,) = provider.delete([item], Permit())
-    assert (result.outcome, len(deleted(emulator))) == (Outcome.GONE, 1)
+        with pytest.raises(HttpError) as refused:
+            provider.delete([item], Permit())
+        assert (claim_of(refused.value), provider.look(item)) == (Claim.ABSENT, None)
+    assert len(deleted(emulator)) == 1
 
 
 def test_hazard_08_a_run_with_nothing_to_do_is_success(command: Any) -> None:
