@@ -303,9 +303,10 @@ class Http:
         ok: Iterable[int],
         proves: Callable[[Answer], bool] = uncontradicted,
         params: Iterable[tuple[str, str]] = (),
+        json_body: Mapping[str, Any] | None = None,
     ) -> Answer:
         """``change`` with DELETE."""
-        return self.change("DELETE", where, permit, ok=ok, proves=proves, params=params)
+        return self.change("DELETE", where, permit, ok=ok, proves=proves, params=params, json_body=json_body)
 
     def together(self, requests: int) -> AbstractContextManager[None]:
         """Within it, this thread's next few requests follow each other as closely as the rate allows."""

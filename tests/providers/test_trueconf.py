@@ -1393,3 +1393,73 @@ def test_a_bare_list_counts_nothing_so_it_fails_the_listing() -> None:
     fill(emulator, 3)
     with client(emulator) as provider, pytest.raises(ProviderError):
         listed(provider)
+
+
+@pytest.mark.parametrize(
+    ("answer", "proven"),
+    [
+        (Response(204), True),
+        (Response(200), True),
+        (Response(200, {"id": "0000000000"}), True),
+        (Response(200, {}), True),
+        (Response(200, {"id": "0000000001"}), False),
+        (Response(200, {"error": {"code": 403}}), False),
+        (Response(200, b"<html>Sign in</html>", {"Content-Type": "text/html"}), False),
+        (Response(200, []), False),
+        (Response(202), False),
+        (Response(206), False),
+        (Response(207, {}), False),
+        (Response(302, None, {"Location": "/"}), False),
+    ],
+    ids=lambda value: f"{value.status} {value.body}" if isinstance(value, Response) else repr(value),
+)
+def test_hazard_26_only_a_status_and_a_body_that_agree_prove_a_deletion(answer: Response, proven: bool) -> None:
+    emulator = server()
+    fill(emulator, 1)
+    emulator.interfere.append(lambda request: answer if request.method == "DELETE" else None)
+    with client(emulator) as provider:
+        (item,) = listed(provider).values()
+        if proven:
+            assert provider.delete([item], Permit())[0].outcome is Outcome.DELETED
+        else:
+            with pytest.raises(Ambiguous):
+                provider.delete([item], Permit())
+
+
+@pytest.mark.parametrize("deleted_too", [True, False])
+def test_hazard_26_what_is_not_proven_is_found_out_by_looking(deleted_too: bool, command: Any) -> None:
+    emulator = sandbox.TrueConf()
+    emulator.add_conference("0073310045", ended=40 * DAY)
+    page = Response(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})
+    hooks = emulator.after if deleted_too else emulator.interfere
+    hooks.append(lambda request, *_: page if request.method == "DELETE" else None)
+    with Server(emulator) as served:
+        result = command(config(emulator, served.url), "run", "--yes", "--format", "json")
+    (item,) = json.loads(result.stdout)["accounts"][0]["items"]
+    assert (result.exit_code, item["outcome"]) == ((0, "deleted") if deleted_too else (1, "unknown"))
+
+
+@pytest.mark.parametrize("body", [None, b"<html>", {"error": {"errors": [{"reason": "routeNotFound"}]}}, {}], ids=repr)
+def test_hazard_27_any_other_404_is_never_gone(body: Any) -> None:
+    emulator = server()
+    fill(emulator, 1)
+    with client(emulator) as provider:
+        (item,) = listed(provider).values()
+        emulator.interfere.append(lambda request: Response(404, body))
+        with pytest.raises(AccessRefused):
+            provider.delete([item], Permit())
+        with pytest.raises(AccessRefused):
+            provider.look(item)
+
+
+def test_hazard_27_the_vendors_own_404_is_not_gone_while_a_look_shows_it(command: Any) -> None:
+    emulator = sandbox.TrueConf()
+    emulator.add_conference("0073310045", ended=40 * DAY)
+    error = {"code": 404, "errors": [{"reason": "conferenceNotFound"}]}
+    absent = Response(404, {"error": error})
+    emulator.interfere.append(lambda request: absent if request.method == "DELETE" else None)
+    with Server(emulator) as served:
+        result = command(config(emulator, served.url), "run", "--yes", "--format", "json")
+    (item,) = json.loads(result.stdout)["accounts"][0]["items"]
+    assert (result.exit_code, item["outcome"]) == (1, "failed")
+    assert "still there" in item["error"]

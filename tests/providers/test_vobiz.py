@@ -1406,3 +1406,58 @@ def test_the_filled_backlog_is_cleaned_exactly_and_nothing_terrible_happens(comm
     assert set(emulator.recordings) == before[RECORDINGS] - emulator.doomed[RECORDINGS]
     assert emulator.disasters == []
     assert command(emulator, "check", rules=table).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, {"message": "Not Found"}, {"message": "no Route matched with those values"}, b"<html>", {"error": "failed"}],
+    ids=repr,
+)
+@pytest.mark.parametrize("what", [ROOMS, RECORDINGS])
+def test_hazard_25_a_404_that_does_not_name_what_is_missing_is_never_gone(what: str, body: Any) -> None:
+    emulator = server()
+    emulator.interfere.append(answering(Response(404, body), "GET", "board" if what == ROOMS else "r1"))
+    item = room("board") if what == ROOMS else sound("r1")
+    with client(emulator) as provider, pytest.raises(ProviderError):
+        provider.look(item)
+
+
+@pytest.mark.parametrize("body", [{"message": "Not Found"}, {"message": "no Route matched with those values"}])
+def test_hazard_25_a_gateways_404_to_a_deletion_is_an_error_of_the_account(body: Any) -> None:
+    emulator = server()
+    emulator.interfere.append(answering(Response(404, body), "DELETE"))
+    with client(emulator) as provider, pytest.raises(AccessRefused, match="does not know this address"):
+        provider.delete([sound("r1")], Permit())
+
+
+def test_hazard_26_a_hang_up_that_was_acknowledged_and_did_not_disconnect_is_unknown(command: Any) -> None:
+    emulator = today()
+    emulator.add_room("board", running=9 * HOUR)
+    emulator.interfere.append(answering(Response(204), "DELETE"))
+    result = command(emulator, "run", "--yes", "--format", "json")
+    assert (result.exit_code, outcomes(result)) == (1, {"board": "unknown"})
+    assert "still there" in account(result)["items"][0]["error"]
+
+
+def test_hazard_26_a_hang_up_after_which_no_details_are_given_is_unknown(command: Any) -> None:
+    emulator = today(details="never")
+    emulator.add_room("board", running=9 * HOUR)
+    emulator.interfere.append(answering(Response(204), "DELETE"))
+    over = (datetime.now(UTC) - HOUR).isoformat(timespec="seconds")
+    rules = [{"rooms": [{"name": "board", "ends_at": over}], "end_without_details": True}]
+    result = command(emulator, "run", "--yes", "--format", "json", rules=rules)
+    assert (result.exit_code, outcomes(result)) == (1, {"board": "unknown"})
+    assert "still live, or another room" in account(result)["items"][0]["error"]
+
+
+@pytest.mark.parametrize("what", [ROOMS, RECORDINGS])
+def test_hazard_29_a_deletion_sends_an_empty_object_under_its_content_type(what: str) -> None:
+    emulator = server()
+    emulator.interfere.append(
+        lambda request: Response(400) if request.method == "DELETE" and request.body != b"{}" else None
+    )
+    emulator.add_room("board", running=9 * HOUR)
+    emulator.add_recording("r1", ended=40 * DAY)
+    with client(emulator) as provider:
+        item = room("board") if what == ROOMS else sound("r1")
+        assert provider.delete([item], Permit())[0].outcome is Outcome.DELETED

@@ -1364,3 +1364,48 @@ def test_an_account_id_is_digits_or_self(ident: Any) -> None:
 def test_a_rule_has_no_keys_that_would_mean_nothing_here(key: str) -> None:
     (mistake,) = mistakes(RecordingRule, what=COMPANY, **{key: ["x"]})
     assert mistake.startswith(f"{key}: unknown")
+
+
+GATEWAYS = [
+    {"code": "404", "type": "Status report", "message": "Runtime Error"},
+    b"<am:fault><am:message>No matching resource found</am:message></am:fault>",
+    {"unscripted": True},
+]
+
+
+@pytest.mark.parametrize("body", GATEWAYS, ids=["JSON", "XML", "anything"])
+def test_hazard_24_a_404_with_a_body_to_a_look_is_no_proof(body: Any) -> None:
+    emulator = server()
+    fill(emulator, 1)
+    with client(emulator) as provider:
+        (item,) = listed(provider).values()
+        emulator.interfere.append(answering(body, 404))
+        with pytest.raises(ProviderError):
+            provider.look(item)
+
+
+@pytest.mark.parametrize("body", [None, *GATEWAYS], ids=["none", "JSON", "XML", "anything"])
+def test_hazard_24_a_404_to_a_deletion_is_not_gone_while_the_recording_is_there(body: Any, command: Any) -> None:
+    emulator = today()
+    fill(emulator, 1)
+    emulator.interfere.append(answering(body, 404, "DELETE"))
+    result = command(emulator, "run", "--yes", "--format", "json")
+    assert (result.exit_code, account(result)["items"][0]["outcome"]) == (1, "failed")
+
+
+def test_hazard_24_a_404_to_a_deletion_is_gone_if_a_look_agrees(command: Any) -> None:
+    emulator = today()
+    fill(emulator, 1)
+    emulator.interfere.append(lambda request: emulator.company.clear() if request.method == "DELETE" else None)
+    result = command(emulator, "run", "--yes", "--format", "json")
+    assert (result.exit_code, account(result)["items"][0]["outcome"]) == (0, "gone")
+
+
+def test_hazard_24_an_account_whose_deletions_are_all_answered_with_404_is_left(command: Any) -> None:
+    emulator = today()
+    fill(emulator, 25)
+    emulator.interfere.append(answering(None, 404, "DELETE"))
+    result = command(emulator, "run", "--yes", "--format", "json")
+    assert result.exit_code == 1
+    assert "all answered with 404" in account(result)["error"]
+    assert len(emulator.requests("DELETE")) < 25
