@@ -77,12 +77,7 @@ class Acme(Provider):
         return [self._delete(item, permit) for item in items]
 
     def _delete(self, item: Item, permit: Permit) -> Result:
-        try:
-            self.http.delete(path("v1", "recordings", item.id), permit, ok=[204])
-        except HttpError as error:
-            if error.status == 404:
-                return Result(Outcome.GONE)
-            raise
+        self.http.delete(path("v1", "recordings", item.id), permit, ok=[204])
         return Result(Outcome.DELETED)
 
 
