@@ -166,24 +166,24 @@ def _flush(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
-class Folder:
-    """A folder on this machine. A file is written in a scratch folder of the archive, flushed to the disk, renamed."""
+class _Scratch:
+    """Folders for files on their way, one for each item, in a folder that runs may share."""
 
     def __init__(self, root: Path) -> None:
-        self._root = reachable(root, NAMES)
+        self._root = root
         self._swept = False
-        self._sweeping = threading.Lock()
+        self._lock = threading.Lock()
 
     @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    def folder(self) -> Iterator[Path]:
+        """A new folder; what is left in it goes."""
         own = f"{SCRATCH}-{_MACHINE}-{os.getpid()}-"
-        with tempfile.TemporaryDirectory(dir=self._root, prefix=own, ignore_cleanup_errors=True) as scratch:
-            with self._sweeping:
+        with tempfile.TemporaryDirectory(dir=self._root, prefix=own, ignore_cleanup_errors=True) as made:
+            with self._lock:
                 if not self._swept:
-                    self._sweep(Path(scratch))
+                    self._sweep(Path(made))
                     self._swept = True
-            yield Path(scratch)
+            yield Path(made)
 
     def _sweep(self, own: Path) -> None:
         """Removes what killed runs left behind. What cannot be removed does no harm.
@@ -197,6 +197,18 @@ class Folder:
                     ended = found[1] == _MACHINE and not may_run(int(found[2]))
                     if ended or now - max(path.lstat().st_mtime for path in (folder, *folder.iterdir())) > ABANDONED:
                         shutil.rmtree(folder)
+
+
+class Folder:
+    """A folder on this machine. A file is written in a scratch folder of the archive, flushed to the disk, renamed."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = reachable(root, NAMES)
+        self._scratch = _Scratch(self._root)
+
+    def scratch(self) -> AbstractContextManager[Path]:
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._scratch.folder()
 
     def put(self, source: Path, name: str, digest: str) -> None:
         target = self._root / PurePosixPath(name)
@@ -279,11 +291,10 @@ class Remote:
         except (ImportError, ValueError) as error:
             raise ArchiveError(f"{target} needs an extra: {install('s3')} ({error})") from None
         self._root = str(root).rstrip("/")
+        self._scratch = _Scratch(Path(tempfile.gettempdir()))
 
-    @contextmanager
-    def scratch(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="confcleanup-") as folder:
-            yield Path(folder)
+    def scratch(self) -> AbstractContextManager[Path]:
+        return self._scratch.folder()
 
     def put(self, source: Path, name: str, digest: str) -> None:
         target = f"{self._root}/{name}"
