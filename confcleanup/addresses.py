@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 import re
 from urllib.parse import quote, unquote, urlsplit
 
@@ -60,3 +61,26 @@ def as_meant(target: str) -> str:
     if (sent.path or "/", sent.query or "") != (meant.path or "/", meant.query):
         raise Unsendable("the id or name would change the address it is sent to")
     return target
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def reach(address: str) -> str | None:
+    """Which network besides the internet a numeric address belongs to, in a word; None for one of the internet.
+
+    An IPv4 address that is written inside an IPv6 address is judged as itself. Raises ValueError.
+    """
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = (
+            ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None)
+        )
+        if inner:
+            return reach(str(inner))
+        if ip.is_site_local:
+            return "private"
+    for kind in ("loopback", "unspecified", "multicast", "link_local"):
+        if getattr(ip, f"is_{kind}"):
+            return kind.replace("_", "-")
+    return None if ip.is_global else "private"

@@ -31,7 +31,7 @@ from .addresses import as_meant
 from .errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stale, Stopped
 from .pace import Limiter, Look, Stop, backoff
 from .redact import harmless, redact
-from .settings import AccountSettings, Pace, url_mistake
+from .settings import AccountSettings, Pace, is_loopback, url_mistake
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,9 @@ MAX_ANSWER = 64 * 1024 * 1024
 MAX_PAUSE = 60.0
 RETRIED = frozenset({None, 429, 500, 502, 503, 504})
 """Answers to a GET that may be better a moment later; None is no answer at all."""
+MEDIA = re.compile(r"(audio|video)/.*|(application|binary)/octet-stream|application/(ogg|mp4)|")
+"""Types under which a server sends sound or pictures; no type may be any."""
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Permit:
@@ -177,7 +180,9 @@ class Http:
         stop: Stop | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         retry_after: Callable[[HttpError], float | None] = lambda _: None,
+        media_hosts: Collection[str] = (),
     ) -> None:
+        """``media_hosts`` are hosts (``*.`` for all below a domain) that may see the sign-in when a file is fetched."""
         self.base = url.rstrip("/")
         self.clock = clock
         self.stop = stop or Stop()
@@ -192,7 +197,10 @@ class Http:
         self._signed = 0
         self._sign_in_lock = threading.Lock()
         self._refused: AccessRefused | None = None
+        self._media_hosts = tuple(media_hosts)
+        self._own_networks: frozenset[str] | None = None
         self._session = wire.session(concurrency, ca_file)
+        self._files = wire.session(concurrency, ca_file, self._near)
 
     @classmethod
     def for_account(
@@ -202,6 +210,7 @@ class Http:
         stop: Stop,
         clock: Callable[[], datetime],
         retry_after: Callable[[HttpError], float | None] = lambda _: None,
+        media_hosts: Collection[str] = (),
     ) -> Http:
         """The session that an account's settings describe."""
         return cls(
@@ -214,11 +223,13 @@ class Http:
             stop=stop,
             clock=clock,
             retry_after=retry_after,
+            media_hosts=media_hosts,
         )
 
     def close(self) -> None:
         """Closes the connections."""
         self._session.close()
+        self._files.close()
 
     # What a provider calls -------------------------------------------------------------------
 
@@ -314,26 +325,50 @@ class Http:
 
     @contextmanager
     def download(
-        self, url: str, headers: Mapping[str, str] | None = None, *, signed: bool = True, sized: bool = False
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        signed: bool = True,
+        sized: bool = False,
+        redirects: int = 0,
     ) -> Iterator[Iterator[bytes]]:
-        """Streams a file, chunk by chunk. The account's sign-in goes along if ``signed``, and only to its own origin.
+        """Streams a file, chunk by chunk. The account's sign-in goes along if ``signed``, and only to its own origin
+        and the media hosts; ``headers`` go to ``url`` alone, and to no address that it redirects to.
 
         ``sized``: the vendor has told the file's size, so that a cut is noticed even where the answer has no length.
-        Redirects are not followed, and pages in place of a file are refused. Raises HttpError for these
-        and for a file that ends too early.
+        At most ``redirects`` redirects are followed. Raises HttpError for more, for a type that no audio or video
+        has, for an address in a network that is not the account's own, and for a file that ends too early.
         """
-        mistake = url_mistake(url.partition("?")[0], insecure=False)
-        if mistake or urlsplit(url).scheme not in ("https", "http"):
-            raise HttpError("the download's address cannot be used")
-        own = signed and urlsplit(url)[:2] == urlsplit(self.base)[:2]
-        given = {"Accept": "*/*", "Accept-Encoding": "identity", **(headers or {})}
+        given = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        response = self._open(url, {**given, **(headers or {})}, signed, redirects > 0)
+        for left in range(redirects - 1, -1, -1):
+            if response.status == 200:
+                break
+            with response:
+                url = _elsewhere(url, response.headers.get("Location", ""))
+            response = self._open(url, given, signed, left > 0)
+        with response:
+            kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if not MEDIA.fullmatch(kind):
+                raise HttpError(f"the download is no media file but {harmless(kind)}")
+            chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
+            if not (sized or chunked or response.headers.get("Content-Length", "").isdigit()):
+                raise HttpError("the download does not say how long it is, so that a cut could not be noticed")
+            yield self._chunks(response)
+
+    def _open(self, url: str, given: Mapping[str, str], signed: bool, redirect: bool) -> wire.Opened:
+        """The head of a file, or of a redirect where one may come. No error names more of an address than its host."""
+        url = url.partition("#")[0]  # a fragment is no part of what is asked for
+        self._check_file_address(url)
+        own = signed and self._may_see_the_sign_in(url)
         opened: list[wire.Opened] = []
 
         def begin(sign_in: Mapping[str, str]) -> Answer:
             self._turn()
-            response = self._transmit("GET", url, {**sign_in, **given})
+            response = self._transmit("GET", url, {**sign_in, **given}, session=self._files)
             answer = Answer(response.status, response.headers, b"")
-            if answer.status == 200:
+            if answer.status == 200 or (redirect and answer.status in REDIRECTS):
                 opened.append(response)
                 return answer
             with response:
@@ -346,14 +381,39 @@ class Http:
             foreign = f"; it lies on {host}, where the account's sign-in is never sent"
             why = f"the file cannot be had: {error}{foreign if signed and not own else ''}"
             raise HttpError(why, error.status, error.body) from None
-        with opened[0] as response:
-            kind = response.headers.get("Content-Type", "").lower()
-            if kind.startswith(("text/html", "application/json", "application/xml", "text/xml")):
-                raise HttpError(f"the download is no media file but {kind.partition(';')[0]}")
-            chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
-            if not (sized or chunked or response.headers.get("Content-Length", "").isdigit()):
-                raise HttpError("the download does not say how long it is, so that a cut could not be noticed")
-            yield self._chunks(response)
+        return opened[0]
+
+    def _check_file_address(self, url: str) -> None:
+        """Raises HttpError for what is no address, and for clear text where the account's own url has none."""
+        own = urlsplit(self.base)
+        insecure = own.scheme == "http" and not is_loopback(own.hostname or "")
+        try:
+            parts, mistake = urlsplit(url), url_mistake(url.partition("?")[0], insecure)
+            requests.Request("GET", url).prepare()
+        except (ValueError, requests.RequestException, urllib3.exceptions.HTTPError):
+            mistake = "it cannot be read"
+        if mistake or parts.scheme not in ("https", own.scheme):
+            raise HttpError("the download's address cannot be used")
+        if wire.proxies(_origin(url)):  # the proxy resolves names, so only a numeric address can be judged
+            for network in wire.networks(parts.hostname or "", numeric=True):
+                if not self._near(network):
+                    raise HttpError(wire.forbidden(parts.hostname or "", network))
+
+    def _may_see_the_sign_in(self, url: str) -> bool:
+        """Whether an address is the account's own (one machine has several loopback names), or on a media host."""
+        there, own = urlsplit(url), urlsplit(self.base)
+        host, home = there.hostname or "", own.hostname or ""
+        same = host == home or (is_loopback(host) and is_loopback(home))
+        if same and (there.scheme, there.port) == (own.scheme, own.port):
+            return True
+        return there.scheme == "https" and any(_names(name, host) for name in self._media_hosts)
+
+    def _near(self, network: str) -> bool:
+        """Whether the account's own url is in such a network, so that its files may be there too."""
+        if self._own_networks is None:
+            host = urlsplit(self.base).hostname or ""
+            self._own_networks = wire.networks(host, numeric=bool(wire.proxies(_origin(self.base))))
+        return network in self._own_networks
 
     def _chunks(self, response: wire.Opened) -> Iterator[bytes]:
         size = 0
@@ -497,7 +557,7 @@ class Http:
         self.sent, self.busy = self.sent + 1, self.busy + took
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s %s -> %d in %.3f s", method, urlsplit(target).path, answer.status, took)
-        if 200 <= answer.status < 300 or (method == "GET" and answer.status in (301, 302, 303, 307, 308)):
+        if 200 <= answer.status < 300 or (method == "GET" and answer.status in REDIRECTS):
             return answer
         raise _refusal(method, answer)
 
@@ -518,12 +578,13 @@ class Http:
         target: str,
         headers: Mapping[str, str],
         leaving: Callable[[], None] | None = None,
+        session: requests.Session | None = None,
         **body: Mapping[str, Any] | None,
     ) -> wire.Opened:
         """Sends; the answer's body is still to be read. ``leaving`` may refuse when the connection is made."""
         try:
             with wire.leaving(leaving):
-                return wire.send(self._session, method, target, headers, self._timeout, **body)
+                return wire.send(session or self._session, method, target, headers, self._timeout, **body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._silence(method, error) from None
 
@@ -559,6 +620,25 @@ class Http:
             return
         if self.skew is None or abs(skew) < abs(self.skew):
             self.skew = skew
+
+
+def _origin(url: str) -> str:
+    """An address up to its path."""
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _names(name: str, host: str) -> bool:
+    """Whether a media host's name is this host, or with ``*.`` the domain that it is below."""
+    plain = re.fullmatch("[a-z0-9.-]+", host) is not None
+    return plain and (host.endswith(name[1:]) if name.startswith("*.") else host == name)
+
+
+def _elsewhere(url: str, location: str) -> str:
+    """Where a file's redirect leads. Raises HttpError without showing the address, which may be a signed one."""
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise HttpError("the download is redirected to an address that cannot be read") from None
 
 
 def _aware(when: datetime) -> datetime:

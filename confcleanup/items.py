@@ -113,12 +113,12 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
 
 class Media(msgspec.Struct, frozen=True):
-    """One file of an item. ``size`` (bytes) and ``sha256`` are what the vendor says, where it does.
-
-    ``open`` begins the download and gives its chunks.
+    """One file of an item. ``size`` (bytes), ``sha256`` and ``duration`` (seconds) are what the vendor says, where it
+    does. ``open`` begins the download and gives its chunks.
     """
 
     name: str
     open: AbstractContextManager[Iterator[bytes]]
     size: int | None = None
     sha256: str | None = None
+    duration: float | None = None

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import ntpath
 import os
 import signal
 import stat
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 if TYPE_CHECKING:
@@ -50,14 +52,29 @@ def mode_of(file: Path | int) -> int | None:
     return stat.S_IMODE(os.stat(file).st_mode) if POSIX else None  # noqa: PTH116  # Path knows no open file
 
 
+CANNOT = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES})
+"""How a mounted share (SMB, FUSE) says that it has no such call: to flush a folder, or to set a mode."""
+
+
 def sync_folder(folder: Path) -> None:
-    """Makes a rename durable; Windows has no such call and needs none."""
+    """Makes a rename durable; Windows has no such call and needs none. Raises OSError (see ``CANNOT``)."""
     if POSIX:
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def may_run(process: int) -> bool:
+    """Whether a process of this machine may still be there. False only where that is certain, which needs POSIX."""
+    if POSIX:
+        with suppress(PermissionError, OverflowError):
+            try:
+                os.kill(process, 0)
+            except ProcessLookupError:
+                return False
+    return True
 
 
 def install(extra: str) -> str:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -26,7 +26,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from . import __version__
-from .addresses import PLAIN
+from .addresses import PLAIN, reach
 from .redact import harmless, redact
 from .settings import is_loopback
 
@@ -108,6 +108,58 @@ class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):
     response_class = _Response
 
 
+Guard = Callable[[str], bool]
+"""Whether addresses of a network (see ``reach``) may be connected to."""
+C = TypeVar("C", bound=type[urllib3.connection.HTTPConnection])
+
+
+def _guarded(kind: C, guard: Guard) -> C:
+    """Connections that go to an address only after it was judged, so that no name can lead elsewhere afterwards."""
+
+    class Guarded(kind):  # type: ignore[misc, valid-type]  # a class that is given cannot be known to mypy
+        def _new_conn(self) -> socket.socket:
+            try:
+                found = _addresses(self.host, self.port)
+            except (OSError, UnicodeError):
+                found = []
+            error: Exception | str = "the name is not known"
+            for address in found:
+                if (network := reach(address)) and not guard(network):
+                    raise urllib3.exceptions.NewConnectionError(self, forbidden(self.host, network))
+            for address in found:
+                try:
+                    return urllib3.util.connection.create_connection(
+                        (address, self.port), self.timeout, self.source_address, self.socket_options
+                    )
+                except OSError as failed:
+                    error = failed
+            if isinstance(error, TimeoutError):
+                raise urllib3.exceptions.ConnectTimeoutError(self, f"Connection to {self.host} timed out")
+            raise urllib3.exceptions.NewConnectionError(self, str(error))
+
+    return cast(C, Guarded)
+
+
+def _addresses(host: str, port: int | None, flags: int = 0) -> list[str]:
+    """The numeric addresses of a host, each once. Raises OSError and UnicodeError."""
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=flags)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def networks(host: str, *, numeric: bool = False) -> frozenset[str]:
+    """The networks besides the internet in which a host has addresses; ``numeric``: only if it is an address itself."""
+    try:
+        found = _addresses(host, None, socket.AI_NUMERICHOST if numeric else 0)
+    except (OSError, UnicodeError):
+        return frozenset()
+    return frozenset(network for address in found if (network := reach(address)))
+
+
+def forbidden(host: str, network: str) -> str:
+    """Why nothing is fetched from a host."""
+    return f"{harmless(host)} has a {network} address, from which no file is fetched"
+
+
 class _Pool(urllib3.HTTPConnectionPool):
     ConnectionCls = _Connection
 
@@ -140,7 +192,8 @@ class Opened:
 class _Adapter(HTTPAdapter):
     """Connections of our own kind, also through a proxy; the pool of an origin is looked up once."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, guard: Guard | None = None, **options: Any) -> None:
+        self._guard = guard
         self._pools: dict[tuple[str, str], Any] = {}
         super().__init__(**options)
 
@@ -163,17 +216,28 @@ class _Adapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        self.poolmanager.pool_classes_by_scheme = _pools(self._guard)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        manager.pool_classes_by_scheme = _pools(None)  # the proxy's own address is the operator's choice
         return manager
 
 
-def session(concurrency: int, ca_file: str | None = None) -> requests.Session:
+def _pools(guard: Guard | None) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+    if guard is None:
+        return {"http": _Pool, "https": _SecurePool}
+    plain, secure = _guarded(_Connection, guard), _guarded(_SecureConnection, guard)
+    return {
+        "http": type("GuardedPool", (_Pool,), {"ConnectionCls": plain}),
+        "https": type("GuardedSecurePool", (_SecurePool,), {"ConnectionCls": secure}),
+    }
+
+
+def session(concurrency: int, ca_file: str | None = None, guard: Guard | None = None) -> requests.Session:
     """A session for one account: no .netrc, no cookies, no retries, no redirects.
 
+    With a ``guard``, addresses are judged before each connection; where a proxy connects, it resolves names itself.
     Certificates are checked against ``ca_file``, else what the environment names, else requests' own.
     """
     made = requests.Session()
@@ -181,7 +245,7 @@ def session(concurrency: int, ca_file: str | None = None) -> requests.Session:
     made.trust_env = False  # no .netrc, which would replace our Authorization header
     made.headers["User-Agent"] = f"confcleanup/{__version__}"
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(pool_connections=4, pool_maxsize=concurrency, max_retries=0, pool_block=True)
+    adapter = _Adapter(guard, pool_connections=4, pool_maxsize=concurrency, max_retries=0, pool_block=True)
     made.mount("https://", adapter)
     made.mount("http://", adapter)
     return made

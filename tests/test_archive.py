@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -37,7 +41,11 @@ def chunks(*parts: bytes) -> Iterator[Iterator[bytes]]:
     yield iter(parts)
 
 
-def media(content: bytes = b"sound", name: str = "call.mp3", **more: Any) -> Media:
+MP3 = b"\xff\xfb\x90\x64"
+WAVE = b"RIFF\x24\0\0\0WAVEfmt "
+
+
+def media(content: bytes = MP3, name: str = "call.mp3", **more: Any) -> Media:
     return Media(name, chunks(content), **more)
 
 
@@ -47,7 +55,7 @@ def folder_of(root: Path, item: Item) -> Path:
 
 def test_a_copy_holds_the_item_its_media_and_sums_that_sha256sum_accepts(tmp_path: Path) -> None:
     item = changed(thing("7"), raw={"topic": "Budget"})
-    Archive(str(tmp_path)).keep("hq", item, [media(b"one"), media(b"two")])
+    Archive(str(tmp_path)).keep("hq", item, [media(MP3 + b"one"), media(MP3 + b"two")])
     folder = folder_of(tmp_path, item)
     assert sorted(path.name for path in folder.iterdir()) == ["01-call.mp3", "02-call.mp3", "SHA256SUMS", "item.json"]
     assert json.loads((folder / "item.json").read_bytes())["vendor"] == {"topic": "Budget"}
@@ -59,8 +67,8 @@ def test_a_copy_holds_the_item_its_media_and_sums_that_sha256sum_accepts(tmp_pat
     ("broken", "why"),
     [
         (media(b""), "empty"),
-        (media(b"four", size=5), "4 bytes"),
-        (media(b"x", sha256="0" * 64), "SHA-256"),
+        (media(MP3, size=5), "4 bytes"),
+        (media(MP3, sha256="0" * 64), "SHA-256"),
     ],
 )
 def test_a_download_that_is_not_what_the_vendor_says_leaves_no_complete_copy(
@@ -74,8 +82,8 @@ def test_a_download_that_is_not_what_the_vendor_says_leaves_no_complete_copy(
 
 
 def test_a_size_and_a_sum_that_fit_are_accepted(tmp_path: Path) -> None:
-    content = b"sound"
-    good = media(content, size=5, sha256=hashlib.sha256(content).hexdigest().upper())
+    content = MP3 + b"sound"
+    good = media(content, size=9, sha256=hashlib.sha256(content).hexdigest().upper())
     Archive(str(tmp_path)).keep("hq", thing("7"), [good])
     assert Archive(str(tmp_path)).find("hq", thing("7")) is not None
 
@@ -88,11 +96,11 @@ def test_a_complete_copy_is_not_downloaded_again(tmp_path: Path) -> None:
 
 def test_a_copy_that_was_damaged_is_made_again(tmp_path: Path) -> None:
     archive = Archive(str(tmp_path))
-    archive.keep("hq", thing("7"), [media(b"good")])
+    archive.keep("hq", thing("7"), [media(MP3)])
     file = folder_of(tmp_path, thing("7")) / "01-call.mp3"
     file.write_bytes(b"rotten")
-    archive.keep("hq", thing("7"), [media(b"good")])
-    assert file.read_bytes() == b"good"
+    archive.keep("hq", thing("7"), [media(MP3)])
+    assert file.read_bytes() == MP3
 
 
 def test_an_archive_that_cannot_be_written_keeps_the_item(tmp_path: Path) -> None:
@@ -133,6 +141,195 @@ def test_two_names_never_become_the_same(one: str, other: str) -> None:
 @pytest.mark.parametrize("name", ["CON", "nul.txt", "com1", "LPT9.mp3"])
 def test_names_that_windows_reserves_are_changed(name: str) -> None:
     assert safe(name) != name
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"Not found", "neither audio nor video but text"),
+        (b"<?xml version='1.0'?><Error/>", "but XML"),
+        (b'{"error": "expired"}', "but JSON"),
+        (b"\x00", "not known"),
+        (b"", "empty"),
+    ],
+)
+def test_what_is_neither_audio_nor_video_is_no_copy(tmp_path: Path, content: bytes, why: str) -> None:
+    with pytest.raises(ArchiveError, match=why):
+        Archive(str(tmp_path)).keep("hq", thing("7"), [media(content)])
+    assert Archive(str(tmp_path)).find("hq", thing("7")) is None
+
+
+def test_a_file_that_cannot_last_as_long_as_the_vendor_says_is_no_copy(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="too few for 60 seconds"):
+        Archive(str(tmp_path)).keep("hq", thing("7"), [media(MP3.ljust(2999, b"x"), duration=60)])
+    Archive(str(tmp_path)).keep("hq", thing("7"), [media(MP3.ljust(3000, b"x"), duration=60)])
+
+
+def test_the_first_bytes_are_known_however_they_arrive(tmp_path: Path) -> None:
+    drops = Media("call.mp3", chunks(*(bytes([byte]) for byte in WAVE)))
+    Archive(str(tmp_path)).keep("hq", thing("7"), [drops])
+    assert (folder_of(tmp_path, thing("7")) / "01-call.wav").read_bytes() == WAVE
+
+
+def test_a_copy_whose_media_nobody_recognised_then_is_made_again(tmp_path: Path) -> None:
+    archive = Archive(str(tmp_path))
+    archive.keep("hq", thing("7"), [media()])
+    folder = folder_of(tmp_path, thing("7"))
+    (folder / "01-call.mp3").write_bytes(b"Not found")
+    sums = "".join(
+        f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in ("item.json", "01-call.mp3")
+    )
+    (folder / "SHA256SUMS").write_text(sums, encoding="utf-8")
+    archive.keep("hq", thing("7"), [media()])
+    assert (folder / "01-call.mp3").read_bytes() == MP3
+
+
+def test_a_download_goes_next_to_its_destination_and_not_through_the_systems_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "there is none"))
+    seen: list[list[str]] = []
+
+    @contextmanager
+    def watched() -> Iterator[Iterator[bytes]]:
+        def parts() -> Iterator[bytes]:
+            yield MP3
+            seen.append([path.name for path in (tmp_path / "archive").glob(".confcleanup-*/*")])
+
+        yield parts()
+
+    Archive(str(tmp_path / "archive")).keep("hq", thing("7"), [Media("call.mp3", watched())])
+    assert seen == [["media"]]
+    assert left_over(tmp_path / "archive") == []
+
+
+def left_over(root: Path) -> list[str]:
+    return [path.name for path in root.rglob(".*")]
+
+
+KILLED = """
+import sys, os, signal
+from confcleanup.archive import Archive
+from tests.fake import thing
+from tests.test_archive import MP3, Media, contextmanager
+
+@contextmanager
+def dying():
+    def parts():
+        yield MP3 * 100000
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield parts()
+
+Archive(sys.argv[1]).keep("hq", thing("8"), [Media("call.mp3", dying())])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows does not tell which processes run")
+def test_what_a_killed_run_left_behind_is_removed_by_the_next_and_nothing_else(tmp_path: Path) -> None:
+    Archive(str(tmp_path)).keep("hq", thing("7"), [media()])
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], check=False, cwd=Path(__file__).parents[1], capture_output=True
+    )
+    assert done.returncode == -9, done.stderr
+    assert len(left_over(tmp_path)) == 1
+    (tmp_path / ".confcleanup-of-somebody-else").mkdir()
+    Archive(str(tmp_path)).keep("hq", thing("9"), [media()])
+    assert left_over(tmp_path) == [".confcleanup-of-somebody-else"]
+    assert Archive(str(tmp_path)).find("hq", thing("7"))
+    assert Archive(str(tmp_path)).find("hq", thing("8")) is None
+
+
+@pytest.mark.parametrize(("hours", "stays"), [(23, True), (25, False)])
+def test_what_another_machine_left_is_removed_when_nothing_was_written_for_a_day(
+    tmp_path: Path, hours: int, stays: bool
+) -> None:
+    foreign = tmp_path / ".confcleanup-00000000-17-abcdefgh"
+    foreign.mkdir()
+    (foreign / "media").write_bytes(b"x")
+    then = time.time() - hours * 3600
+    for path in (foreign / "media", foreign):
+        os.utime(path, (then, then))
+    Archive(str(tmp_path)).keep("hq", thing("7"), [media()])
+    assert foreign.exists() == stays
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows does not tell which processes run")
+def test_what_a_run_that_is_going_on_is_writing_is_left_alone(tmp_path: Path) -> None:
+    @contextmanager
+    def slow() -> Iterator[Iterator[bytes]]:
+        Archive(str(tmp_path)).keep("hq", thing("8"), [media()])
+        yield iter([MP3])
+
+    Archive(str(tmp_path)).keep("hq", thing("7"), [Media("call.mp3", slow())])
+    assert Archive(str(tmp_path)).find("hq", thing("7"))
+    assert Archive(str(tmp_path)).find("hq", thing("8"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_nobody_else_may_read_what_is_archived(tmp_path: Path) -> None:
+    Archive(str(tmp_path / "new")).keep("hq", thing("7"), [media()])
+    modes = {path.stat().st_mode & 0o077 for path in folder_of(tmp_path / "new", thing("7")).iterdir()}
+    assert modes == {0}
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Flushing a folder fails, as on a mount that has no such call."""
+
+    def fail(folder: Path) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("confcleanup.archive.sync_folder", fail)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EPERM, errno.EACCES])
+def test_a_mount_that_cannot_flush_a_folder_is_told_and_works_by_reading_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refuse(monkeypatch, number)
+    (weakness,) = Archive(str(tmp_path)).check()
+    assert "cannot flush a folder to the disk" in weakness
+    Archive(str(tmp_path)).keep("hq", thing("7"), [media()])
+    assert Archive(str(tmp_path)).find("hq", thing("7"))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_a_disk_that_fails_is_not_taken_for_a_mount_that_cannot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    refuse(monkeypatch, number)
+    with pytest.raises(ArchiveError, match="cannot be used"):
+        Archive(str(tmp_path)).keep("hq", thing("7"), [media()])
+    with pytest.raises(ArchiveError, match="cannot be used"):
+        Archive(str(tmp_path)).check()
+
+
+def test_what_does_not_read_back_as_it_was_written_is_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse(monkeypatch, errno.EINVAL)
+    monkeypatch.setattr("confcleanup.archive.Folder.digest", lambda self, name: "0" * 64)
+    with pytest.raises(ArchiveError, match="read back"):
+        Archive(str(tmp_path)).keep("hq", thing("7"), [media()])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_mount_on_which_others_can_read_every_file_is_told_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("confcleanup.archive.mode_of", lambda file: 0o755)
+    (weakness,) = Archive(str(tmp_path)).check()
+    assert "cannot keep others on this machine from reading" in weakness
+
+
+def test_a_folder_of_the_archive_may_lie_on_another_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def across(self: Path, target: Path) -> Path:
+        if self.parent != target.parent:
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        self.rename(target)
+        return target
+
+    monkeypatch.setattr(Path, "replace", across)
+    Archive(str(tmp_path)).keep("hq", thing("7"), [media()])
+    assert Archive(str(tmp_path)).find("hq", thing("7"))
+    assert left_over(tmp_path) == []
 
 
 # Through the whole program ---------------------------------------------------------------------
@@ -219,7 +416,7 @@ def test_a_failed_short_or_foreign_download_blocks_the_deletion(
 def test_the_bearer_is_not_sent_to_another_host(tmp_path: Path) -> None:
     class Thief(Emulator):
         def handle(self, request: Request) -> Response:
-            return Response(200, b"sound")
+            return Response(200, MP3)
 
     thief = Thief()
     with Server(thief) as other, setting(tmp_path, Vonage()) as hq:

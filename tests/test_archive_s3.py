@@ -10,7 +10,7 @@ from confcleanup.archive import Archive
 from confcleanup.errors import ArchiveError
 
 from .fake import thing
-from .test_archive import media
+from .test_archive import MP3, media
 
 pytestmark = pytest.mark.s3
 
@@ -48,9 +48,9 @@ def objects() -> dict[str, bytes]:
 
 
 def test_a_copy_arrives_whole_with_its_sums_last(bucket: str) -> None:
-    Archive(bucket).keep("hq", thing("7"), [media(b"sound" * 100_000)])
+    Archive(bucket).keep("hq", thing("7"), [media(MP3 + b"sound" * 100_000)])
     names = {key.rsplit("/", 1)[1]: len(content) for key, content in objects().items()}
-    assert names["01-call.mp3"] == 500_000
+    assert names["01-call.mp3"] == 500_004
     assert {"item.json", "SHA256SUMS"} < set(names)
     found = Archive(bucket).find("hq", thing("7"))
     assert found
@@ -59,7 +59,7 @@ def test_a_copy_arrives_whole_with_its_sums_last(bucket: str) -> None:
 
 def test_a_short_download_leaves_no_complete_copy(bucket: str) -> None:
     with pytest.raises(ArchiveError):
-        Archive(bucket).keep("hq", thing("7"), [media(b"short", size=100)])
+        Archive(bucket).keep("hq", thing("7"), [media(MP3, size=100)])
     assert Archive(bucket).find("hq", thing("7")) is None
 
 
@@ -71,11 +71,11 @@ def test_a_bucket_that_does_not_exist_keeps_the_item(bucket: str) -> None:
 def test_a_damaged_copy_is_made_again(bucket: str) -> None:
     import boto3
 
-    Archive(bucket).keep("hq", thing("7"), [media(b"good")])
+    Archive(bucket).keep("hq", thing("7"), [media(MP3)])
     key = next(key for key in objects() if key.endswith(".mp3"))
     boto3.client("s3").put_object(Bucket="archive", Key=key, Body=b"rotten")
-    Archive(bucket).keep("hq", thing("7"), [media(b"good")])
-    assert objects()[key] == b"good"
+    Archive(bucket).keep("hq", thing("7"), [media(MP3)])
+    assert objects()[key] == MP3
 
 
 def test_a_check_tells_a_bucket_that_is_not_there_and_leaves_nothing_in_one_that_is(bucket: str) -> None:

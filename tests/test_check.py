@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -38,6 +39,20 @@ def test_a_folder_for_archives_that_cannot_be_written_names_the_account_and_the_
     assert "hq: rule 'tagged rooms': the archive" in done.stderr
     assert "cannot be used" in done.stderr
     assert "well" not in done.stdout
+
+
+def test_a_mount_that_cannot_flush_a_folder_draws_a_warning_and_is_well(
+    hq: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: Path) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr("confcleanup.archive.sync_folder", fail)
+    archiving(hq, tmp_path / "archive")
+    done = hq("check")
+    assert done.exit_code == 0
+    assert "hq: rule 'tagged rooms': the archive" in done.stderr
+    assert "cannot flush a folder to the disk, so every file is read back instead" in done.stderr
 
 
 def test_remote_storage_without_its_extra_is_found_out(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

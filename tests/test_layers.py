@@ -30,12 +30,12 @@ LAYERS = [
     {"estimate"},
     {"selection", "guards", "settings", "redact"},
     {"schedule"},
-    {"cutoff", "items", "errors", "shard", "system"},
+    {"cutoff", "items", "errors", "shard", "media", "system"},
     {""},
 ]
 """From the top down. A module imports from its own layer and those below. "" is the package, with its version."""
 
-PURE = ["selection", "guards", "cutoff", "items", "errors", "shard", "schedule"]
+PURE = ["selection", "guards", "cutoff", "items", "errors", "shard", "media", "schedule"]
 PURE_IMPORTS = {
     *("__future__", "collections", "contextlib", "dataclasses", "datetime", "enum", "fnmatch", "fractions"),
     *("hashlib", "json", "msgspec", "re", "typing", "unicodedata"),

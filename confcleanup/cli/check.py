@@ -42,7 +42,8 @@ def command(
     def examine(account: Account) -> tuple[list[str], list[str]]:
         stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds())
         trouble, warnings = check(account, stop, clock)
-        return trouble + _archives(account), warnings + _shared(account)
+        refused, weak = _archives(account)
+        return trouble + refused, warnings + weak + _shared(account)
 
     config = settings.load()
     accounts = of_shard(chosen(config, account_names), shard)
@@ -103,18 +104,18 @@ def _notices(config: Config) -> bool:
     return bool(missing)
 
 
-def _archives(account: Account) -> list[str]:
-    """What keeps the rules' archives from taking a copy."""
+def _archives(account: Account) -> tuple[list[str], list[str]]:
+    """What keeps the rules' archives from taking a copy, and what they can do without."""
     from ..archive import Archive
 
-    found = []
+    refused, weak = [], []
     for rule in account.rules:
         try:
             if rule.archive:
-                Archive(rule.archive).check()
+                weak += [f"rule {rule.name!r}: {weakness}" for weakness in Archive(rule.archive).check()]
         except ArchiveError as error:
-            found.append(f"rule {rule.name!r}: {error}")
-    return found
+            refused.append(f"rule {rule.name!r}: {error}")
+    return refused, weak
 
 
 def _shared(account: Account) -> list[str]:

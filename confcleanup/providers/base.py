@@ -30,6 +30,8 @@ from ..settings import AccountSettings, RuleSettings
 
 EARLIEST, LATEST = 946_684_800, 253_402_300_799
 """Unix seconds of the years 2000 and 9999; outside of them a number is not believed to be a time."""
+LONGEST_LENGTH = 366 * 86400
+"""Seconds. Nothing is believed to have been recorded for longer."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -200,3 +202,12 @@ def milliseconds(value: object) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return datetime.fromtimestamp(number / 1000, UTC) if EARLIEST <= number / 1000 <= LATEST else None
+
+
+def seconds_of(value: object) -> float | None:
+    """A length in milliseconds, as a number or as text with decimals, in seconds; None for what cannot be read."""
+    try:
+        number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else 0.0
+    except (ValueError, OverflowError):
+        return None
+    return number / 1000 if 0 < number < LONGEST_LENGTH * 1000 else None

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -41,6 +42,9 @@ NOT_FOUND = "MMC.111070005"
 NO_MEETING = "MMC.111071069"
 
 PAGE = 100
+SHORT_PAGE = 10
+"""Fewer files are the last ones for certain. The vendor gives 20 unasked, and may cut a larger ``limit`` in silence."""
+MOST_FILES = 10_000
 BATCH = 20
 SIGNATURE_LIFE = timedelta(minutes=10)
 SPAN = 30 * 86_400_000
@@ -357,25 +361,62 @@ class Huawei(Provider):
 
         The files may lie on another host; the account's own token is never sent there.
         """
-        body = self._get(DOWNLOADS, [("confUUID", item.id), ("offset", "0"), ("limit", str(PAGE))])
-        files = [
-            file
-            for row in rows_of(body, "recordUrls")
-            if row.get("confUuid") == item.id
-            for file in rows_of(row, "urls")
-        ]
-        # The answer has no count, so a full page may not be all.
-        if not 0 < len(files) < PAGE:
-            raise ProviderError(
-                f"the vendor names {len(files)} files of the recording {item.id}; 1 to {PAGE - 1} can be had"
-            )
-        for file in files:
+        pages = self._files(item.id)
+        first = next(pages)
+        # Of several files, none says how long it is.
+        length = whole(item.raw.get("rcdTime")) if len(first) == 1 else None
+        for file in chain(first, chain.from_iterable(pages)):
             token, url = text(file.get("token")), text(file.get("url"))
             if not token or not url:
                 raise ProviderError(f"the vendor gives no address for a file of the recording {item.id}")
             redact.add(token)
             name = f"{text(file.get('fileType')) or 'file'}-{urlsplit(url).path.rpartition('/')[2]}"
-            yield Media(name, self.http.download(url, {"Authorization": token}, signed=False))
+            yield Media(name, self.http.download(url, {"Authorization": token}, signed=False), duration=length)
+
+    def _files(self, ident: str) -> Iterator[list[Row]]:
+        """Every file of a recording once, page by page, as the tokens do not live long. Raises ProviderError for none.
+
+        The answers have no count: after a page that may be full, more is asked for, until nothing new comes. As
+        in ``walk``, ``offset`` may count records or pages, so that both are tried.
+        """
+        page = self._some_files(ident, 0)
+        if not page:
+            raise ProviderError(f"the vendor names no file of the recording {ident}")
+        files = _each_once(page)
+        # A page that comes again may have new tokens, so an address tells files apart, unless several share one.
+        tell = _address if len(set(map(_address, files))) == len(files) else _address_and_token
+        known = set(map(tell, files))
+        yield files
+        for counts_records in (True, False) if len(page) >= SHORT_PAGE else ():
+            offset = len(page) if counts_records else 1
+            while True:
+                more = self._some_files(ident, offset)
+                fresh = [file for file in more if tell(file) not in known]
+                if not fresh:
+                    break
+                known.update(map(tell, fresh))
+                if len(known) > MOST_FILES:
+                    raise ProviderError(f"the vendor's list of files of the recording {ident} does not end")
+                yield _each_once(fresh)
+                offset += len(more) if counts_records else 1
+
+    def _some_files(self, ident: str, offset: int) -> list[Row]:
+        body = self._get(DOWNLOADS, [("confUUID", ident), ("offset", str(offset)), ("limit", str(PAGE))])
+        return [
+            file for row in rows_of(body, "recordUrls") if row.get("confUuid") == ident for file in rows_of(row, "urls")
+        ]
+
+
+def _address(file: Row) -> object:
+    return text(file.get("url"))
+
+
+def _address_and_token(file: Row) -> object:
+    return text(file.get("url")), text(file.get("token"))
+
+
+def _each_once(files: Iterable[Row]) -> list[Row]:
+    return list({_address_and_token(file): file for file in files}.values())
 
 
 def code(error: HttpError) -> str | None:

@@ -2,7 +2,8 @@
 
 Sources, all below https://www.vobiz.ai/docs/: conference/retrieve-all-conferences, conference/retrieve-conference,
 conference/hang-up-conference, conference/conference-object, conference/members, conference/members/play-audio,
-recording/list-all-recordings, recording/retrieve-recording, recording/recording-object, errors. Docstrings name them
+recording/list-all-recordings, recording/retrieve-recording, recording/recording-object,
+recording/download-recording, errors. Docstrings name them
 without their beginning. Speaking to a room has a page in the older documentation only: docs.vobiz.ai,
 conference/members/speak-text.
 """
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from msgspec import Meta
 
@@ -28,7 +30,7 @@ from ..paging import Page, Row, by_offset
 from ..redact import harmless
 from ..selection import Announcement, LiveRule, Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Span, Table, When
-from .base import Provider, Source, count_of, instant, milliseconds, rows_of, text, whole
+from .base import Provider, Source, count_of, instant, milliseconds, rows_of, seconds_of, text, whole
 
 log = logging.getLogger(__name__)
 Body = TypeVar("Body", bound=Mapping[str, Any])
@@ -41,6 +43,11 @@ _NOT_FOUND = re.compile(r"(conference|recording)\b.*\bnot found", re.IGNORECASE)
 """The vendor's 404 of a missing room or recording."""
 _GATEWAY = re.compile(r"^not found$|no route matched", re.IGNORECASE)
 """A gateway's 404 for a path that does not exist."""
+VENDOR_HOSTS = "*.vobiz.ai"
+"""Where files lie: media., recordings. or storage.vobiz.ai; all need the account's headers (download-recording)."""
+REDIRECTS = 5
+"""On the way to a file: to the signed address of a storage, say."""
+_MEDIA_HOST = r"^(\*\.[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)$"
 _SOUND = re.compile(r"https://\S+\.(mp3|wav)(\?\S*)?", re.IGNORECASE)
 _RECORDING_ID = re.compile(r"[A-Za-z0-9_-]+")
 EMPTY_LIST = (
@@ -192,7 +199,15 @@ class VobizSettings(AccountSettings, frozen=True, kw_only=True):
     url: str = "https://api.vobiz.ai"
     auth_id: Annotated[str, Meta(pattern="^[!-~]+$")]
     auth_token: Annotated[Secret, Secret]
+    media_hosts: tuple[Annotated[str, Meta(pattern=_MEDIA_HOST)], ...] | None = None
     rate: Annotated[Pace, Rate] = Pace(10, 1)
+
+    def media(self) -> tuple[str, ...]:
+        """The hosts below which the account's headers go along when a file is fetched."""
+        if self.media_hosts is None:
+            host = urlsplit(self.url).hostname or ""
+            return (VENDOR_HOSTS,) if host.endswith(VENDOR_HOSTS[1:]) else ()
+        return tuple(host.lower() for host in self.media_hosts)
 
 
 class _Auth:
@@ -227,7 +242,7 @@ class Vobiz(Provider):
 
     def __init__(self, settings: VobizSettings, stop: Stop, clock: Callable[[], datetime]) -> None:
         super().__init__(settings, stop, clock)
-        self.http = Http.for_account(settings, _Auth(settings), stop, clock, _asked_pause)
+        self.http = Http.for_account(settings, _Auth(settings), stop, clock, _asked_pause, settings.media())
 
     def _path(self, *parts: str) -> str:
         return path("api", "v1", "Account", self.settings.auth_id, *parts, slash=True)
@@ -356,13 +371,15 @@ class Vobiz(Provider):
     def fetch(self, item: Item) -> Iterator[Media]:
         """The recording's one file, from its ``recording_url``, which may be temporary (recording/recording-object).
 
-        The account's headers go along to the account's own host only: vendors' texts name no other to trust.
-        Raises ProviderError.
+        The account's headers are needed at the vendor's own hosts, which may redirect to a signed address elsewhere
+        that must not see them (recording/download-recording). Raises ProviderError.
         """
         url = text(item.raw.get("recording_url"))
         if url is None:
             raise ProviderError(f"the recording {item.id} has no recording_url")
-        yield Media(f"{item.id}.{text(item.raw.get('recording_format')) or 'mp3'}", self.http.download(url))
+        name = f"{item.id}.{text(item.raw.get('recording_format')) or 'mp3'}"
+        length = seconds_of(item.raw.get("recording_duration_ms"))
+        yield Media(name, self.http.download(url, redirects=REDIRECTS), duration=length)
 
 
 def _silence(names: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from ..paging import Page, Row, by_page_from_0_or_1
 from ..redact import redact
 from ..selection import Rule, same_owner
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Value
-from .base import EARLIEST, Provider, Source, count_of, instant, rows_of, text, whole
+from .base import EARLIEST, Provider, Source, count_of, instant, rows_of, seconds_of, text, whole
 
 COMPANY, ON_DEMAND = "company-recordings", "on-demand-recordings"
 DOMAIN = "@vbc.prod"
@@ -262,7 +262,8 @@ class Vonage(Provider):
         if urlsplit(url)[:2] != urlsplit(self.settings.url)[:2]:
             raise ProviderError("its download_url is missing or on another host, where the token is never sent")
         name = text(item.raw.get("file_name")) or f"{item.id}.mp3"
-        yield Media(name, self.http.download(url, sized=item.size_bytes is not None), item.size_bytes)
+        download = self.http.download(url, sized=item.size_bytes is not None)
+        yield Media(name, download, item.size_bytes, duration=seconds_of(item.raw.get("duration")))
 
     def _address(self, item: Item) -> str:
         """``export`` and ``jobs`` stand where ids stand, so an id is digits, or it is not sent."""

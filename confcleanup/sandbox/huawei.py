@@ -62,6 +62,11 @@ def signature(app_key: str, body: Mapping[str, Any]) -> str:
     return hmac.new(app_key.encode(), ":".join(parts).encode(), "sha256").hexdigest()
 
 
+def film(content: str = "") -> bytes:
+    """The bytes of an MP4 file."""
+    return b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + content.encode()
+
+
 def wire_time(moment: datetime) -> str:
     """UTC without a zone, to the minute (sheet 4.1)."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M")
@@ -145,6 +150,8 @@ class Huawei(Emulator):
     """Unit of expireTime (sheet 8); a time 30 years ahead is refused, which catches the other unit."""
     page_cap: int = 5
     """More rows are never given; a larger limit is cut without an error (sheet 3.2)."""
+    files_cap: int = 100
+    """As many files of a recording are named at once, whatever ``limit`` asks (sheet 7.25)."""
     recordings_limit: int | None = 100
     """A larger limit on recordings is refused (sheet 8); None: only cut."""
     paging: Literal["record", "page"] = "record"
@@ -511,8 +518,12 @@ class Huawei(Emulator):
         if user.admin_type == 2 or not self.whitelisted:
             raise _Refused(403, "MMC.111070002", "insufficient permission")
         recording, uuid = self._allowed(request, user), request.arg("confUUID")
-        offset, limit = self._whole(request, "offset", 0, 0), self._whole(request, "limit", 20, 1)
-        urls = [self._offer(f"/download/{uuid}/{name}") for name in list(recording.files)[offset : offset + limit]]
+        limit = min(self._whole(request, "limit", 20, 1), self.files_cap)
+        start = self._whole(request, "offset", 0, 0) * (limit if self.paging == "page" else 1)
+        names = list(recording.files)
+        if self.repeat_pages or (self.stuck_last_page and start >= len(names)):
+            start = 0 if self.repeat_pages else (len(names) - 1) // limit * limit
+        urls = [self._offer(f"/download/{uuid}/{name}") for name in names[start : start + limit]]
         return Response(200, {"recordUrls": [{"confUuid": uuid, "urls": urls}]})
 
     def _offer(self, path: str) -> Row:
@@ -618,7 +629,7 @@ class Huawei(Emulator):
             "recordAuthType": 2,
         }
         _edit(row, fields)
-        media = files or {"Hd/0_0.mp4": b"video " + uuid.encode(), "Aux/0_0.mp4": b"screen " + uuid.encode()}
+        media = files or {"Hd/0_0.mp4": film(f"video {uuid}"), "Aux/0_0.mp4": film(f"screen {uuid}")}
         self.recordings[uuid] = Recording(row, start, owner, dict(detail or {}), dict(media))
         return self.recordings[uuid]
 

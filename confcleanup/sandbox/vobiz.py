@@ -25,6 +25,8 @@ ABSENT: Any = object()
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
 SPEAK_LENGTH = 1000
+SIGNATURE = "5f0c6b1e77d2c4a8"
+"""What opens a file in the storage; nobody may read it in a log."""
 NO_ROUTE = {"message": "Not Found"}
 NO_ROOM = "conference not found"
 NO_RECORDING = "Recording not found"
@@ -144,6 +146,8 @@ class Vobiz(Emulator):
     auth_token: str = "invented-vobiz-token"  # noqa: S105  # made up: only this emulator, on loopback, takes it
     public_url: str = "http://127.0.0.1"
     """Where the emulator is served; ``recording_url`` points there."""
+    storage_url: str | None = None
+    """Sheet 7.24: where the file's address redirects to, with a signature; None: the file comes at once."""
 
     def __init__(self, clock: Clock = utc_clock, **switches: Any) -> None:
         super().__init__(clock)
@@ -242,6 +246,8 @@ class Vobiz(Emulator):
         parts, slash = self._normal(request.path)
         if parts[:1] == ["media"]:
             return self._media(request, parts)
+        if parts[:1] == ["storage"]:
+            return self._storage(request, parts[-1])
         if parts[:2] != ["api", "v1"] or parts[2:3] not in (["Account"], ["account"]):
             return Response(404, NO_ROUTE)
         if not (self._signed(request) and self._typed(request) and _well_cased(parts) and parts[3:4] == [self.auth_id]):
@@ -471,14 +477,28 @@ class Vobiz(Emulator):
         return self._answer(202, {"message": "async api spawned"})
 
     def _media(self, request: Request, parts: list[str]) -> Response:
-        """Sheet 4: the address needs the credentials and may be temporary (``lost_media``)."""
+        """Sheet 4 and 7.24: the address needs the credentials, may be temporary (``lost_media``), and may redirect."""
         if not self._signed(request):
             return self._error(401, "UNAUTHORIZED", "authentication failed")
         path = "/" + "/".join(parts)
         owner = next((key for key, row in self.recordings.items() if row.get("recording_url") == path), None)
         if request.method != "GET" or owner is None or owner in self.lost_media:
             return Response(404, NO_ROUTE)
-        return Response(200, audio(owner), {"Content-Type": "audio/mpeg"})
+        if self.storage_url is None:
+            return self._sound(owner)
+        return Response(302, None, {"Location": f"{self.storage_url}/storage/{owner}?X-Amz-Signature={SIGNATURE}"})
+
+    def _storage(self, request: Request, owner: str) -> Response:
+        """Another company's storage: the signature opens it, and the credentials are none of its business."""
+        if request.headers.get("X-Auth-Token"):
+            self.disasters.append(f"the credentials were shown to the storage: {request.path}")
+        if request.arg("X-Amz-Signature") != SIGNATURE or owner not in self.recordings:
+            return Response(403, b"<Error><Code>AccessDenied</Code></Error>", {"Content-Type": "application/xml"})
+        return self._sound(owner)
+
+    def _sound(self, owner: str) -> Response:
+        length = float(self.recordings[owner].get("recording_duration_ms") or 0) / 1000
+        return Response(200, audio(owner, length), {"Content-Type": "audio/mpeg"})
 
     # answers
 
@@ -644,9 +664,12 @@ def refusal(status: int, code: str, message: str = "refused", **details: Any) ->
     return Response(status, {"status": "error", "error": error} | stamp)
 
 
-def audio(recording_id: str) -> bytes:
-    """What the emulator serves as the file of a recording."""
-    return b"ID3" + recording_id.encode() * 64
+def audio(recording_id: str, seconds: float = 15) -> bytes:
+    """What the emulator serves as the file of a recording, under whatever name: RIFF/WAVE (sheet 7.24)."""
+    sound = recording_id.encode() * (int(seconds * 1000) // len(recording_id) + 1)
+    rate = b"\x01\0\x01\0\xe8\x03\0\0\xe8\x03\0\0\x01\0\x08\0"  # PCM, one channel, 1000 bytes a second
+    chunks = b"WAVEfmt \x10\0\0\0" + rate + b"data" + len(sound).to_bytes(4, "little") + sound
+    return b"RIFF" + len(chunks).to_bytes(4, "little") + chunks
 
 
 def wire_time(when: datetime, offset: float = 5.5, digits: int = 5) -> str:

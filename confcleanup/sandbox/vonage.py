@@ -22,6 +22,8 @@ SIGN_IN = "/token"
 RECORDING_API = "/t/vbc.prod/call_recording"
 PROVISIONING = "/t/vbc.prod/provisioning"
 AWKWARD = "p&w+d%41="
+SIZE = 98304
+"""Bytes of a recording, unless it says otherwise (sheet 3.3)."""
 """A password that arrives whole only if it was form-encoded (sheet 7.13)."""
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)")
@@ -511,7 +513,7 @@ class Vonage(Emulator):
             "extension": None,
             "extensions": ["701"],
             "file_name": f"730048.{recording_id}.mp3",
-            "file_size_in_bytes": 1536,
+            "file_size_in_bytes": SIZE,
             "rule_ids": [1989, 2012],
         }
         _edit(row, fields)
@@ -532,7 +534,7 @@ class Vonage(Emulator):
         self._put(204407, days=41, goes=True, cnam=HOSTILE, file_name="../../etc/\x1b[31m\u202e3pm.sh")
         self._put(204408, days=42, goes=True, caller_id=15550100001, dnis=15550100009, extensions=[701], rule_ids=...)
         self._put(204409, days=43, goes=True, extension=..., extensions=None, cnam=None, duration=None)
-        self._put(204410, days=44, goes=True, duration="61500.0", call_direction="INTRA_PBX", file_size_in_bytes=1)
+        self._put(204410, days=44, goes=True, duration="61500.0", call_direction="INTRA_PBX", file_size_in_bytes="4096")
         self._put(204411, days=400, goes=True, call_direction="OUTBOUND")
         self._put_at(204412, days=30, hours=4, goes=True, offset=14)
         self._put_at(204413, days=33, goes=True, style="Z")
@@ -619,10 +621,10 @@ class Vonage(Emulator):
 
 
 def audio(row: Row) -> bytes:
-    """The bytes of a recording: as many as ``file_size_in_bytes`` says."""
+    """The bytes of a recording, an MP3: as many as ``file_size_in_bytes`` says."""
     size = _number(row.get("file_size_in_bytes")) or 0
     pattern = f"audio of {row.get('id')} ".encode()
-    return (pattern * (size // len(pattern) + 1))[:size]
+    return (b"ID3\x04\0\0\0\0\0\0" + pattern * (size // len(pattern) + 1))[:size]
 
 
 def _number(value: object) -> int | None:

@@ -47,6 +47,7 @@ from confcleanup.sandbox.huawei import (
     RECORDINGS,
     SESSION,
     Huawei,
+    film,
     wire_time,
 )
 from confcleanup.sandbox.server import Request, Response, Server
@@ -639,12 +640,52 @@ def test_hazard_17_every_attempt_asks_for_new_addresses_because_a_token_is_good_
         assert len(set(tokens)) == len(tokens) == 4
 
 
-@pytest.mark.parametrize("count", [100, 130])
-def test_hazard_17_files_that_may_not_be_all_are_not_fetched(count: int) -> None:
+@pytest.mark.parametrize("count", [9, 10, 99, 100, 130, 250])
+@pytest.mark.parametrize(
+    "habit",
+    [{}, {"paging": "page"}, {"files_cap": 20}, {"stuck_last_page": True}, {"paging": "page", "stuck_last_page": True}],
+    ids=str,
+)
+def test_hazard_25_all_files_are_fetched_however_many_there_are(count: int, habit: dict[str, Any]) -> None:
+    server = huawei(**habit)
+    server.add_recording(UUID, files={f"Hd/0_{number}.mp4": film(str(number)) for number in range(count)})
+    with world(server) as place:
+        server.public_url = place.client.http.base
+        found = files_of(place, place.item(UUID))
+    assert sorted(found) == sorted(film(str(number)) for number in range(count))
+
+
+def test_hazard_25_a_page_that_is_repeated_with_new_tokens_brings_no_file_twice() -> None:
+    server = huawei(repeat_pages=True)
+    server.add_recording(UUID, files={f"Hd/0_{number}.mp4": film(str(number)) for number in range(100)})
+    with world(server) as place:
+        assert len(list(place.client.fetch(place.item(UUID)))) == 100
+
+
+def test_hazard_25_files_that_share_an_address_are_told_apart_by_their_tokens() -> None:
+    urls = [{"token": f"t{number}", "fileType": "Hd", "url": "https://192.0.2.20/f"} for number in range(100)]
+    with world(huawei(1)) as place:
+        (item,) = place.listed()
+        body = {"recordUrls": [{"confUuid": item.id, "urls": urls}]}
+        place.server.interfere.append(refusing(200, body, "GET", DOWNLOAD_URLS))
+        assert len(list(place.client.fetch(item))) == 100
+
+
+def test_hazard_25_a_list_of_files_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confcleanup.providers.huawei.MOST_FILES", 250)
     server = huawei()
-    server.add_recording(UUID, files={f"Hd/0_{number}.mp4": b"x" for number in range(count)})
-    with world(server) as place, pytest.raises(ProviderError, match="100 files"):
-        files_of(place, place.item(UUID))
+    server.add_recording(UUID, files={f"Hd/0_{number}.mp4": film(str(number)) for number in range(300)})
+    with world(server) as place, pytest.raises(ProviderError, match="does not end"):
+        list(place.client.fetch(place.item(UUID)))
+
+
+def test_the_length_of_a_recording_is_that_of_its_file_if_it_has_only_one() -> None:
+    server = huawei()
+    server.add_recording(UUID, files={"Hd/0_0.mp4": film()})
+    server.add_recording("f" * 32, files={"Hd/0_0.mp4": film(), "Aux/0_0.mp4": film()})
+    with world(server) as place:
+        assert [media.duration for media in place.client.fetch(place.item(UUID))] == [3600]
+        assert [media.duration for media in place.client.fetch(place.item("f" * 32))] == [None, None]
 
 
 @pytest.mark.parametrize("urls", [[], [{"fileType": "Hd", "url": "https://192.0.2.20/a.mp4"}], [{"token": "d1"}], None])

@@ -1300,13 +1300,119 @@ def with_archive(folder: Path) -> list[dict[str, Any]]:
     return [{"what": RECORDINGS, "older_than": "30 days", "archive": str(folder)}]
 
 
-def test_the_sound_is_archived_with_the_accounts_headers_before_it_goes(command: Any, tmp_path: Path) -> None:
+def test_hazard_24_the_sound_is_archived_with_the_accounts_headers_and_named_by_what_it_is(
+    command: Any, tmp_path: Path
+) -> None:
     emulator = today()
     emulator.add_recording("r1", ended=40 * DAY)
     result = command(emulator, "run", "--yes", rules=with_archive(tmp_path / "kept"))
     assert (result.exit_code, emulator.deleted) == (0, ["r1"]), result.stderr
-    (file,) = (tmp_path / "kept").rglob("*.mp3")
-    assert file.read_bytes() == sandbox.audio("r1")
+    (file,) = (tmp_path / "kept").rglob("01-*")
+    assert (file.name, file.read_bytes()) == ("01-r1.wav", sandbox.audio("r1"))
+
+
+def test_hazard_24_another_name_of_this_machine_at_the_same_port_is_the_account_itself(
+    command: Any, tmp_path: Path
+) -> None:
+    emulator = today()
+    emulator.add_recording("r1", ended=40 * DAY)
+    emulator.after.append(lambda request, answer: _renamed(answer) if "/Recording/" in request.path else None)
+    result = command(emulator, "run", "--yes", rules=with_archive(tmp_path / "kept"))
+    assert (result.exit_code, emulator.deleted) == (0, ["r1"]), result.stderr
+    (asked,) = [request for request in emulator.requests("GET") if request.path == "/media/r1.mp3"]
+    assert str(asked.headers["Host"]).startswith("localhost:")
+
+
+def _renamed(answer: Response) -> Response | None:
+    return answer.body and Response(200, json.loads(json.dumps(answer.body).replace("//127.0.0.1", "//localhost")))
+
+
+def test_hazard_24_a_redirect_to_a_signed_address_is_followed_without_the_headers_and_never_shown(
+    command: Any, tmp_path: Path
+) -> None:
+    emulator, storage = today(), today()
+    emulator.add_recording("r1", ended=40 * DAY)
+    storage.add_recording("r1", ended=40 * DAY)
+    with Server(storage) as elsewhere:
+        emulator.storage_url = elsewhere.url
+        result = command(emulator, "-vv", "run", "--yes", rules=with_archive(tmp_path / "kept"))
+    assert (result.exit_code, emulator.deleted) == (0, ["r1"]), result.stderr
+    assert storage.disasters == []
+    assert [request.path for request in storage.requests("GET")] == ["/storage/r1"]
+    assert len(list((tmp_path / "kept").rglob("01-r1.wav"))) == 1
+    assert sandbox.SIGNATURE not in result.output
+
+
+def test_hazard_24_redirects_that_do_not_end_are_given_up(command: Any, tmp_path: Path) -> None:
+    emulator = today()
+    emulator.add_recording("r1", ended=40 * DAY)
+    emulator.interfere.append(answering(Response(302, None, {"Location": "/media/r1.mp3?again"}), part="r1.mp3"))
+    result = command(emulator, "run", "--yes", rules=with_archive(tmp_path / "kept"))
+    assert (result.exit_code, emulator.deleted) == (1, [])
+    assert len([request for request in emulator.requests("GET") if request.path == "/media/r1.mp3"]) == 6
+
+
+@pytest.mark.parametrize(
+    "place", ["https://10.0.0.7/r1.mp3", "https://169.254.169.254/latest", "https://[::ffff:192.168.1.1]/r1.mp3"]
+)
+def test_hazard_24_a_redirect_into_the_operators_own_network_is_not_followed(
+    place: str, command: Any, tmp_path: Path
+) -> None:
+    emulator = today()
+    emulator.add_recording("r1", ended=40 * DAY)
+    emulator.interfere.append(answering(Response(302, None, {"Location": place + "?sign=abcdef"}), part="r1.mp3"))
+    result = command(emulator, "-vv", "run", "--yes", rules=with_archive(tmp_path / "kept"))
+    assert (result.exit_code, emulator.deleted) == (1, [])
+    assert "address, from which no file is fetched" in " ".join(result.output.split())
+    assert "sign=" not in result.output
+
+
+NOT_SOUND = {
+    "words": Response(200, b"The file has expired.", {"Content-Type": "audio/mpeg"}),
+    "one word": Response(200, b"gone", {"Content-Type": "audio/mpeg"}),
+    "JSON": Response(200, b'{"error": "expired"}', {"Content-Type": "audio/mpeg"}),
+    "XML": Response(200, b"<?xml version='1.0'?><Error/>", {"Content-Type": "application/octet-stream"}),
+    "HTML": Response(200, HTML, {"Content-Type": "video/mp4"}),
+    "one byte": Response(200, b"\xff", {"Content-Type": "audio/mpeg"}),
+    "nothing": Response(200, b"", {"Content-Type": "audio/mpeg"}),
+    "sound called text": Response(200, sandbox.audio("r1"), {"Content-Type": "text/plain"}),
+    "a beginning": Response(200, sandbox.audio("r1")[:700], {"Content-Type": "audio/mpeg"}),
+}
+
+
+@pytest.mark.parametrize("answer", NOT_SOUND)
+def test_hazard_24_what_is_no_sound_is_no_copy_whatever_it_is_called(answer: str, command: Any, tmp_path: Path) -> None:
+    emulator = today()
+    emulator.add_recording("r1", ended=40 * DAY)
+    emulator.interfere.append(answering(NOT_SOUND[answer], part="r1.mp3"))
+    result = command(emulator, "run", "--yes", rules=with_archive(tmp_path / "kept"))
+    assert (result.exit_code, emulator.deleted) == (1, [])
+    assert list((tmp_path / "kept").rglob("SHA256SUMS")) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "hosts"),
+    [
+        ({}, ("*.vobiz.ai",)),
+        ({"url": "https://eu.api.vobiz.ai/x"}, ("*.vobiz.ai",)),
+        ({"url": "https://vobiz.example"}, ()),
+        ({"url": "https://notvobiz.ai"}, ()),
+        ({"media_hosts": []}, ()),
+        ({"url": "https://vobiz.example", "media_hosts": ["Media.vobiz.example"]}, ("media.vobiz.example",)),
+    ],
+)
+def test_hazard_24_the_vendors_own_hosts_get_the_headers_where_the_account_is_the_vendors(
+    keys: Any, hosts: tuple[str, ...]
+) -> None:
+    settings = build(VobizSettings, {"provider": "vobiz", "auth_id": "MA_X", "auth_token": "t"} | keys, "", [])
+    assert settings is not None
+    assert settings.media() == hosts
+
+
+@pytest.mark.parametrize("host", ["*", "*.ai", "https://media.vobiz.ai", "media.vobiz.ai:443", "*vobiz.ai", ""])
+def test_hazard_24_what_is_no_host_may_not_get_the_headers(host: str) -> None:
+    (mistake,) = mistakes(VobizSettings, provider="vobiz", auth_id="MA_X", auth_token="t", media_hosts=[host])
+    assert "media_hosts" in str(mistake)
 
 
 NO_SOUND = [
@@ -1354,7 +1460,7 @@ def test_the_accounts_headers_go_to_no_other_host(command: Any, tmp_path: Path) 
 def test_sound_on_another_host_is_archived_where_its_address_alone_opens_it(command: Any, tmp_path: Path) -> None:
     emulator, elsewhere = today(), today()
     with Server(elsewhere) as foreign:
-        elsewhere.interfere.append(lambda _: Response(200, b"sound", {"Content-Type": "audio/mpeg"}))
+        elsewhere.interfere.append(lambda _: Response(200, sandbox.audio("r1"), {"Content-Type": "audio/mpeg"}))
         emulator.add_recording("r1", ended=40 * DAY, recording_url=f"{foreign.url}/r1.mp3?signature=abc")
         result = command(emulator, "run", "--yes", rules=with_archive(tmp_path / "kept"))
     assert (result.exit_code, set(emulator.recordings)) == (0, set())

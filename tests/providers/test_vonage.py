@@ -31,7 +31,7 @@ from confcleanup.providers.vonage import RecordingRule, Vonage, VonageSettings, 
 from confcleanup.runs import lock
 from confcleanup.sandbox import vonage as sandbox
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
-from confcleanup.sandbox.vonage import HOSTILE, RECORDING_API
+from confcleanup.sandbox.vonage import HOSTILE, RECORDING_API, SIZE
 from confcleanup.selection import Hold, Rule, choose
 from confcleanup.settings import Pace, build
 
@@ -676,10 +676,10 @@ def test_hazard_18_the_audio_is_fetched_with_the_token_from_the_accounts_own_add
     emulator = today()
     fill(emulator, 2)
     emulator.add_user(USER)
-    emulator.add_recording(1, user=USER, ended=40 * DAY, file_size_in_bytes=7, file_name="../../x.mp3")
+    emulator.add_recording(1, user=USER, ended=40 * DAY, file_size_in_bytes=7, duration=9000, file_name="../../x.mp3")
     result = command(emulator, "run", "--yes", archive=tmp_path / "archive")
     assert result.exit_code == 0, result.output
-    assert sorted(map(len, archived(tmp_path / "archive").values())) == [7, 1536, 1536]
+    assert sorted(map(len, archived(tmp_path / "archive").values())) == [7, SIZE, SIZE]
     assert there(emulator) | there(emulator, ON_DEMAND) == set()
     assert all((tmp_path / "archive") in file.parents for file in tmp_path.rglob("*x.mp3*"))
 
@@ -695,12 +695,13 @@ def test_hazard_18_audio_on_another_host_gets_no_token_and_the_recording_stays(c
     assert deleted(emulator) == []
 
 
+SOUND = b"ID3\x04\0\0".ljust(SIZE, b"x")
 NO_AUDIO = {
-    "too short": Response(200, b"x" * 1535, {"Content-Type": "audio/mpeg"}),
-    "too long": Response(200, b"x" * 1537, {"Content-Type": "audio/mpeg"}),
+    "too short": Response(200, SOUND[:-1], {"Content-Type": "audio/mpeg"}),
+    "too long": Response(200, SOUND + b"x", {"Content-Type": "audio/mpeg"}),
     "empty": Response(200, b"", {"Content-Type": "audio/mpeg"}),
     "cut off": Response(
-        200, b"x" * 1000, {"Content-Type": "audio/mpeg", "Content-Length": "1536", "Connection": "close"}
+        200, SOUND[:1000], {"Content-Type": "audio/mpeg", "Content-Length": str(SIZE), "Connection": "close"}
     ),
     "a page of HTML": Response(200, HTML, {"Content-Type": "text/html"}),
     "JSON": Response(200, {"fault": {}}),

@@ -313,6 +313,20 @@ def test_a_download_token_is_good_once_and_only_for_its_file() -> None:
         assert requests.get(urls[0]["url"], headers=first, timeout=5).status_code == 401
 
 
+def test_files_come_in_pages() -> None:
+    server = huawei_filled()
+    server.files_cap = 3
+    server.add_recording("f" * 32, files={f"Hd/0_{number}.mp4": b"x" for number in range(5)})
+
+    def names(offset: int) -> list[str]:
+        rows = ask(server, DOWNLOAD_URLS, confUUID="f" * 32, offset=str(offset), limit="100").body["recordUrls"]
+        return [row["url"][-7:] for row in rows[0]["urls"]]
+
+    assert [names(0), names(3), names(5)] == [["0_0.mp4", "0_1.mp4", "0_2.mp4"], ["0_3.mp4", "0_4.mp4"], []]
+    server.paging = "page"
+    assert names(1) == ["0_3.mp4", "0_4.mp4"]
+
+
 def test_the_access_token_at_the_download_host_is_a_disaster() -> None:
     server = huawei_filled()
     assert ask(server, f"/download/{server.uuid(1)}/Hd/0_0.mp4").status == 403

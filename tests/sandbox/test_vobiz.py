@@ -330,6 +330,20 @@ def test_the_file_needs_the_keys(vobiz: Vobiz) -> None:
         assert requests.get(url, headers=keys, timeout=5).content == audio("r1")
 
 
+def test_the_file_may_redirect_to_a_signed_address_where_the_keys_are_a_disaster(vobiz: Vobiz) -> None:
+    vobiz.add_recording("r1")
+    with Server(vobiz) as server:
+        vobiz.storage_url = server.url
+        keys = {name: HEADERS[name] for name in ("X-Auth-ID", "X-Auth-Token")}
+        moved = requests.get(server.url + "/media/r1.mp3", headers=keys, timeout=5, allow_redirects=False)
+        assert moved.status_code == 302
+        assert requests.get(moved.headers["Location"], timeout=5).content == audio("r1")
+        assert requests.get(server.url + "/storage/r1", timeout=5).status_code == 403
+        assert vobiz.disasters == []
+        requests.get(moved.headers["Location"], headers=keys, timeout=5)
+        assert len(vobiz.disasters) == 1
+
+
 def test_bulk_delete_does_not_look_at_its_body() -> None:
     vobiz = with_recordings(3)
     assert ask(vobiz, "DELETE", "Recording/BulkDelete/", {"recording_ids": ["r00"]}).status == 202
