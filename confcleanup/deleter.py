@@ -392,7 +392,9 @@ class _Deleter:
                 results[entry.number] = settled
             else:
                 open_ends.append((entry, Claim.UNCLEAR if again and claim is Claim.REFUSED else claim))
-        return results | self._look_after(open_ends, answers, again=again, repeat=not (again or source.serial))
+        if open_ends:
+            results |= self._look_after(open_ends, answers, again=again, repeat=not (again or source.serial))
+        return results
 
     def _counted(self, claim: Claim, answer: Result | Exception) -> Claim:
         """Counts answers, and leaves an account whose first deletions are all answered with 404."""
