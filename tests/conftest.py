@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from confcleanup.redact import redact
+from confcleanup.redact import Redactor, redact
 
 from .witness.statements import pytest_terminal_summary as pytest_terminal_summary
 
@@ -32,5 +32,4 @@ def _logging_as_it_was() -> Iterator[None]:
 def _no_secrets_of_another_test() -> Iterator[None]:
     """The register of secrets is the process's; a secret of one test must not blacken the words of the next."""
     yield
-    redact._values.clear()
-    redact._pattern = None
+    vars(redact).update(vars(Redactor()))
