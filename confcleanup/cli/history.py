@@ -7,13 +7,15 @@ import json
 import sys
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ConfcleanupError
 from ..items import Outcome
-from .options import ACCOUNTS, Globals, global_options, offered
+from .options import ACCOUNTS, Globals, global_options, log, offered
+
+if TYPE_CHECKING:
+    from ..ledger import Ledger
 
 COLUMNS = (
     *("run", "account", "provider", "rule", "what", "id", "title", "ended_at"),
@@ -43,13 +45,13 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
 
     filters |= {name: _time(filters[name], name, settings) for name in ("since", "until")}
     folder = settings.state_folder_alone()
-    if not Ledger.exists(folder):
-        raise ConfcleanupError(f"there is no ledger in {folder}; nothing was ever deleted with this state folder")
-    with Ledger(folder, writable=False) as ledger:
+    Ledger.require(folder)
+    with Ledger(folder, writable=False, whole=verify) as ledger:
         if verify:
-            count, head = ledger.verify()
-            print(f"{count} entries, none altered and none missing. The last one's hash is {head}")
+            _prove(ledger)
             return
+        if ledger.doubt:
+            log.warning("this history is not whole: %s", ledger.doubt)
         wanted = (entry for entry in ledger.deletions() if _wanted(entry, filters))
         found = ({name: entry[name] for name in COLUMNS} for entry in wanted)
         restored = (entry for entry in ledger.restores() if _restore_wanted(entry, filters))
@@ -66,6 +68,28 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
             writer.writerows([report.cell(entry[name]) for name in COLUMNS] for entry in found)
         else:
             _table(found, restored)
+
+
+def _prove(ledger: Ledger) -> None:
+    """Says what the ledger proves. Raises LedgerError if it proves nothing."""
+    from ..ledger import HEAD
+
+    proof = ledger.verify()
+    if proof.entries:
+        print(f"{proof.entries} entries, {proof.first} to {proof.last}, none altered and none missing.", end=" ")
+        print(f"The last one's hash is {proof.head}")
+    else:
+        print("0 entries, none altered and none missing: nothing was recorded yet.")
+    if cut := proof.pruned:
+        gone = f"Entries up to {cut['last']} were taken out"
+        if cut["before"]:
+            print(f"{gone}, as older than {cut['before']}; that was recorded at {cut['at']}.")
+        elif cut["at"]:
+            print(f"{gone} by an older release, which recorded nothing of it; {cut['at']} they were found missing.")
+        else:
+            print(f"{gone} by an older release, which recorded nothing of it. The next run records that.")
+    if not proof.headed:
+        log.warning("there is no %s beside the ledger, which would show if its end were cut off; a run writes it", HEAD)
 
 
 def _wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
