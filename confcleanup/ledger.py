@@ -41,6 +41,7 @@ VERSION = 2
 PRUNE = "prune"
 """The kind of the events that say what was taken out, and so where the chain begins: the newest one counts."""
 ORIGIN = "0" * 64
+NOT_DONE = ("run", "account", "provider", "at", "status", "error")
 RESTORE = ("run", "account", "provider", "what", "id", "new_id", "at", "error")
 LATE = 1.0
 """Seconds after which outcomes are written even if no intents are."""
@@ -330,7 +331,7 @@ class Ledger:
         with self._snapshot() as db:
             for intent, outcome in db.execute(
                 "SELECT i.body, o.body FROM event AS i LEFT JOIN event AS o ON o.intent = i.seq "
-                "WHERE i.kind = 'intent' ORDER BY i.seq"
+                "WHERE +i.kind = 'intent' ORDER BY i.seq"  # without the index, which has them in another order
             ):
                 deletion = _deletion(json.loads(intent), json.loads(outcome) if outcome else {})
                 if deletion["outcome"] != Outcome.DEFERRED:
@@ -357,6 +358,12 @@ class Ledger:
         """Every restoration that was attempted, oldest first."""
         for event in self.events("restore"):
             yield {name: event.get(name) for name in RESTORE}
+
+    def not_done(self) -> Iterator[dict[str, Any]]:
+        """Every end of a run in an account where not everything was done that was asked, oldest first."""
+        for event in self.events("end"):
+            if event["status"] != "ok":
+                yield {name: event.get(name) for name in NOT_DONE}
 
     def verify(self) -> Proof:
         """Recomputes every hash. Raises LedgerError at the first that is wrong, or if the ledger is not whole."""
@@ -420,7 +427,8 @@ class Ledger:
 
     def _pruned(self, db: sqlite3.Connection) -> dict[str, Any] | None:
         """The newest event that says what was taken out; None if nothing ever was."""
-        found = db.execute("SELECT body FROM event WHERE kind = ? ORDER BY seq DESC LIMIT 1", (PRUNE,)).fetchone()
+        query = "SELECT body FROM event WHERE kind = ? AND account IS NULL ORDER BY seq DESC LIMIT 1"
+        found = db.execute(query, (PRUNE,)).fetchone()
         try:
             fields = json.loads(found[0]) if found else None
         except ValueError:
