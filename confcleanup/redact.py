@@ -64,7 +64,10 @@ class Redactor:
 def _spellings(secret: str) -> Iterator[list[str]]:
     """Every way to write a secret, each as the pieces of a pattern, one for each character that it matches."""
     coded = secret.encode("utf-8", "surrogatepass")
-    yield _alone(list(map(_character, secret)), secret)
+    pieces = list(map(_character, secret))
+    yield _alone(pieces, secret)
+    if "\\" in secret:  # doubled each or none: a choice for each would make as many ways as there are choices
+        yield _alone([r"\\\\" if one == "\\" else piece for one, piece in zip(secret, pieces, strict=True)], secret)
     for digits in {coded.hex(), coded.hex().upper()}:
         yield _alone(list(digits), secret)
     for before in range(3 if len(coded) > 3 else 1):
@@ -83,7 +86,8 @@ def _character(one: str) -> str:
     bytes_8, bytes_16 = (one.encode(code, "surrogatepass") for code in ("utf-8", "utf-16-be"))
     percent = "".join(f"%{byte:02x}" for byte in bytes_8)
     units = "".join(f"\\u{bytes_16[at : at + 2].hex()}" for at in range(0, len(bytes_16), 2))
-    ways = [percent, units, f"&#{ord(one)};", f"&#x{ord(one):x};", repr(one)[1:-1], f"\\{one}", NAMED.get(one, one)]
+    ways = [percent, units, f"&#{ord(one)};", f"&#x{ord(one):x};"]
+    ways += [repr(one)[1:-1], f"\\{one}", NAMED.get(one, one)] if one != "\\" else []
     folded = [f"(?i:{re.escape(way)})" for way in ways if way != one]
     return f"(?:{'|'.join(folded)}|{re.escape(one)})"
 

@@ -77,6 +77,13 @@ def test_quotes_and_control_characters_do_not_hide_a_secret(secret: str, spell: 
     assert redactor(secret)(f"{spell(secret)}").strip("\"'") == PLACE
 
 
+def test_a_text_that_nearly_holds_a_secret_is_looked_through_at_once() -> None:
+    """A pattern that may begin again at each of 40 places, two ways at each, would not end."""
+    text = "\\" * 80
+    assert redactor("\\" * 40 + "x")(text) == text
+    assert redactor("\\" * 40 + "x")(text + "x") == PLACE
+
+
 def test_the_longer_of_two_secrets_is_replaced_first() -> None:
     assert redactor("abcdef", "abcdef-and-more")("abcdef-and-more abcdef") == f"{PLACE} {PLACE}"
 
