@@ -51,12 +51,11 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text with every registered secret replaced."""
-        found = set(self._unmarked)
-        if known := self._marks:
-            for at in range(0, len(text) - MARK + 1, MARK):
-                found.update(known.get(text[at : at + MARK], ()))
-        if not found:
+        known = self._marks
+        marks = [mark for at in range(0, len(text) - MARK + 1, MARK) if (mark := text[at : at + MARK]) in known]
+        if not marks and not self._unmarked:
             return text
+        found = {secret for mark in marks for secret in known[mark]}.union(self._unmarked)
         longest_first = sorted(found, key=lambda secret: (-len(secret), secret))
         return re.sub("|".join(self._secrets[secret] for secret in longest_first), PLACE, text)
 
