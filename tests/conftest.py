@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 from confcleanup import deleter
-from confcleanup.redact import redact
+from confcleanup.redact import Redactor, redact
 
 from .witness.statements import pytest_terminal_summary as pytest_terminal_summary
 
@@ -33,8 +33,7 @@ def _logging_as_it_was() -> Iterator[None]:
 def _no_secrets_of_another_test() -> Iterator[None]:
     """The register of secrets is the process's; a secret of one test must not blacken the words of the next."""
     yield
-    redact._values.clear()
-    redact._pattern = None
+    vars(redact).update(vars(Redactor()))
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 from confcleanup.deleter import settle
 from confcleanup.errors import HttpError, LedgerError
 from confcleanup.items import Item, Kind, Live, Outcome, Result
-from confcleanup.ledger import FILE, Journal, Ledger
+from confcleanup.ledger import FILE, HEAD, ORIGIN, Journal, Ledger, Proof
 from confcleanup.pace import Stop
 
 from .fake import NOW, Fake, thing
@@ -215,7 +217,7 @@ def chain(ledger: Ledger) -> Ledger:
 
 
 def test_what_nobody_touched_is_proven_and_the_last_hash_is_told(chain: Ledger) -> None:
-    assert chain.verify() == (6, rows(chain)[-1][3])
+    assert chain.verify() == Proof(6, rows(chain)[-1][3], first=1, last=6, pruned=None, headed=True)
 
 
 def test_an_empty_ledger_is_proven(ledger: Ledger) -> None:
@@ -294,9 +296,9 @@ def test_a_ledger_is_continued_where_it_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize("writable", [True, False])
 def test_a_newer_ledger_is_refused_and_left_as_it_is(tmp_path: Path, writable: bool) -> None:
     with Ledger(tmp_path) as ledger:
-        tamper(ledger, "PRAGMA user_version = 2")
+        tamper(ledger, "PRAGMA user_version = 3")
     before = (tmp_path / FILE).read_bytes()
-    with pytest.raises(LedgerError, match=r"newer confcleanup \(ledger version 2\); update this one"):
+    with pytest.raises(LedgerError, match=r"newer confcleanup \(ledger version 3\); update this one"):
         Ledger(tmp_path, writable=writable)
     assert (tmp_path / FILE).read_bytes() == before
 
@@ -499,35 +501,37 @@ def test_a_room_that_was_being_ended_is_told_from_a_new_one(
 def test_the_oldest_events_go_and_the_rest_is_still_proven(ledger: Ledger) -> None:
     for days in (400, 300, 200, 100):
         deleted(ledger, f"{days}", at=NOW - days * DAY)
-    assert ledger.prune(NOW - 250 * DAY) == 4
+    assert ledger.prune(NOW - 250 * DAY, NOW) == 4
     assert shown(ledger) == [("200", "deleted"), ("100", "deleted")]
-    assert ledger.verify()[0] == 4
+    assert ledger.verify()[0] == 5
+    assert rows(ledger)[-1][1] == "prune"
 
 
 def test_what_is_written_after_pruning_continues_the_chain(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
         deleted(ledger, "old", at=NOW - 400 * DAY)
-        ledger.prune(NOW)
+        ledger.prune(NOW, NOW)
         deleted(ledger, "new")
     with Ledger(tmp_path) as ledger:
         deleted(ledger, "newer")
-        assert ledger.verify()[0] == 4
+        assert ledger.verify()[0] == 5
 
 
 def test_a_ledger_pruned_to_nothing_goes_on_where_it_ended(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
         deleted(ledger, "old", at=NOW - 400 * DAY)
-        assert ledger.prune(NOW) == 2
+        assert ledger.prune(NOW, NOW) == 2
         last = ledger.verify()
     with Ledger(tmp_path) as ledger:
         assert ledger.verify() == last
-        assert ledger.append(event()) == [3]
+        assert (last.first, last.last) == (3, 3)
+        assert ledger.append(event()) == [4]
 
 
 def test_a_change_after_pruning_is_still_found(ledger: Ledger) -> None:
     for days in (400, 100):
         deleted(ledger, f"{days}", at=NOW - days * DAY)
-    ledger.prune(NOW - 250 * DAY)
+    ledger.prune(NOW - 250 * DAY, NOW)
     tamper(ledger, "DELETE FROM event WHERE seq = 3")
     with pytest.raises(LedgerError, match="entries are missing between 2 and 4"):
         ledger.verify()
@@ -537,8 +541,8 @@ def test_an_open_intent_stays_and_so_does_everything_after_it(ledger: Ledger) ->
     deleted(ledger, "first", at=NOW - 400 * DAY)
     begun(ledger, thing("open"))
     journal(ledger, at=NOW - 300 * DAY).note("listing", number=1)
-    assert ledger.prune(NOW + DAY) == 2
-    assert [kind for _, kind, *_ in rows(ledger)] == ["intent", "listing"]
+    assert ledger.prune(NOW + DAY, NOW) == 2
+    assert [kind for _, kind, *_ in rows(ledger)] == ["intent", "listing", "prune"]
 
 
 def test_an_intent_whose_outcome_is_younger_stays(ledger: Ledger) -> None:
@@ -546,24 +550,24 @@ def test_an_intent_whose_outcome_is_younger_stays(ledger: Ledger) -> None:
     late = journal(ledger, at=NOW)
     late.finish(number, Result(Outcome.DELETED))
     late.flush()
-    assert ledger.prune(NOW - DAY) == 0
+    assert ledger.prune(NOW - DAY, NOW) == 0
     assert shown(ledger) == [("a", "deleted")]
 
 
 def test_an_event_exactly_at_the_cutoff_stays(ledger: Ledger) -> None:
     ledger.append(event(1, NOW - DAY), event(2, NOW))
-    assert ledger.prune(NOW) == 1
+    assert ledger.prune(NOW, NOW) == 1
 
 
 def test_an_event_without_a_readable_time_stays(ledger: Ledger) -> None:
     ledger.append(("note", {"at": "soon"}, None), event(1, NOW - 400 * DAY))
-    assert ledger.prune(NOW) == 0
+    assert ledger.prune(NOW, NOW) == 0
 
 
 def test_a_ledger_that_was_altered_is_not_pruned(chain: Ledger) -> None:
     tamper(chain, "UPDATE event SET kind = 'x' WHERE seq = 2")
     with pytest.raises(LedgerError, match="entry 2 is not as it was written"):
-        chain.prune(datetime(2100, 1, 1, tzinfo=UTC))
+        chain.prune(datetime(2100, 1, 1, tzinfo=UTC), NOW)
     assert len(rows(chain)) == 6
 
 
@@ -579,11 +583,345 @@ def test_whatever_is_pruned_is_old_and_answered_and_the_rest_is_proven(
             else:
                 journal(ledger, at=at).intend([(thing("y"), "old")])
         before = rows(ledger)
-        count = ledger.prune(NOW - keep * DAY)
-        assert rows(ledger) == before[count:]
-        assert ledger.verify()[0] == len(before) - count
+        count = ledger.prune(NOW - keep * DAY, NOW)
+        kept = rows(ledger)
+        assert kept[: len(before) - count] == before[count:]
+        assert [kind for _, kind, *_ in kept[len(before) - count :]] == ["prune"] * bool(count)
+        assert ledger.verify()[0] == len(kept)
         gone = written[: count // 2]
         assert count % 2 == 0
         assert all(days > keep and answered for days, answered in gone)
         rest = written[count // 2 :]
         assert not rest or rest[0][0] <= keep or not rest[0][1]
+
+
+# The two ends ------------------------------------------------------------------------------------
+
+
+def filled(folder: Path, count: int = 6) -> Path:
+    """The file of a ledger with so many entries, as a run leaves it."""
+    with Ledger(folder) as ledger:
+        for number in range(count):
+            ledger.append(event(number, NOW - (400 - number) * DAY))
+    return folder / FILE
+
+
+def change(file: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(file)) as other, other:
+        for statement in statements:
+            other.execute(statement)
+
+
+MOVED = "UPDATE anchor SET seq = 4, hash = (SELECT hash FROM event WHERE seq = 4)"
+
+
+@pytest.mark.parametrize(
+    ("statements", "told"),
+    [
+        (["DELETE FROM event WHERE seq <= 4"], "entries are missing between 0 and 5"),
+        ([MOVED, "DELETE FROM event WHERE seq <= 4"], "no entry says that those up to 4 were pruned"),
+        ([MOVED.replace("4", "6"), "DELETE FROM event"], "no entry says that those up to 6 were pruned"),
+        (["DELETE FROM event"], "it ends with entry 0, but 6 were written"),
+        (["DELETE FROM event WHERE seq = 6"], "it ends with entry 5, but 6 were written"),
+    ],
+    ids=["the oldest", "the oldest, anchor moved", "all, anchor moved", "all", "the newest"],
+)
+def test_entries_cut_off_at_either_end_are_found_and_no_run_goes_on_without_them(
+    tmp_path: Path, statements: list[str], told: str
+) -> None:
+    change(filled(tmp_path), *statements)
+    for writable in (True, False):
+        with pytest.raises(LedgerError, match=f"{told}.*restore"):
+            Ledger(tmp_path, writable=writable)
+    with Ledger(tmp_path, writable=False, whole=False) as ledger:
+        assert told in str(ledger.doubt)
+        with pytest.raises(LedgerError, match=told):
+            ledger.verify()
+
+
+def test_what_is_cut_off_while_the_ledger_is_open_is_found_too(chain: Ledger) -> None:
+    tamper(chain, MOVED, "DELETE FROM event WHERE seq <= 4")
+    with pytest.raises(LedgerError, match="no entry says that those up to 4 were pruned"):
+        chain.verify()
+
+
+def test_a_pruning_is_an_entry_that_says_exactly_what_went(ledger: Ledger) -> None:
+    for days in (400, 300, 200):
+        deleted(ledger, f"{days}", at=NOW - days * DAY)
+    last_gone = rows(ledger)[3]
+    ledger.prune(NOW - 250 * DAY, NOW)
+    proof = ledger.verify()
+    assert proof.pruned == {
+        "at": "2026-03-01T12:00:00Z",
+        "before": "2025-06-24T12:00:00Z",
+        "first": 1,
+        "last": 4,
+        "count": 4,
+        "hash": last_gone[3],
+    }
+    assert (proof.entries, proof.first, proof.last) == (3, 5, 7)
+
+
+def test_prunings_are_pruned_and_the_newest_always_says_where_the_chain_begins(tmp_path: Path) -> None:
+    """Ten years of a run a day, of which 30 days are kept."""
+    with Ledger(tmp_path) as ledger:
+        for day in range(0, 3650, 10):
+            at = NOW + day * DAY
+            ledger.append(event(day, at))
+            ledger.prune(at - 30 * DAY, at)
+            assert ledger.verify().last == ledger._seq
+    with Ledger(tmp_path) as ledger:
+        proof = ledger.verify()
+        assert proof.pruned
+        assert (proof.pruned["last"], proof.first) == (proof.first - 1, ledger._anchor(ledger._db)[0] + 1)
+        assert proof.entries < 12
+
+
+def test_a_pruning_that_finds_nothing_old_writes_nothing(ledger: Ledger) -> None:
+    ledger.append(event())
+    assert ledger.prune(NOW - DAY, NOW) == 0
+    assert ledger.verify().pruned is None
+    assert len(rows(ledger)) == 1
+
+
+def test_entries_that_an_older_pruning_took_out_cannot_be_put_back(ledger: Ledger) -> None:
+    ledger.append(event(1, NOW - 400 * DAY), event(2))
+    (first, *_) = rows(ledger)
+    ledger.prune(NOW, NOW)
+    with closing(sqlite3.connect(ledger.path)) as other, other:
+        other.execute("INSERT INTO event (seq, kind, body, hash, intent) VALUES (?, ?, ?, ?, ?)", first)
+        other.execute("UPDATE anchor SET seq = 0, hash = ?", (ORIGIN,))
+    with pytest.raises(LedgerError, match="restore the ledger from a backup"):
+        ledger.verify()
+
+
+def test_a_pruning_whose_commit_fails_takes_nothing_out(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.append(event(1, NOW - 400 * DAY), event(2))
+
+    class NoDelete(Broken):
+        def execute(self, statement: str, *words: Any) -> object:
+            if statement.startswith("DELETE"):
+                raise sqlite3.OperationalError("disk I/O error")
+            return self._real.execute(statement, *words)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "_db", NoDelete(ledger._db, ""))
+        with pytest.raises(LedgerError, match="disk I/O error"):
+            ledger.prune(NOW, NOW)
+    assert ledger.append(event(3)) == [3]
+    assert ledger.verify().entries == 3
+
+
+# Ledgers of older releases
+
+
+def of_version_1(folder: Path, *, pruned: bool) -> None:
+    """A ledger as a release left it that recorded no prunings and knew no second file."""
+    file = filled(folder)
+    change(file, "PRAGMA user_version = 1")
+    if pruned:
+        change(file, MOVED, "DELETE FROM event WHERE seq <= 4")
+    (folder / HEAD).unlink()
+
+
+def test_a_ledger_that_an_older_release_pruned_is_no_false_alarm_and_the_next_run_records_it(tmp_path: Path) -> None:
+    of_version_1(tmp_path, pruned=True)
+    with Ledger(tmp_path, writable=False) as ledger:
+        proof = ledger.verify()
+        assert (proof.entries, proof.first, proof.headed) == (2, 5, False)
+        assert proof.pruned == {"first": 1, "last": 4, "at": None, "before": None}
+    with Ledger(tmp_path) as ledger:
+        proof = ledger.verify()
+        assert proof.pruned
+        assert (proof.entries, proof.pruned["last"], proof.pruned["before"]) == (3, 4, None)
+        assert ledger.append(event()) == [8]
+    with Ledger(tmp_path) as ledger:
+        assert ledger.verify().entries == 4
+
+
+def test_a_whole_ledger_of_an_older_release_goes_on_as_it_is(tmp_path: Path) -> None:
+    of_version_1(tmp_path, pruned=False)
+    with Ledger(tmp_path) as ledger:
+        assert ledger.verify()[2:] == (1, 6, None, True)
+        assert ledger._db.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_a_ledger_cannot_be_made_older_to_have_a_cut_adopted(tmp_path: Path) -> None:
+    change(filled(tmp_path), MOVED, "DELETE FROM event WHERE seq <= 4", "PRAGMA user_version = 1")
+    with pytest.raises(LedgerError, match=r"ledger of an older release, but ledger\.head shows"):
+        Ledger(tmp_path)
+
+
+# The file that knows how far it was written
+
+
+def head(folder: Path) -> str:
+    return (folder / HEAD).read_text("ascii")
+
+
+def test_a_new_state_folder_just_works_and_has_both_files(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "state") as ledger:
+        assert head(tmp_path / "state") == f"0 {ORIGIN}\n"
+        ledger.append(event())
+    assert head(tmp_path / "state") == f"1 {ledger._hash}\n"
+
+
+def test_a_ledger_is_ahead_of_the_file_after_a_crash_and_that_is_fine(tmp_path: Path) -> None:
+    filled(tmp_path, 3)
+    before = head(tmp_path)
+    filled(tmp_path, 3)
+    (tmp_path / HEAD).write_text(before, "ascii")
+    with Ledger(tmp_path, writable=False) as ledger:
+        assert ledger.verify().entries == 6
+    Ledger(tmp_path).close()
+    assert head(tmp_path).startswith("6 ")
+
+
+def test_a_crash_after_a_pruning_is_fine(tmp_path: Path) -> None:
+    filled(tmp_path, 3)
+    before = head(tmp_path)
+    with Ledger(tmp_path) as ledger:
+        ledger.append(event(7, NOW - 399 * DAY), event(8))
+        ledger.prune(NOW - DAY, NOW)
+    (tmp_path / HEAD).write_text(before, "ascii")
+    with Ledger(tmp_path) as ledger:
+        assert ledger.verify().first == 5
+
+
+@pytest.mark.parametrize("writable", [True, False])
+@pytest.mark.parametrize("left", [None, b""], ids=["missing", "empty"])
+def test_a_ledger_that_is_gone_is_told_with_what_to_do(tmp_path: Path, left: bytes | None, writable: bool) -> None:
+    file = filled(tmp_path)
+    file.unlink()
+    if left is not None:
+        file.write_bytes(left)
+    assert Ledger.exists(tmp_path)
+    with pytest.raises(LedgerError, match=r"but ledger\.head beside it shows .* or remove ledger\.head to begin"):
+        Ledger(tmp_path, writable=writable)
+    (tmp_path / HEAD).unlink()
+    with Ledger(tmp_path) as ledger:
+        assert ledger.verify().entries == 0
+
+
+def test_what_a_crash_left_beside_an_empty_ledger_is_not_thrown_away(tmp_path: Path) -> None:
+    """SQLite removes the journal of a file that is empty."""
+    (tmp_path / FILE).touch()
+    (tmp_path / f"{FILE}-wal").write_bytes(b"entries that are not in the ledger yet")
+    with pytest.raises(LedgerError, match=r"ledger\.sqlite-wal beside it shows that there was one"):
+        Ledger(tmp_path)
+    assert (tmp_path / f"{FILE}-wal").stat().st_size
+
+
+def test_an_empty_ledger_without_a_sign_of_a_run_is_begun_by_a_run_and_proves_nothing_before(tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    with pytest.raises(LedgerError, match="is empty; restore it from a backup if a run was ever made"):
+        Ledger(tmp_path, writable=False)
+    with Ledger(tmp_path) as ledger:
+        assert ledger.append(event()) == [1]
+
+
+def test_an_older_copy_of_the_ledger_is_told_and_can_be_gone_on_with_knowingly(tmp_path: Path) -> None:
+    file = filled(tmp_path, 3)
+    copy = file.read_bytes()
+    filled(tmp_path, 3)
+    file.write_bytes(copy)
+    with pytest.raises(LedgerError, match=r"ends with entry 3, but 6 were written; .* or remove ledger\.head"):
+        Ledger(tmp_path)
+    (tmp_path / HEAD).unlink()
+    with Ledger(tmp_path) as ledger:
+        assert ledger.append(event()) == [4]
+
+
+def test_another_ledger_in_its_place_is_told(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "other") as ledger:
+        ledger.append(*(event(100 + number) for number in range(9)))
+    filled(tmp_path).write_bytes((tmp_path / "other" / FILE).read_bytes())
+    with pytest.raises(LedgerError, match="entry 6 is another one than was written here"):
+        Ledger(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "six", "6", f"-6 {ORIGIN}\n", f"6 {ORIGIN[1:]}\n"])
+def test_a_damaged_file_of_the_head_is_told(tmp_path: Path, text: str) -> None:
+    filled(tmp_path)
+    (tmp_path / HEAD).write_text(text, "ascii")
+    with pytest.raises(LedgerError, match=r"ledger\.head is not as it was written; remove it if"):
+        Ledger(tmp_path)
+
+
+def test_a_head_that_cannot_be_written_is_a_warning_and_the_ledger_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with Ledger(tmp_path) as ledger:
+        assert ledger.append(event()) == [1]
+    assert "ledger.head could not be written: No space left on device" in caplog.text
+
+
+def test_a_ledger_opened_for_reading_writes_no_head(tmp_path: Path) -> None:
+    filled(tmp_path)
+    before = (tmp_path / HEAD).stat().st_mtime_ns
+    with Ledger(tmp_path, writable=False):
+        pass
+    assert (tmp_path / HEAD).stat().st_mtime_ns == before
+
+
+DYING = """
+import os, signal, sqlite3, sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from confcleanup.ledger import Ledger
+
+now, real_connect, real_replace = datetime(2026, 3, 1, tzinfo=UTC), sqlite3.connect, Path.replace
+
+def step(*_):
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def connect(*words, **named):
+    step()
+    opened = real_connect(*words, **named)
+    opened.set_trace_callback(step)
+    return opened
+
+def replace(*words):
+    step()
+    real_replace(*words)
+    step()
+
+def entry(days):
+    return "listing", {"account": "hq", "at": (now - timedelta(days=days)).isoformat()}, None
+
+def write(folder):
+    sqlite3.connect, Path.replace = connect, replace
+    for days in (400, 300):
+        with Ledger(folder) as ledger:
+            ledger.append(entry(days))
+            ledger.prune(now - timedelta(days=350), now)
+
+number, status = 0, signal.SIGKILL
+while status:
+    number += 1
+    folder, left = Path(sys.argv[1], str(number)), number
+    if not (child := os.fork()):
+        write(folder)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    with Ledger(folder) as ledger:
+        ledger.append(entry(0))
+        ledger.verify()
+    with Ledger(folder, writable=False) as ledger:
+        assert ledger.verify().headed
+print(number)
+"""
+
+
+@posix
+def test_a_death_at_any_step_is_no_false_alarm(tmp_path: Path) -> None:
+    """Killed at each statement and each renaming of two runs that write and prune; each time in a new folder."""
+    done = subprocess.run([sys.executable, "-c", DYING, str(tmp_path)], check=True, stdout=subprocess.PIPE, timeout=120)
+    assert int(done.stdout) > 40

@@ -481,3 +481,41 @@ def test_an_item_that_no_rule_of_the_tally_names_is_counted_without_a_picture() 
     counted.kept("hq", Entry(thing("x"), choose(thing("x"), [rule("things")], NOW)))
     assert not counted.bars
     assert counted.sums.total().stays.count == 1
+
+
+# --- what was not done ------------------------------------------------------------------------------
+
+
+def end(ledger: Ledger, run: str, account: str = "hq", at: datetime = NOW, **more: Any) -> None:
+    facts = {"status": "failed", "error": "HTTP 500 <b>", "exit": 1, "good": False, **more}
+    Journal(ledger, run, account, "fake", lambda: at).note("end", **facts)
+
+
+def test_a_run_that_could_do_nothing_has_a_line_and_its_reason(ledger: Ledger) -> None:
+    end(ledger, "one")
+    text = history(ledger)
+    assert "Deleted 0 items in 1 run. Not everything was done in 1 run." in text
+    assert "Needs a person hq could not be listed; nothing was deleted there: HTTP 500 <b> ( 2026-03-01" in text
+    assert "2026-03-01 12:00 UTC 1 account 0 0 – 1 account not finished" in text
+    assert "What was not done" in text
+
+
+def test_what_was_done_since_needs_nobody_and_is_still_in_the_history(ledger: Ledger) -> None:
+    end(ledger, "one", at=NOW - DAY, status="refused", error="more than max_deletions")
+    end(ledger, "two", status="ok", error=None, good=True)
+    text = history(ledger)
+    assert "Needs a person" not in text
+    assert "more than max_deletions refused" in text
+    assert "Not everything was done in 1 run." in text
+
+
+def test_what_the_time_limit_left_over_needs_nobody(ledger: Ledger) -> None:
+    end(ledger, "one", status="partial", error="7 deferred", good=True)
+    text = history(ledger)
+    assert "Needs a person" not in text
+    assert "7 deferred partial" in text
+
+
+def test_an_end_that_an_older_release_recorded_has_no_reason(ledger: Ledger) -> None:
+    Journal(ledger, "one", "hq", "fake", lambda: NOW).note("end", status="failed", exit=1, good=False)
+    assert "hq could not be listed; nothing was deleted there: no reason was recorded" in history(ledger)

@@ -222,7 +222,8 @@ def test_items_that_could_not_be_read_are_counted_as_undecided() -> None:
 
 def test_secrets_are_replaced_wherever_text_is_written() -> None:
     redact.add("told-by-a-vendor-81")
-    shown = thing("x", title="told-by-a-vendor-81")
+    said = "told-by-a-vendor-81"
+    shown = thing("x", title=said, owner=f"{said}@example.com", tags=("hr", said))
     plan = Plan("hq", "fake", 1, [entry(shown, Outcome.FAILED, "told-by-a-vendor-81")])
     plan = replace(plan, warnings=["told-by-a-vendor-81"], refusals=["told-by-a-vendor-81"])
     for style in ("json", "jsonl", "csv"):

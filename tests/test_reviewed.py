@@ -6,14 +6,19 @@ import json
 import os
 import stat
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
 
+from confcleanup import reviewed
 from confcleanup.cli import cli
+from confcleanup.errors import ConfigError, Refused
+from confcleanup.items import Item
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 
@@ -50,11 +55,17 @@ class Setting:
 
     def make_again(self, made: str) -> None:
         """The plan as confcleanup would have written it at another time."""
-        from confcleanup.reviewed import _seal
+        self.seal(json.loads(self.plan.read_text("utf-8")) | {"made": made})
 
-        content = json.loads(self.plan.read_text("utf-8")) | {"made": made}
-        del content["seal"]
-        self.plan.write_text(json.dumps({**content, "seal": _seal(content)}), "utf-8")
+    def seal(self, content: dict[str, Any]) -> None:
+        """Writes a plan as another program would that knows how to seal it."""
+        self.plan.write_text(json.dumps(sealed(content)), "utf-8")
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """A plan's content with its seal."""
+    content = {name: value for name, value in content.items() if name != "seal"}
+    return {**content, "seal": reviewed._seal(content)}
 
 
 @pytest.fixture
@@ -268,3 +279,117 @@ def test_a_nonsensical_age_of_the_plan_is_wrong_usage(hq: Setting) -> None:
     hq.save()
     assert hq.run("--plan-max-age", "soon").exit_code == 2
     assert hq.emulator.seen == []
+
+
+# Values of the wrong type, in a plan that is sealed as it should be ---------------------------------
+
+ENTRY: dict[str, Any] = {
+    "what": "conferences",
+    "id": "a",
+    "address": ["u1"],
+    "kind": "one-time",
+    "began": None,
+    "title": "Budget",
+    "reason": "ended 41 days ago",
+    "digest": "0" * 64,
+}
+PLAN: dict[str, Any] = {
+    "confcleanup_plan": 1,
+    "made": "2026-03-01T12:00:00Z",
+    "older_than": "30 days",
+    "before": None,
+    "accounts": {"hq": {"config": "f", "items": [ENTRY]}},
+}
+MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PLACES: list[tuple[str | int, ...]] = [
+    *((name,) for name in PLAN),
+    *(("accounts", "hq", name) for name in ("config", "items")),
+    *(("accounts", "hq", "items", 0, name) for name in ENTRY),
+    *(("seal",), ("accounts", "hq"), ("accounts", "hq", "items", 0), ("accounts", "hq", "items", 0, "address", 0)),
+]
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("\ud800"),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def with_value(place: tuple[str | int, ...], value: Any) -> dict[str, Any]:
+    """The plan with another value in one place."""
+    made: dict[str, Any] = json.loads(json.dumps(PLAN))
+    inner: Any = made
+    for step in place[:-1]:
+        inner = inner[step]
+    inner[place[-1]] = value
+    return made
+
+
+def loaded(folder: Path, text: str) -> reviewed.Reviewed:
+    file = folder / "plan.json"
+    file.write_text(text, "utf-8", "surrogatepass")
+    return reviewed.load(file, MADE, {"hq": "f"})
+
+
+def test_a_plan_that_another_program_sealed_is_read(tmp_path: Path) -> None:
+    found = loaded(tmp_path, json.dumps(sealed(PLAN)))
+    (item,) = found.items["hq"].values()
+    assert (item.key, item.title) == (("conferences", "u1", "a"), "Budget")
+    assert found.accounts == {"hq": {item.key: "0" * 64}}
+
+
+@given(st.sampled_from(PLACES), json_values)
+def test_whatever_stands_anywhere_in_a_sealed_plan_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[str | int, ...], value: Any
+) -> None:
+    content = with_value(place, value)
+    text = json.dumps(content if place == ("seal",) else sealed(content))
+    try:
+        found = loaded(tmp_path_factory.getbasetemp(), text)
+    except (ConfigError, Refused):
+        return
+    assert all(isinstance(item, Item) for items in found.items.values() for item in items.values())
+
+
+@given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
+def test_whatever_is_in_the_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.json"
+    file.write_bytes(content)
+    with pytest.raises((ConfigError, Refused)):
+        reviewed.load(file, MADE, {"hq": "f"})
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (("confcleanup_plan",), True, "Expected `int`, got `bool` - at `$.confcleanup_plan`"),
+        (("confcleanup_plan",), 1.0, "Expected `int`, got `float` - at `$.confcleanup_plan`"),
+        (("made",), 1740830400, "at `$.made`"),
+        (("made",), "yesterday", "at `$.made`"),
+        (("made",), "2026-03-01T12:00:00", "with a timezone component - at `$.made`"),
+        (("older_than",), 30, "at `$.older_than`"),
+        (("accounts",), [], "at `$.accounts`"),
+        (("accounts", "hq", "items"), "a", "items`"),
+        (("accounts", "hq", "items", 0, "kind"), "odd", "Invalid enum value 'odd'"),
+        (("accounts", "hq", "items", 0, "digest"), None, "digest`"),
+        (("accounts", "hq", "items", 0, "address"), {}, "address`"),
+        (("accounts", "hq", "items", 0, "also"), "x", "unknown field `also`"),
+        (("older_than",), "soon", "--older-than"),
+        (("before",), "soon", "--older-than and --before"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_wrong_usage_and_says_where(
+    hq: Setting, place: tuple[str | int, ...], value: Any, told: str
+) -> None:
+    hq.save("--older-than", "30 days")
+    content = with_value(place, value)
+    if "hq" not in place and "accounts" not in place:
+        content = json.loads(hq.plan.read_text("utf-8")) | {place[0]: value}
+    hq.seal(content)
+    refused(hq, 2, told)
+
+
+@pytest.mark.parametrize("again", ['"made": "2026-03-01T12:00:00Z", ', '"older_than": null, '])
+def test_a_plan_in_which_a_key_stands_twice_is_wrong_usage(hq: Setting, again: str) -> None:
+    hq.save()
+    hq.plan.write_text(hq.plan.read_text("utf-8").replace("{", "{" + again, 1), "utf-8")
+    refused(hq, 2, "every key stands once")

@@ -160,7 +160,7 @@ def _shorten(ledger: Ledger, config: Config, run: Run) -> None:
     if not (age := config.state.keep_history):
         return
     try:
-        ledger.prune(cutoff(run.now, age, config.zone))
+        ledger.prune(cutoff(run.now, age, config.zone), run.now)
     except (LedgerError, ValueError) as error:
         log.warning("the history could not be shortened to %s: %s", age, error)
 

@@ -5,20 +5,27 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ConfcleanupError
 from ..items import Outcome
-from .options import ACCOUNTS, Globals, global_options, offered
+from .options import ACCOUNTS, Globals, global_options, log, offered
+
+if TYPE_CHECKING:
+    from ..ledger import Ledger
 
 COLUMNS = (
     *("run", "account", "provider", "rule", "what", "id", "title", "ended_at"),
     *("intended_at", "finished_at", "outcome", "error"),
 )
+STATUSES = {
+    "failed": "could not be listed",
+    "refused": "was refused, nothing deleted",
+    "partial": "was not finished",
+}
 
 
 @click.command("history")
@@ -34,7 +41,9 @@ COLUMNS = (
 @click.option("--format", "style", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table")
 @global_options
 def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> None:
-    """Show every deletion that was attempted, and what came of it. Restorations follow in the table, and in json.
+    """Show every deletion that was attempted, and what came of it.
+
+    In the table and in json, restorations follow, and runs that could not do everything in an account.
 
     Without filters it shows everything. It works without a config if --state names the folder.
     """
@@ -43,20 +52,20 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
 
     filters |= {name: _time(filters[name], name, settings) for name in ("since", "until")}
     folder = settings.state_folder_alone()
-    if not Ledger.exists(folder):
-        raise ConfcleanupError(f"there is no ledger in {folder}; nothing was ever deleted with this state folder")
-    with Ledger(folder, writable=False) as ledger:
+    Ledger.require(folder)
+    with Ledger(folder, writable=False, whole=verify) as ledger:
         if verify:
-            count, head = ledger.verify()
-            print(f"{count} entries, none altered and none missing. The last one's hash is {head}")
+            _prove(ledger)
             return
+        if ledger.doubt:
+            log.warning("this history is not whole: %s", ledger.doubt)
         wanted = (entry for entry in ledger.deletions() if _wanted(entry, filters))
         found = ({name: entry[name] for name in COLUMNS} for entry in wanted)
-        restored = (entry for entry in ledger.restores() if _restore_wanted(entry, filters))
+        restored = (entry for entry in ledger.restores() if _other_wanted(entry, filters))
+        not_done = (entry for entry in ledger.not_done() if _other_wanted(entry, filters))
         if style == "json":
-            document = {"version": report.VERSION, "deletions": list(found), "restores": list(restored)}
-            json.dump(document, sys.stdout, indent=1)
-            print()
+            lists = {"deletions": found, "restores": restored, "not_done": not_done}
+            sys.stdout.writelines(document({"version": report.VERSION}, lists))
         elif style == "jsonl":
             for entry in found:
                 print(json.dumps(entry))
@@ -65,7 +74,30 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
             writer.writerow(COLUMNS)
             writer.writerows([report.cell(entry[name]) for name in COLUMNS] for entry in found)
         else:
-            _table(found, restored)
+            _table(found, restored, not_done)
+
+
+def _prove(ledger: Ledger) -> None:
+    """Says what the ledger proves. Raises LedgerError if it proves nothing."""
+    from ..ledger import HEAD
+
+    proof = ledger.verify()
+    if proof.entries:
+        entries = f"{proof.entries} {'entry' if proof.entries == 1 else 'entries'}, {proof.first} to {proof.last}"
+        print(f"{entries}, none altered and none missing.", end=" ")
+        print(f"The last one's hash is {proof.head}")
+    else:
+        print("0 entries, none altered and none missing: nothing was recorded yet.")
+    if cut := proof.pruned:
+        gone = f"Entries up to {cut['last']} were taken out"
+        if cut["before"]:
+            print(f"{gone}, as older than {cut['before']}; that was recorded at {cut['at']}.")
+        elif cut["at"]:
+            print(f"{gone} by an older release, which recorded nothing of it; {cut['at']} they were found missing.")
+        else:
+            print(f"{gone} by an older release, which recorded nothing of it. The next run records that.")
+    if not proof.headed:
+        log.warning("there is no %s beside the ledger, which would show if its end were cut off; a run writes it", HEAD)
 
 
 def _wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
@@ -77,9 +109,20 @@ def _wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
     return not (since and when < since) and not (until and when >= until)
 
 
-def _restore_wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
-    """By account, id and time; a restoration has no rule and no outcome to be chosen by."""
+def _other_wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
+    """By account and time, a restoration also by its id; there is no rule and no outcome to be chosen by."""
     return _wanted({**entry, "intended_at": entry["at"]}, filters)
+
+
+def document(head: Mapping[str, Any], lists: Mapping[str, Iterable[Any]]) -> Iterator[str]:
+    """A JSON object with lists, an entry a line: each is taken when it is written, as there may be millions."""
+    yield json.dumps(head).removesuffix("}")
+    for name, entries in lists.items():
+        yield f", {json.dumps(name)}: ["
+        for place, entry in enumerate(entries):
+            yield (",\n" if place else "\n") + json.dumps(entry)
+        yield "]"
+    yield "}\n"
 
 
 def _time(text: str | None, option: str, settings: Globals) -> datetime | None:
@@ -91,7 +134,9 @@ def _time(text: str | None, option: str, settings: Globals) -> datetime | None:
         raise click.UsageError(f"--{option}: {error}") from None
 
 
-def _table(found: Iterator[dict[str, Any]], restored: Iterator[dict[str, Any]]) -> None:
+def _table(
+    found: Iterator[dict[str, Any]], restored: Iterator[dict[str, Any]], not_done: Iterator[dict[str, Any]]
+) -> None:
     from ..redact import harmless
 
     shown = 0
@@ -108,4 +153,7 @@ def _table(found: Iterator[dict[str, Any]], restored: Iterator[dict[str, Any]]) 
             else f"not restored: {harmless(entry['error'])}"
         )
         print(f"{entry['at']}  {entry['account']} {entry['what']} {harmless(entry['id'])}  {came}")
+    for entry in not_done:
+        why = f": {harmless(entry['error'])}" if entry["error"] else ""
+        print(f"{entry['at']}  {entry['account']} {STATUSES.get(entry['status'], entry['status'])}{why}")
     print(f"{shown} deletion{'' if shown == 1 else 's'}.")

@@ -6,8 +6,7 @@ import sys
 
 import click
 
-from ..errors import ConfcleanupError
-from .options import Globals, clock, global_options
+from .options import Globals, clock, global_options, log
 
 
 @click.command("report")
@@ -28,9 +27,10 @@ def command(settings: Globals, file: str | None) -> None:
         raise click.UsageError("this is a page for a browser: give --html FILE, or send it into a file")
     path = ready(file, settings.place())
     folder = settings.state_folder_alone()
-    if not Ledger.exists(folder):
-        raise ConfcleanupError(f"there is no ledger in {folder}; nothing was ever deleted with this state folder")
-    with Ledger(folder, writable=False) as ledger:
+    Ledger.require(folder)
+    with Ledger(folder, writable=False, whole=False) as ledger:
+        if ledger.doubt:
+            log.warning("this history is not whole: %s", ledger.doubt)
         text = page.of_ledger(Past(ledger), clock(), settings.zone())
     if path:
         replace_private(path, text)

@@ -42,8 +42,7 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
     config = settings.load()
     (account,) = chosen(config, (account_name,), "account")
     folder = settings.writable_state_folder(config)
-    if not Ledger.exists(folder):
-        raise ConfcleanupError(f"there is no ledger in {folder}; nothing was ever deleted with this state folder")
+    Ledger.require(folder)
     with lock(folder), Ledger(folder) as ledger:
         item = _deleted(ledger, account, item_id)
         where, saved = _copy(account, item)

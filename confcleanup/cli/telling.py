@@ -17,7 +17,12 @@ from .options import clock, log
 if TYPE_CHECKING:
     from ..config import Config
     from ..ledger import Ledger
+    from ..plan import Plan
     from ..runs import Run
+
+
+LONGEST = 500
+"""Letters of an account's error that are recorded."""
 
 
 class Story(msgspec.Struct):
@@ -64,24 +69,29 @@ def note_end(ledger: Ledger, run: Run, *, whole: bool) -> None:
     """Records how the run ended in each account. ``whole``: all rules of its accounts were applied."""
     from ..report import timestamp
 
-    at = timestamp(clock())
     stopped = run.signal is not None
+    head = {"run": run.id, "at": timestamp(clock()), "exit": int(run.exit_code)}
     events = [
-        {
-            "run": run.id,
-            "account": plan.account,
-            "provider": plan.provider,
-            "at": at,
-            "status": plan.status,
-            "exit": int(run.exit_code),
-            "good": whole and not (stopped or plan.undone or plan.refusals),
-        }
-        for plan in run.plans
+        {**head, **_end(plan), "good": whole and not (stopped or plan.undone or plan.refusals)} for plan in run.plans
     ]
     try:
         ledger.append(*(("end", event, None) for event in events))
     except LedgerError as error:
         log.warning("how this run ended is not recorded, so check --last-success does not count it: %s", error)
+
+
+def _end(plan: Plan) -> dict[str, object]:
+    """What came of an account: its status, why it is not ``ok``, and its counts."""
+    from ..items import Outcome
+    from ..report import account
+
+    found = account(plan)
+    counts = {name: found[name] for name in ("listed", "selected", *map(str, Outcome), "undecided")}
+    left = [f"{found[name]} {name}" for name in (Outcome.FAILED, Outcome.UNKNOWN, Outcome.DEFERRED) if found[name]]
+    left += [f"{len(plan.overdue)} overdue"] if plan.overdue else []
+    error = found["error"] or ", ".join(left) or None
+    status = {name: found[name] for name in ("account", "provider", "status")}
+    return {**status, "error": error and error[:LONGEST], **counts}
 
 
 def last_good(folder: Path, config: Config) -> dict[str, datetime]:

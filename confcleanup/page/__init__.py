@@ -77,15 +77,19 @@ def of_ledger(past: Past, now: datetime, zone: tzinfo) -> str:
     """The page of what the ledger remembers."""
     total = past.sums.total()
     runs = f"{len(past.runs):,} run{'' if len(past.runs) == 1 else 's'}"
+    undone = sum(bool(one.undone) for one in past.runs.values())
+    rest = f" Not everything was done in {undone:,} run{'' if undone == 1 else 's'}." if undone else ""
     return _page(
         zone,
         mode="History",
-        headline=f"Deleted {_items(total.goes.count)} in {runs}." if past.runs else "The ledger holds no run yet.",
+        headline=f"Deleted {_items(total.goes.count)} in {runs}.{rest}"
+        if past.runs
+        else "The ledger holds no run yet.",
         made=now,
         run=None,
         dry=False,
         command="",
-        accounts=[],
+        accounts=list(past.waiting.values()),
         sums=past.sums,
         rules=past.sums.table("account", "rule"),
         bad=list(past.bad)[::-1],

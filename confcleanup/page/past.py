@@ -19,7 +19,7 @@ FATES = {Outcome.DELETED: Fate.GOES, Outcome.GONE: Fate.GONE}
 
 
 class PastRun(msgspec.Struct):
-    """One run, as far as the ledger has it. ``bad``: failed, or nobody knows."""
+    """One run, as far as the ledger has it. ``bad``: failed, or nobody knows. ``undone``: accounts with more to do."""
 
     id: str
     at: datetime
@@ -29,10 +29,15 @@ class PastRun(msgspec.Struct):
     gone: int = 0
     changed: int = 0
     bad: int = 0
+    undone: int = 0
 
 
 class Past:
-    """All past runs, oldest first, the sums over them, and the last rows."""
+    """All past runs, oldest first, the sums over them, and the last rows.
+
+    ``undone``: the last ends of accounts where not everything was done; ``waiting``: of those, by account, where no
+    run has done everything since.
+    """
 
     def __init__(self, ledger: Ledger) -> None:
         self.runs: dict[str, PastRun] = {}
@@ -43,6 +48,10 @@ class Past:
             self._add(deletion)
         for listing in ledger.events("listing"):
             self._run(listing, listing["at"]).listed += listing["listed"]
+        self.undone: deque[Mapping[str, Any]] = deque(maxlen=ROWS)
+        self.waiting: dict[str, Mapping[str, Any]] = {}
+        for end in ledger.events("end"):
+            self._end(end)
         self.runs = dict(sorted(self.runs.items(), key=lambda item: item[1].at))
 
     @property
@@ -54,6 +63,18 @@ class Past:
         found = self.runs.setdefault(event["run"], PastRun(event["run"], datetime.fromisoformat(at)))
         found.accounts.add(event["account"])
         return found
+
+    def _end(self, end: Mapping[str, Any]) -> None:
+        run = self._run(end, end["at"])
+        self.waiting.pop(end["account"], None)
+        if end["status"] == "ok":
+            return
+        run.undone += 1
+        at = datetime.fromisoformat(end["at"])
+        found = {**end, "at": at, "error": end.get("error") or "no reason was recorded"}
+        self.undone.append(found)
+        if not end["good"]:  # what max_runtime left over needs nobody
+            self.waiting[end["account"]] = found
 
     def _add(self, deletion: Mapping[str, Any]) -> None:
         run, outcome, size = self._run(deletion, deletion["intended_at"]), deletion["outcome"], deletion["size_bytes"]
