@@ -26,6 +26,7 @@ VERDICTS = {
     ExitCode.USAGE: "could not begin",
     ExitCode.REFUSED: "a guard refused",
     ExitCode.LOCKED: "another run is at work",
+    ExitCode.HUNG_UP: "hung up",
     ExitCode.INTERRUPTED: "interrupted",
     ExitCode.TERMINATED: "terminated",
 }

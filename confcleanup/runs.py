@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -32,7 +31,7 @@ from .providers.base import Provider
 from .redact import redact
 from .reviewed import Reviewed
 from .selection import Rule
-from .system import TERMINATIONS
+from .system import HANGUPS, TERMINATIONS
 
 log = logging.getLogger(__name__)
 if TYPE_CHECKING:
@@ -42,8 +41,16 @@ SIDE_BY_SIDE = 32
 RUNS_COMPARED = 10
 AWAKE = 0.2
 """Seconds between two looks of the main thread, which alone handles signals."""
+S = TypeVar("S")
 T = TypeVar("T")
 NO_ANSWER = "nobody confirmed the deletion: give --yes where there is no terminal to ask on"
+
+
+def status_of(number: int) -> ExitCode:
+    """The exit status after a signal."""
+    if number in HANGUPS:
+        return ExitCode.HUNG_UP
+    return ExitCode.TERMINATED if number in TERMINATIONS else ExitCode.INTERRUPTED
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -73,7 +80,7 @@ class Run(msgspec.Struct):
     def exit_code(self) -> ExitCode:
         """The contract's exit status."""
         if self.signal is not None:
-            return ExitCode.TERMINATED if self.signal in TERMINATIONS else ExitCode.INTERRUPTED
+            return status_of(self.signal)
         if any(plan.undone for plan in self.plans):
             return ExitCode.NOT_DONE
         if any(plan.refusals for plan in self.plans):
@@ -112,23 +119,49 @@ def execute(
     run = Run(request.id or run_id(now), "run" if request.delete else "plan", now)
     if request.delete and ledger is None:
         raise LedgerError("there is no ledger; what cannot be recorded is not deleted")
-    with ExitStack() as stack, ThreadPoolExecutor(min(SIDE_BY_SIDE, len(request.accounts) or 1)) as pool:
+    with ExitStack() as stack:
         jobs = [_Job(request, account, run, clock, watcher, interrupted, ledger, stack) for account in request.accounts]
         if not request.delete or confirm is None:
-            run.plans = _side_by_side(pool, jobs, lambda job: job.plan(delete=request.delete))
+            run.plans = side_by_side(jobs, lambda job: job.plan(delete=request.delete))
             return run
-        run.plans = _side_by_side(pool, jobs, lambda job: job.plan(delete=False))
+        run.plans = side_by_side(jobs, lambda job: job.plan(delete=False))
         agreed = not any(job.due for job in jobs) or confirm(run)
-        _side_by_side(pool, jobs, lambda job: job.delete(agreed=agreed))
+        side_by_side(jobs, lambda job: job.delete(agreed=agreed))
     return run
 
 
-def _side_by_side(pool: ThreadPoolExecutor, jobs: Sequence[_Job], step: Callable[[_Job], T]) -> list[T]:
-    """A step of every job at once. The main thread wakes now and then, so that it sees signals."""
-    futures = [pool.submit(step, job) for job in jobs]
-    while wait(futures, timeout=AWAKE).not_done:
-        pass
-    return [future.result() for future in futures]
+def side_by_side(tasks: Sequence[S], step: Callable[[S], T]) -> list[T]:
+    """What ``step`` makes of each task, in their order; ``step`` raises nothing. 32 are under way at a time.
+
+    A thread that cannot be started is one less; without any, the tasks are done one after the other. The main thread
+    wakes now and then, so that it sees signals.
+    """
+
+    def work() -> None:
+        while True:
+            with lock:
+                number = next(numbers, None)
+            if number is None:
+                return
+            done[number] = step(tasks[number])
+
+    done: dict[int, T] = {}
+    numbers, lock = iter(range(len(tasks))), threading.Lock()
+    threads: list[threading.Thread] = []
+    for _ in tasks[:SIDE_BY_SIDE]:
+        thread = threading.Thread(target=work)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.warning("only %d accounts are handled at a time: %s", len(threads) or 1, error)
+            break
+        threads.append(thread)
+    if not threads:
+        work()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(AWAKE)
+    return [done[number] for number in range(len(tasks))]
 
 
 def run_id(now: datetime) -> str:
@@ -169,12 +202,26 @@ class _Job:
         return bool(self._plan.due) and not self._plan.refusals
 
     def plan(self, *, delete: bool) -> Plan:
+        """What is to go here; with ``delete`` also what became of it. Whatever goes wrong is this account's alone."""
+        try:
+            self._make_plan()
+        except BaseException as error:  # noqa: BLE001  # out of memory too: the others' deletions must be reported
+            self._fault(error)
+            self._plan.failed = True
+            self._plan.selected.clear()
+        if delete:
+            self.delete(agreed=True)
+        else:
+            self._rest()
+        return self._plan
+
+    def _make_plan(self) -> None:
         try:
             open_ends = self._settle() if self._request.delete else []
             past = self._past()
         except LedgerError as error:
             self._plan.failed, self._plan.error = True, str(error)
-            return self._plan
+            return
         began = time.monotonic()
         self._plan = make_plan(
             self._account.name,
@@ -189,11 +236,11 @@ class _Job:
         self._plan.warnings += open_ends
         plan, took = self._plan, time.monotonic() - began
         log.info("%s: listed %d, selected %d, in %.1f s", plan.account, plan.listed, len(plan.selected), took)
-        if delete:
-            self.delete(agreed=True)
-        else:
-            self._rest()
-        return self._plan
+
+    def _fault(self, error: BaseException) -> None:
+        log.debug("a fault in %s", self._account.name, exc_info=True)
+        why = f"a fault in the program or a provider: {type(error).__name__}"
+        self._plan.error = self._plan.error or why
 
     def _settle(self) -> list[str]:
         """Finds out what an earlier run left open."""
@@ -225,6 +272,9 @@ class _Job:
             self._delete(agreed=agreed)
         except ConfcleanupError as error:
             self._plan.error = self._plan.error or str(error)
+            self._plan.selected.defer()
+        except BaseException as error:  # noqa: BLE001  # out of memory too: what was deleted must be reported
+            self._fault(error)
             self._plan.selected.defer()
         finally:
             self._rest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from confcleanup.cli import cli
 from confcleanup.config import Account, Config, StateSettings
@@ -31,6 +33,7 @@ from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.selected import Entry, Selected
 from confcleanup.settings import AccountSettings
+from confcleanup.system import HANGUPS
 
 from .fake import NOW, Fake, FakeRule, thing
 
@@ -59,13 +62,18 @@ class World:
         return fake
 
     def run(
-        self, *, delete: bool = True, confirm: Callable[[Run], bool] | None = None, accept_fewer: bool = False
+        self,
+        *,
+        delete: bool = True,
+        confirm: Callable[[Run], bool] | None = None,
+        accept_fewer: bool = False,
+        watcher: Watcher | None = None,
     ) -> Run:
         everything = Config(Path("c"), UTC, None, self.accounts, StateSettings(), HoldSettings())
         run = execute(
             Request(everything, list(self.accounts.values()), delete=delete, accept_fewer=accept_fewer),
             clock=lambda: NOW,
-            watcher=Watcher(),
+            watcher=watcher or Watcher(),
             confirm=confirm,
             interrupted=threading.Event(),
             ledger=self.ledger,
@@ -94,6 +102,11 @@ def young(count: int) -> list[Item]:
 def only(run: Run) -> Plan:
     (plan,) = run.plans
     return plan
+
+
+def only_error(run: Run) -> str:
+    (error,) = [plan.error for plan in run.plans if plan.error]
+    return error
 
 
 def failing() -> None:
@@ -179,9 +192,65 @@ def test_a_signal_comes_before_everything(world: World) -> None:
     world.add("b", *due(1)).before_list = failing
     run = world.run()
     statuses = []
-    for run.signal in (signal.SIGINT, signal.SIGTERM):
+    for run.signal in (signal.SIGINT, signal.SIGTERM, *HANGUPS):
         statuses.append(int(run.exit_code))
-    assert statuses == [130, 143]
+    assert statuses == [130, 143, *[129] * len(HANGUPS)]
+
+
+# What is short ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("startable", [0, 1, 3])
+def test_a_thread_that_cannot_be_started_is_one_less_and_everything_is_done(
+    world: World, startable: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcde":
+        world.add(name, *due(6))
+        world.accounts[name] = replace(
+            world.accounts[name], settings=AccountSettings(provider="fake", url="https://x", concurrency=4)
+        )
+    start, started = threading.Thread.start, itertools.count()
+
+    def scarce(thread: threading.Thread) -> None:
+        if next(started) >= startable:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    run = world.run()
+    assert (int(run.exit_code), run.total(Outcome.DELETED)) == (0, 30)
+    assert [plan.account for plan in run.plans] == list("abcde")
+    assert sorted(entry["outcome"] for entry in world.ledger.deletions()) == ["deleted"] * 30
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), SystemExit(77)])
+def test_a_fault_in_one_account_leaves_the_others_and_their_report(world: World, fault: BaseException) -> None:
+    world.add("a", *due(2))
+    world.add("b", *due(1))
+
+    class Broken(Watcher):
+        def listed(self, account: str, count: int) -> None:
+            if account == "a":
+                raise fault
+
+    run = world.run(watcher=Broken())
+    assert [plan.status for plan in run.plans] == ["failed", "ok"]
+    assert only_error(run) == f"a fault in the program or a provider: {type(fault).__name__}"
+    assert (int(run.exit_code), len(world.fakes["a"].held), len(world.fakes["b"].held)) == (1, 2, 0)
+
+
+def test_a_fault_after_deletions_began_does_not_hide_them(world: World) -> None:
+    world.add("a", *due(2))
+    note = world.ledger.append
+
+    def full(*events: Any) -> list[int]:
+        if any(kind == "listing" for kind, _, _ in events):
+            raise MemoryError
+        return note(*events)
+
+    world.ledger.append = full  # type: ignore[method-assign]  # memory ends just then
+    run = world.run()
+    assert (run.total(Outcome.DELETED), only(run).status, int(run.exit_code)) == (2, "partial", 1)
 
 
 def test_a_failed_deletion_makes_1_and_the_others_go_on(world: World) -> None:
