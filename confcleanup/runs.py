@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import secrets
@@ -22,7 +23,7 @@ from .config import Account, Config
 from .cutoff import Period
 from .deleter import carry_out, settle
 from .errors import ConfcleanupError, ExitCode, LedgerError, Locked
-from .guards import Past, objections
+from .guards import BLIND, NOTHING_PAST, Past, objections, shrunken
 from .items import Outcome
 from .ledger import Journal, Ledger
 from .pace import Stop
@@ -195,6 +196,7 @@ class _Job:
         self._rules = _chosen_rules(request, account, run.now)
         self._provider: Provider = stack.enter_context(account.provider(account.settings, self._stop, clock))
         self._plan = Plan(account.name, account.provider.name)
+        self._before = NOTHING_PAST
 
     @property
     def due(self) -> bool:
@@ -218,7 +220,7 @@ class _Job:
     def _make_plan(self) -> None:
         try:
             open_ends = self._settle() if self._request.delete else []
-            past = self._past()
+            self._before = self._past()
         except LedgerError as error:
             self._plan.failed, self._plan.error = True, str(error)
             return
@@ -230,7 +232,7 @@ class _Job:
             self._account.limits,
             self._now,
             self._watcher,
-            past,
+            self._before,
             self._review(),
         )
         self._plan.warnings += open_ends
@@ -248,19 +250,39 @@ class _Job:
             return []
         return settle(self._provider, left_open, self._journal, self._stop)
 
-    @property
-    def _scope(self) -> str:
-        """What is listed of the account; two listings are only compared if they asked for the same."""
-        asked = {
-            f"{rule.what}:{','.join(sorted(rule.tags))}:{rule.age or ('' if rule.live else rule.cutoff)}"
-            for rule in self._rules
-        }
-        return " ".join(sorted(asked))
+    def _scope(self, what: str) -> str:
+        """What is listed of a source; two lists are only compared if they asked for the same."""
+        mine = [rule for rule in self._rules if rule.what == what]
+        if not self._provider.sources[what].asked_for(self._account.settings, mine):
+            return what
+        return " ".join(sorted({f"{what}:{','.join(sorted(rule.tags))}:{self._age(rule)}" for rule in mine}))
 
-    def _past(self) -> list[Past]:
-        found = self._ledger.listings(self._account.name, RUNS_COMPARED) if self._ledger else []
-        same = not self._request.accept_fewer
-        return [Past(one["selected"], one["left"] if same and one["scope"] == self._scope else None) for one in found]
+    def _age(self, rule: Rule) -> str:
+        """Up to when a rule selects, in words that are the same in the next run."""
+        return rule.age or str(self._request.before or "")
+
+    @property
+    def _same_rules(self) -> str:
+        """A hash of what the rules select. Two runs are only compared if they agree on it.
+
+        What only keeps more or less (holds, ``keep_ids``, ``keep_tags``, rooms and their scheduled ends) is not part of
+        it: a mistake in these is what the comparison is to find.
+        """
+        rules = []
+        for rule in self._rules:
+            live = rule.live and (rule.live.max_duration, rule.live.abandoned_after, rule.live.max_members)
+            filters = (sorted(rule.tags), rule.title, rule.owner, sorted(rule.names), rule.rooms)
+            rules.append(repr((rule.what, self._age(rule), filters, live)))
+        return hashlib.sha256("\n".join(sorted(rules)).encode(errors="backslashreplace")).hexdigest()
+
+    def _past(self) -> Past:
+        if not self._ledger:
+            return NOTHING_PAST
+        name = self._account.name
+        sources = () if self._request.accept_fewer else {rule.what for rule in self._rules}
+        known = {what: self._ledger.left(name, what, self._scope(what)) for what in sources}
+        left = {what: count for what, count in known.items() if count is not None}
+        return Past(self._ledger.selections(name, self._same_rules, RUNS_COMPARED), left)
 
     def _review(self) -> Review | None:
         reviewed, name = self._request.reviewed, self._account.name
@@ -315,11 +337,17 @@ class _Job:
         return {rule.name: rule.cutoff.isoformat(timespec="seconds") for rule in self._rules}
 
     def _note(self) -> None:
-        """Records what this run found here, for the guards of later runs."""
+        """Records what this run found here, for the guards of later runs.
+
+        A refused run selected nothing that counts. What it listed is what there is, unless that was in doubt itself.
+        """
         plan = self._plan
-        if self._journal and not plan.failed and not plan.refusals:
-            counts = {"listed": plan.listed, "selected": len(plan.selected), "left": plan.left}
-            self._journal.note("listing", scope=self._scope, **counts)
+        if not self._journal or plan.failed:
+            return
+        doubted = shrunken(plan.lists, self._before) if plan.refusals else ()
+        left = {self._scope(what): count for what, count in plan.left.items() if what not in doubted}
+        counts = {"listed": plan.listed, "selected": len(plan.selected), "left": left}
+        self._journal.note("listing", rules=self._same_rules, refused=bool(plan.refusals), **counts)
 
 
 def _chosen_rules(request: Request, account: Account, now: datetime) -> list[Rule]:
@@ -342,8 +370,9 @@ def check(account: Account, stop: Stop, clock: Callable[[], datetime]) -> tuple[
             provider.check(list(dict.fromkeys(rule.what for rule in account.rules)))
         except ConfcleanupError as error:
             trouble.append(str(error))
-        trouble += objections(0, 0, provider.http.skew, account.limits)
-        return trouble, provider.warnings
+        trouble += objections({}, provider.http.skew, account.limits)
+        blind = [BLIND] if provider.http.sent and provider.http.skew is None else []
+        return trouble, provider.warnings + blind
 
 
 @contextmanager

@@ -215,7 +215,10 @@ class Vobiz(Provider):
     settings_type = VobizSettings
     sources = {
         "conferences": Source(
-            "live rooms that should have ended; ending one disconnects people", LiveRoomRule, recheck=True
+            "live rooms that should have ended; ending one disconnects people",
+            LiveRoomRule,
+            recheck=True,
+            passing=True,
         ),
         "recordings": Source("call recordings", RecordingRule, media=True),
     }
