@@ -5,32 +5,39 @@ from __future__ import annotations
 import os
 import sys
 
-from .system import standard_streams
+from .errors import ExitCode
+from .system import standard_streams, unwritten
 
 
 def main() -> None:
-    """Runs the command line. Whatever the console's encoding is, printing never fails."""
+    """Runs the command line, and ends with a status of the contract's table, whatever happens."""
     standard_streams()
+    try:
+        status = _run()
+    except KeyboardInterrupt:
+        status = ExitCode.INTERRUPTED
+    except BaseException as error:  # noqa: BLE001  # the last place: out of memory, for example
+        sys.stderr.write(f"error: an unexpected fault in the program: {type(error).__name__}\n")
+        status = ExitCode.NOT_DONE
+    if why := unwritten(sys.stdout):
+        sys.stderr.write(f"error: the output could not be written: {why}\n")
+        status = status or ExitCode.NOT_DONE
+    sys.exit(int(status))
+
+
+def _run() -> ExitCode:
     from .cli import cli
 
     if "_CONFCLEANUP_COMPLETE" in os.environ:
         from .cli import completing
 
         completing.register()
-    status: int | str | None = 0
     try:
-        try:
-            cli(prog_name="confcleanup", windows_expand_args=False)
-        except SystemExit as end:
-            status = end.code
-        if sys.stdout:
-            sys.stdout.flush()
-    except OSError as error:  # a reader that has left, as after ``| head``, is no trouble; a full disk is
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        if not isinstance(error, BrokenPipeError):
-            sys.stderr.write(f"error: the output could not be written: {error.strerror}\n")
-            status = status or 1
-    sys.exit(status)
+        cli(prog_name="confcleanup", windows_expand_args=False)
+    except SystemExit as end:
+        code = end.code or 0
+        return ExitCode(code) if isinstance(code, int) and code in set(ExitCode) else ExitCode.NOT_DONE
+    return ExitCode.DONE
 
 
 if __name__ == "__main__":

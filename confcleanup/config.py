@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -200,7 +200,7 @@ def load(path: Path) -> Config:
     accounts = [_account(name, table, general, limits, problems) for name, table in tables.items()]
     require(problems, str(path))
     found = {account.name: account for account in accounts if account}
-    warnings = _permissions(path, found.values(), notify)
+    warnings = (*_permissions(path, found.values(), notify), *_shares(found.values()))
     config = Config(path, zone, general.older_than, found, state, held, warnings, general.allow_short_retention, notify)
     _check_cutoffs(config)
     return config
@@ -367,6 +367,22 @@ def _permissions(path: Path, accounts: Any, notify: NotifySettings) -> tuple[str
     return (
         (f"{path} can be written by its group; is that meant? Else: chmod g-w {path}",) if mode & stat.S_IWGRP else ()
     )
+
+
+def _shares(accounts: Iterable[Account]) -> Iterator[str]:
+    """Names each source whose list is a part of what there is, so that a share of it would say nothing."""
+    for account in accounts:
+        for what in dict.fromkeys(rule.what for rule in account.rules):
+            mine = [
+                Rule(rule.name, what, MILLENNIUM, tags=getattr(rule, "tags", ()))
+                for rule in account.rules
+                if rule.what == what
+            ]
+            if account.limits.max_share < 1 and account.provider.sources[what].asked_for(account.settings, mine):
+                yield (
+                    f"accounts.{account.name}: max_share is not applied to {what}: the vendor is asked for a part of "
+                    "them only, so that the share of all is not known; max_deletions and max_growth apply"
+                )
 
 
 def _check_cutoffs(config: Config) -> None:

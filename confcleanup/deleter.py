@@ -75,7 +75,11 @@ def carry_out(
     deleter = _Deleter(plan, provider, rules, now, watcher, record, archives, stop)
     workers = [threading.Thread(target=deleter.work, name=f"{plan.account}-{n}") for n in range(concurrency - 1)]
     for worker in workers[: max(0, plan.due - 1)]:
-        worker.start()
+        try:
+            worker.start()
+        except RuntimeError as error:
+            log.warning("%s: fewer deletions at once than concurrency allows: %s", plan.account, error)
+            break
     deleter.work()
     for worker in workers:
         if worker.ident:

@@ -26,6 +26,7 @@ VERDICTS = {
     ExitCode.USAGE: "could not begin",
     ExitCode.REFUSED: "a guard refused",
     ExitCode.LOCKED: "another run is at work",
+    ExitCode.HUNG_UP: "hung up",
     ExitCode.INTERRUPTED: "interrupted",
     ExitCode.TERMINATED: "terminated",
 }
@@ -82,7 +83,7 @@ def _account(plan: Plan, *, titles: bool) -> Iterator[str]:
     if found["deferred"]:
         yield f"  {found['deferred']} left for the next run"
     if found["stuck"]["count"]:
-        yield f"  {found['stuck']['count']} older than the rule will not go without you"
+        yield f"  {plan.stuck.told()}"
     if titles:
         yield from (f"  warning: {warning}" for warning in found["warnings"])
         entries = chain(plan.overdue, plan.selected)

@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     REFUSED = 3
     LOCKED = 4
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 

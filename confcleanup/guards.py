@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from fractions import Fraction
 
@@ -14,17 +14,42 @@ SHARE_FROM = 20
 """Listed items from which on ``max_share`` is judged."""
 
 MANY = 100
-"""Selected items from which on ``max_growth`` is judged, and items left from which on a shrunken list is."""
+"""Selected items from which on ``max_growth`` is judged."""
+
+SHRUNKEN_FROM = 20
+"""Items left from which on a list of less than half as many is refused; an empty one is always."""
+
+BLIND = (
+    "its answers carry no readable Date, so the clock guard (max_clock_skew) cannot check this machine's clock, "
+    "by which ages are computed: make sure that it is set automatically"
+)
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """What was listed of one source, and how many of these items are selected.
+
+    ``whole``: the vendor was asked for all of it, so that a share means something. ``lasting``: what is listed once
+    stays until somebody deletes it, so that a shorter list means something.
+    """
+
+    count: int
+    selected: int = 0
+    whole: bool = True
+    lasting: bool = True
 
 
 class Past(msgspec.Struct, frozen=True):
-    """What an earlier run found in an account: how many it selected, and how many it left there.
+    """What earlier runs found in an account.
 
-    ``left`` is None where that run did not get to its end, or listed something else.
+    ``selected``: how many items the last runs of the same rules selected, without those that were refused.
+    ``left``: how many items of a source are there since the last run that listed it, as far as that is known.
     """
 
-    selected: int
-    left: int | None = None
+    selected: Sequence[int] = ()
+    left: Mapping[str, int] = msgspec.field(default_factory=dict)
+
+
+NOTHING_PAST = Past()
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -38,52 +63,77 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 def objections(
-    listed: int, selected: int, skew: timedelta | None, limits: Limits, past: Sequence[Past] = ()
+    lists: Mapping[str, Listed], skew: timedelta | None, limits: Limits, past: Past = NOTHING_PAST
 ) -> list[str]:
     """Every reason not to begin deleting in an account, each with what to do about it.
 
-    ``skew`` is the provider's clock minus this machine's, or None if the provider shows no clock.
-    ``past`` are the last runs of this account, newest first.
+    ``lists`` are by source. ``skew`` is the provider's clock minus this machine's, or None if it shows no clock.
     """
-    found = [_too_many(listed, selected, limits), _growth(selected, limits, past), _shrunken(listed, past)]
+    selected = sum(listed.selected for listed in lists.values())
+    found = [_too_many(selected, limits), _share(lists, limits), _growth(selected, limits, past)]
+    found += [_fewer(what, lists[what].count, past.left[what]) for what in shrunken(lists, past)]
     if skew is not None and abs(skew) > limits.max_clock_skew:
         ahead = "behind" if skew > timedelta(0) else "ahead of"
         found.append(
             f"this machine's clock is {spoken(abs(skew))} {ahead} the provider's, max_clock_skew allows "
-            f"{spoken(limits.max_clock_skew)}: set the clock (ages are computed from it)"
+            f"{spoken(limits.max_clock_skew)}: set the clock that is wrong (ages are computed from this machine's)"
         )
     return [objection for objection in found if objection]
 
 
-def _too_many(listed: int, selected: int, limits: Limits) -> str | None:
-    if selected > limits.max_deletions:
-        return (
-            f"{selected} items are selected, max_deletions allows {limits.max_deletions}: "
-            "look at the plan, and raise max_deletions if it is right"
-        )
-    if listed >= SHARE_FROM and selected > limits.max_share * listed:
-        return (
-            f"{selected} of {listed} listed items are selected ({selected * 100 // listed}%), "
-            f"max_share allows {float(limits.max_share * 100):g}%: look at the plan, and raise max_share if it is right"
-        )
-    return None
+def shrunken(lists: Mapping[str, Listed], past: Past) -> list[str]:
+    """The sources whose lists are much shorter than they should be."""
+    return [
+        what
+        for what, listed in lists.items()
+        if listed.lasting and (left := past.left.get(what, 0)) > 0 and _too_few(listed.count, left)
+    ]
 
 
-def _growth(selected: int, limits: Limits, past: Sequence[Past]) -> str | None:
-    largest = max((run.selected for run in past), default=None)
-    if largest is None or selected < MANY or selected <= limits.max_growth * largest:
+def _too_few(listed: int, left: int) -> bool:
+    return not listed or (left >= SHRUNKEN_FROM and listed * 2 < left)
+
+
+def _too_many(selected: int, limits: Limits) -> str | None:
+    if selected <= limits.max_deletions:
         return None
     return (
-        f"{selected} items are selected, the last {len(past)} runs never selected more than {largest}, and max_growth "
-        f"allows {limits.max_growth:g} times that: look at the plan, and raise max_growth if it is right"
+        f"{selected} items are selected, max_deletions allows {limits.max_deletions}: "
+        f"look at the plan, and raise max_deletions to {selected} if it is right"
     )
 
 
-def _shrunken(listed: int, past: Sequence[Past]) -> str | None:
-    left = past[0].left if past else None
-    if left is None or left < MANY or listed * 2 >= left:
+def _share(lists: Mapping[str, Listed], limits: Limits) -> str | None:
+    whole = [entry for entry in lists.values() if entry.whole]
+    listed, selected = sum(entry.count for entry in whole), sum(entry.selected for entry in whole)
+    if listed < SHARE_FROM or selected <= limits.max_share * listed:
         return None
     return (
-        f"{listed} items are listed where the last run left {left}: is this the right account, with all its rights? "
+        f"{selected} of {listed} listed items are selected ({selected * 100 // listed}%), "
+        f"max_share allows {float(limits.max_share * 100):g}%: look at the plan, and raise max_share to "
+        f'"{_at_least(selected * 100, listed)}%" if it is right'
+    )
+
+
+def _growth(selected: int, limits: Limits, past: Past) -> str | None:
+    counted = [count for count in past.selected if count]
+    largest = max(counted, default=None)
+    if largest is None or selected < MANY or selected <= limits.max_growth * largest:
+        return None
+    return (
+        f"{selected} items are selected, the last {len(past.selected)} runs of these rules never selected more than "
+        f"{largest}, and max_growth allows {limits.max_growth:g} times that: look at the plan, and raise max_growth to "
+        f"{_at_least(selected, largest)} if it is right"
+    )
+
+
+def _at_least(total: int, part: int) -> int:
+    """The least whole number that ``part`` must be multiplied by to reach ``total``."""
+    return -(-total // part)
+
+
+def _fewer(what: str, listed: int, left: int) -> str:
+    return (
+        f"{listed} {what} are listed where the last run left {left}: is this the right account, with all its rights? "
         "If it is, say --accept-fewer once"
     )

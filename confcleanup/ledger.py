@@ -316,12 +316,39 @@ class Ledger:
         )
         return [(seq, json.loads(body)) for seq, body in found]
 
-    def listings(self, account: str, count: int) -> list[dict[str, Any]]:
-        """What the last runs found in an account, newest first."""
+    def selections(self, account: str, rules: str, count: int) -> list[int]:
+        """How many items the last runs of these rules selected in an account, newest first; without refused runs."""
         found = self._rows(
-            "SELECT body FROM event WHERE kind = 'listing' AND account = ? ORDER BY seq DESC LIMIT ?", account, count
+            "SELECT json_extract(body, '$.selected') FROM event WHERE kind = 'listing' AND account = ? "
+            "AND json_extract(body, '$.rules') = ? AND NOT json_extract(body, '$.refused') ORDER BY seq DESC LIMIT ?",
+            account,
+            rules,
+            count,
         )
-        return [json.loads(body) for (body,) in found]
+        return [selected for (selected,) in found]
+
+    def left(self, account: str, what: str, scope: str) -> int | None:
+        """How many items the last run that listed this scope of a source left there; None if no run did.
+
+        Without those whose deletion was begun since, by runs of other rules or by one that was cut off.
+        """
+        found = self._rows(
+            "SELECT seq, one.value FROM event, json_each(body, '$.left') AS one "
+            "WHERE kind = 'listing' AND account = ? AND one.key = ? ORDER BY seq DESC LIMIT 1",
+            account,
+            scope,
+        )
+        if not found:
+            return None
+        ((seq, left),) = found
+        ((begun,),) = self._rows(
+            "SELECT count(*) FROM event WHERE kind = 'intent' AND account = ? AND seq > ? "
+            "AND json_extract(body, '$.what') = ?",
+            account,
+            seq,
+            what,
+        )
+        return max(0, int(left) - int(begun))
 
     def last_end(self, account: str, *, good: bool = False) -> dict[str, Any] | None:
         """How the last run ended in an account; with ``good``, the last run that did all that was asked of it."""

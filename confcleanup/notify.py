@@ -42,8 +42,15 @@ class _Way(threading.Thread):
         self._after = after
         self.trouble: str | None = None
 
+    def begin(self) -> None:
+        """Starts it; where no thread can be started, nobody is told this way."""
+        try:
+            self.start()
+        except RuntimeError as error:
+            self.trouble = str(error)
+
     def run(self) -> None:
-        if self._after:
+        if self._after and self._after.ident:
             self._after.join()
         try:
             self._tell()
@@ -71,16 +78,17 @@ class Notices:
         """Says that a run begins; does not wait for the answer."""
         if self._settings.ping:
             self._start = _Way("ping", partial(self._ping, self._settings.ping, "/start"))
-            self._start.start()
+            self._start.begin()
 
     def end(self, ending: Ending) -> None:
         """Tells everybody how the run ended. Whoever could not be told is named in one warning."""
         deadline = time.monotonic() + self._seconds
         ways = list(self._ways(ending))
         for way in ways:
-            way.start()
+            way.begin()
         for way in ways:
-            way.join(max(0.0, deadline - time.monotonic()))
+            if way.ident:
+                way.join(max(0.0, deadline - time.monotonic()))
             if way.is_alive():
                 way.trouble = f"no end within {self._seconds:g} s"
         if trouble := [f"{way.name}: {way.trouble}" for way in ways if way.trouble]:

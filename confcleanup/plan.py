@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from . import estimate
 from .errors import ConfcleanupError, LedgerError, ProviderError, Stopped
-from .guards import Limits, Past, objections
-from .items import Item, Outcome
+from .guards import BLIND, NOTHING_PAST, Limits, Listed, Past, objections
+from .items import Item, Kind, Outcome
 from .providers.base import Provider
 from .redact import harmless
 from .selected import Entry, Selected
@@ -41,6 +41,11 @@ class Stuck(msgspec.Struct):
     oldest: Entry | None = None
     since: datetime | None = None
 
+    def told(self) -> str:
+        """How many there are, in words."""
+        items, need = ("item", "needs") if self.count == 1 else ("items", "need")
+        return f"stuck: {self.count} {items} older than the rule {need} manual action"
+
     def note(self, entry: Entry, cutoff: datetime) -> None:
         """Counts an entry if it is that old, or if nobody can tell."""
         item = entry.item
@@ -62,6 +67,7 @@ class Plan(msgspec.Struct):
 
     ``error``: the account could not be listed, or had to be left before its end. ``refusals``: guards.
     ``recorded``: what the ledger has as deleted or gone and is listed again, by key, and when that was recorded.
+    ``lists`` are how many were listed of each source; ``which`` says in words which items ``listed`` counts.
     ``seconds``: about how long a run takes; ``runs``: in how many of max_runtime it is done.
     """
 
@@ -79,6 +85,8 @@ class Plan(msgspec.Struct):
     recorded: dict[tuple[str, ...], datetime] = msgspec.field(default_factory=dict)
     seconds: float = 0.0
     runs: int = 1
+    lists: dict[str, Listed] = msgspec.field(default_factory=dict)
+    which: str = "listed"
 
     def count(self, outcome: Outcome) -> int:
         """How many of the selected items ended this way."""
@@ -125,9 +133,10 @@ class Plan(msgspec.Struct):
             self.stuck.add(entry)
 
     @property
-    def left(self) -> int:
-        """How many of the listed items are still there."""
-        return self.listed - self.count(Outcome.DELETED) - self.count(Outcome.GONE)
+    def left(self) -> dict[str, int]:
+        """How many of the listed items of each source are certainly still there."""
+        away = self.selected.by_source(Outcome.DELETED, Outcome.GONE, Outcome.UNKNOWN)
+        return {what: listed.count - away[what] for what, listed in self.lists.items()}
 
 
 class Watcher:
@@ -153,18 +162,23 @@ def make_plan(
     limits: Limits,
     now: datetime,
     watcher: Watcher,
-    past: Sequence[Past] = (),
+    past: Past = NOTHING_PAST,
     reviewed: Review | None = None,
 ) -> Plan:
     """Lists an account completely and decides about every item. A listing that fails selects nothing.
 
     With a ``reviewed`` plan nothing is selected that is not in it and unchanged.
     """
-    plan = Plan(name, provider.name)
+    plan, parts = Plan(name, provider.name), set[str]()
     try:
         for what in dict.fromkeys(rule.what for rule in rules):
-            items = _listed(provider, what, [rule for rule in rules if rule.what == what])
-            _take(plan, items, rules, now, watcher, reviewed)
+            before, mine = plan.listed, [rule for rule in rules if rule.what == what]
+            source = provider.sources[what]
+            _take(plan, _listed(provider, what, mine), rules, now, watcher, reviewed, deletes=source.deletes)
+            part = source.asked_for(provider.settings, mine)
+            lasting = source.deletes and not source.passing
+            plan.lists[what] = Listed(plan.listed - before, whole=not part, lasting=lasting)
+            parts.add(part)
         if reviewed:
             plan.selected.extend(reviewed.never_seen(rules, now))
         _estimate(plan, provider, limits)
@@ -174,8 +188,14 @@ def make_plan(
         log.debug("the listing of %s could not be read", name, exc_info=True)
         _fail(plan, f"an answer of the provider could not be read ({type(error).__name__}); please report this")
     plan.warnings += provider.warnings
-    if not plan.failed:
-        plan.refusals += objections(plan.listed, plan.due, provider.http.skew, limits, past)
+    if plan.failed:
+        return plan
+    plan.which = (parts.pop() if len(parts) == 1 else "") or "listed"
+    if provider.http.sent and provider.http.skew is None:
+        plan.warnings.append(BLIND)
+    due = plan.selected.by_source(None)
+    plan.lists = {what: replace(listed, selected=due[what]) for what, listed in plan.lists.items()}
+    plan.refusals += objections(plan.lists, provider.http.skew, limits, past)
     return plan
 
 
@@ -236,8 +256,10 @@ def _take(
     now: datetime,
     watcher: Watcher,
     reviewed: Review | None,
+    *,
+    deletes: bool,
 ) -> None:
-    cutoffs = {rule.name: rule.cutoff for rule in rules}
+    named = {rule.name: rule for rule in rules}
     chosen: list[Entry] = []
     for item in items:
         entry = Entry(item, choose(item, rules, now))
@@ -247,8 +269,8 @@ def _take(
         plan.listed += 1
         if not decision.delete:
             plan.kept[decision.why] += 1
-            if decision.why in UNDECIDED:
-                plan.stuck.note(entry, cutoffs[decision.rule])
+            if _stays_for_ever(item, decision.why, named[decision.rule], deletes=deletes):
+                plan.stuck.note(entry, named[decision.rule].cutoff)
             if decision.overdue:
                 plan.overdue.append(entry)
             watcher.kept(plan.account, entry)
@@ -262,10 +284,24 @@ def _take(
     plan.selected.extend(chosen)
 
 
+def _stays_for_ever(item: Item, why: Why, rule: Rule, *, deletes: bool) -> bool:
+    """Whether what keeps an item will not pass by itself, so that a person has to look if the item is old enough.
+
+    Meetings that recur and rooms stay as they should. What is still running is as old as the end, or else the
+    beginning, that it was given; without either nobody can say that it runs for too long.
+    """
+    meant = item.kind is Kind.ROOM and not (rule.rooms and rule.tags)
+    if meant or item.kind in (Kind.RECURRING, Kind.LIVE) or not deletes:
+        return False
+    made = item.created_at if item.kind is Kind.RECORDING else None
+    dated = (item.ended_at or item.started_at or made) is not None
+    return why in UNDECIDED or (why in (Why.RUNNING, Why.UNDELETABLE) and dated)
+
+
 def _estimate(plan: Plan, provider: Provider, limits: Limits) -> None:
     settings, http = provider.settings, provider.http
     work = []
-    for what, count in plan.selected.by_source().items():
+    for what, count in plan.selected.by_source(None).items():
         source = provider.sources[what]
         work.append((count * source.requests, 1 if source.serial else settings.concurrency))
     plan.seconds = estimate.seconds((http.sent, http.busy), work, settings.rate)

@@ -78,7 +78,7 @@ def _stuck(stuck: Stuck) -> dict[str, Any]:
         "since": timestamp(stuck.since),
         "reason": _told(entry.error or entry.decision.reason),
     }
-    return {"count": stuck.count, "oldest": oldest}
+    return {"count": stuck.count, "oldest": oldest, "since": timestamp(stuck.since)}
 
 
 def _told(text: str | None) -> str | None:

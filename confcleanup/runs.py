@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import secrets
@@ -9,7 +10,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from itertools import islice
@@ -24,7 +24,7 @@ from .config import Account, Config
 from .cutoff import Period
 from .deleter import carry_out, settle
 from .errors import ConfcleanupError, ExitCode, LedgerError, Locked
-from .guards import Past, objections
+from .guards import BLIND, NOTHING_PAST, Past, objections, shrunken
 from .items import Outcome
 from .ledger import AT_ONCE, Journal, Ledger
 from .pace import Stop
@@ -33,7 +33,7 @@ from .providers.base import Provider
 from .redact import redact
 from .reviewed import Reviewed
 from .selection import Rule
-from .system import TERMINATIONS
+from .system import HANGUPS, TERMINATIONS
 
 log = logging.getLogger(__name__)
 if TYPE_CHECKING:
@@ -43,8 +43,16 @@ SIDE_BY_SIDE = 32
 RUNS_COMPARED = 10
 AWAKE = 0.2
 """Seconds between two looks of the main thread, which alone handles signals."""
+S = TypeVar("S")
 T = TypeVar("T")
 NO_ANSWER = "nobody confirmed the deletion: give --yes where there is no terminal to ask on"
+
+
+def status_of(number: int) -> ExitCode:
+    """The exit status after a signal."""
+    if number in HANGUPS:
+        return ExitCode.HUNG_UP
+    return ExitCode.TERMINATED if number in TERMINATIONS else ExitCode.INTERRUPTED
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -74,7 +82,7 @@ class Run(msgspec.Struct):
     def exit_code(self) -> ExitCode:
         """The contract's exit status."""
         if self.signal is not None:
-            return ExitCode.TERMINATED if self.signal in TERMINATIONS else ExitCode.INTERRUPTED
+            return status_of(self.signal)
         if any(plan.undone for plan in self.plans):
             return ExitCode.NOT_DONE
         if any(plan.refusals for plan in self.plans):
@@ -113,23 +121,49 @@ def execute(
     run = Run(request.id or run_id(now), "run" if request.delete else "plan", now)
     if request.delete and ledger is None:
         raise LedgerError("there is no ledger; what cannot be recorded is not deleted")
-    with ExitStack() as stack, ThreadPoolExecutor(min(SIDE_BY_SIDE, len(request.accounts) or 1)) as pool:
+    with ExitStack() as stack:
         jobs = [_Job(request, account, run, clock, watcher, interrupted, ledger, stack) for account in request.accounts]
         if not request.delete or confirm is None:
-            run.plans = _side_by_side(pool, jobs, lambda job: job.plan(delete=request.delete))
+            run.plans = side_by_side(jobs, lambda job: job.plan(delete=request.delete))
             return run
-        run.plans = _side_by_side(pool, jobs, lambda job: job.plan(delete=False))
+        run.plans = side_by_side(jobs, lambda job: job.plan(delete=False))
         agreed = not any(job.due for job in jobs) or confirm(run)
-        _side_by_side(pool, jobs, lambda job: job.delete(agreed=agreed))
+        side_by_side(jobs, lambda job: job.delete(agreed=agreed))
     return run
 
 
-def _side_by_side(pool: ThreadPoolExecutor, jobs: Sequence[_Job], step: Callable[[_Job], T]) -> list[T]:
-    """A step of every job at once. The main thread wakes now and then, so that it sees signals."""
-    futures = [pool.submit(step, job) for job in jobs]
-    while wait(futures, timeout=AWAKE).not_done:
-        pass
-    return [future.result() for future in futures]
+def side_by_side(tasks: Sequence[S], step: Callable[[S], T]) -> list[T]:
+    """What ``step`` makes of each task, in their order; ``step`` raises nothing. 32 are under way at a time.
+
+    A thread that cannot be started is one less; without any, the tasks are done one after the other. The main thread
+    wakes now and then, so that it sees signals.
+    """
+
+    def work() -> None:
+        while True:
+            with lock:
+                number = next(numbers, None)
+            if number is None:
+                return
+            done[number] = step(tasks[number])
+
+    done: dict[int, T] = {}
+    numbers, lock = iter(range(len(tasks))), threading.Lock()
+    threads: list[threading.Thread] = []
+    for _ in tasks[:SIDE_BY_SIDE]:
+        thread = threading.Thread(target=work)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.warning("only %d accounts are handled at a time: %s", len(threads) or 1, error)
+            break
+        threads.append(thread)
+    if not threads:
+        work()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(AWAKE)
+    return [done[number] for number in range(len(tasks))]
 
 
 def run_id(now: datetime) -> str:
@@ -163,6 +197,7 @@ class _Job:
         self._rules = _chosen_rules(request, account, run.now)
         self._provider: Provider = stack.enter_context(account.provider(account.settings, self._stop, clock))
         self._plan = Plan(account.name, account.provider.name)
+        self._before = NOTHING_PAST
 
     @property
     def due(self) -> bool:
@@ -170,12 +205,26 @@ class _Job:
         return bool(self._plan.due) and not self._plan.refusals
 
     def plan(self, *, delete: bool) -> Plan:
+        """What is to go here; with ``delete`` also what became of it. Whatever goes wrong is this account's alone."""
+        try:
+            self._make_plan()
+        except BaseException as error:  # noqa: BLE001  # out of memory too: the others' deletions must be reported
+            self._fault(error)
+            self._plan.failed = True
+            self._plan.selected.clear()
+        if delete:
+            self.delete(agreed=True)
+        else:
+            self._rest()
+        return self._plan
+
+    def _make_plan(self) -> None:
         try:
             open_ends = self._settle() if self._request.delete else []
-            past = self._past()
+            self._before = self._past()
         except LedgerError as error:
             self._plan.failed, self._plan.error = True, str(error)
-            return self._plan
+            return
         began = time.monotonic()
         self._plan = make_plan(
             self._account.name,
@@ -184,18 +233,18 @@ class _Job:
             self._account.limits,
             self._now,
             self._watcher,
-            past,
+            self._before,
             self._review(),
         )
         self._plan.warnings += open_ends
         self._remember()
         plan, took = self._plan, time.monotonic() - began
         log.info("%s: listed %d, selected %d, in %.1f s", plan.account, plan.listed, len(plan.selected), took)
-        if delete:
-            self.delete(agreed=True)
-        else:
-            self._rest()
-        return self._plan
+
+    def _fault(self, error: BaseException) -> None:
+        log.debug("a fault in %s", self._account.name, exc_info=True)
+        why = f"a fault in the program or a provider: {type(error).__name__}"
+        self._plan.error = self._plan.error or why
 
     def _remember(self) -> None:
         """Finds what is to be deleted although the ledger has it as deleted or gone."""
@@ -215,19 +264,39 @@ class _Job:
             return []
         return settle(self._provider, left_open, self._journal, self._stop)
 
-    @property
-    def _scope(self) -> str:
-        """What is listed of the account; two listings are only compared if they asked for the same."""
-        asked = {
-            f"{rule.what}:{','.join(sorted(rule.tags))}:{rule.age or ('' if rule.live else rule.cutoff)}"
-            for rule in self._rules
-        }
-        return " ".join(sorted(asked))
+    def _scope(self, what: str) -> str:
+        """What is listed of a source; two lists are only compared if they asked for the same."""
+        mine = [rule for rule in self._rules if rule.what == what]
+        if not self._provider.sources[what].asked_for(self._account.settings, mine):
+            return what
+        return " ".join(sorted({f"{what}:{','.join(sorted(rule.tags))}:{self._age(rule)}" for rule in mine}))
 
-    def _past(self) -> list[Past]:
-        found = self._ledger.listings(self._account.name, RUNS_COMPARED) if self._ledger else []
-        same = not self._request.accept_fewer
-        return [Past(one["selected"], one["left"] if same and one["scope"] == self._scope else None) for one in found]
+    def _age(self, rule: Rule) -> str:
+        """Up to when a rule selects, in words that are the same in the next run."""
+        return rule.age or str(self._request.before or "")
+
+    @property
+    def _same_rules(self) -> str:
+        """A hash of what the rules select. Two runs are only compared if they agree on it.
+
+        What only keeps more or less (holds, ``keep_ids``, ``keep_tags``, rooms and their scheduled ends) is not part of
+        it: a mistake in these is what the comparison is to find.
+        """
+        rules = []
+        for rule in self._rules:
+            live = rule.live and (rule.live.max_duration, rule.live.abandoned_after, rule.live.max_members)
+            filters = (sorted(rule.tags), rule.title, rule.owner, sorted(rule.names), rule.rooms)
+            rules.append(repr((rule.what, self._age(rule), filters, live)))
+        return hashlib.sha256("\n".join(sorted(rules)).encode(errors="backslashreplace")).hexdigest()
+
+    def _past(self) -> Past:
+        if not self._ledger:
+            return NOTHING_PAST
+        name = self._account.name
+        sources = () if self._request.accept_fewer else {rule.what for rule in self._rules}
+        known = {what: self._ledger.left(name, what, self._scope(what)) for what in sources}
+        left = {what: count for what, count in known.items() if count is not None}
+        return Past(self._ledger.selections(name, self._same_rules, RUNS_COMPARED), left)
 
     def _review(self) -> Review | None:
         reviewed, name = self._request.reviewed, self._account.name
@@ -239,6 +308,9 @@ class _Job:
             self._delete(agreed=agreed)
         except ConfcleanupError as error:
             self._plan.error = self._plan.error or str(error)
+            self._plan.selected.defer()
+        except BaseException as error:  # noqa: BLE001  # out of memory too: what was deleted must be reported
+            self._fault(error)
             self._plan.selected.defer()
         finally:
             self._rest()
@@ -279,11 +351,17 @@ class _Job:
         return {rule.name: rule.cutoff.isoformat(timespec="seconds") for rule in self._rules}
 
     def _note(self) -> None:
-        """Records what this run found here, for the guards of later runs."""
+        """Records what this run found here, for the guards of later runs.
+
+        A refused run selected nothing that counts. What it listed is what there is, unless that was in doubt itself.
+        """
         plan = self._plan
-        if self._journal and not plan.failed and not plan.refusals:
-            counts = {"listed": plan.listed, "selected": len(plan.selected), "left": plan.left}
-            self._journal.note("listing", scope=self._scope, **counts)
+        if not self._journal or plan.failed:
+            return
+        doubted = shrunken(plan.lists, self._before) if plan.refusals else ()
+        left = {self._scope(what): count for what, count in plan.left.items() if what not in doubted}
+        counts = {"listed": plan.listed, "selected": len(plan.selected), "left": left}
+        self._journal.note("listing", rules=self._same_rules, refused=bool(plan.refusals), **counts)
 
 
 def _chosen_rules(request: Request, account: Account, now: datetime) -> list[Rule]:
@@ -306,8 +384,9 @@ def check(account: Account, stop: Stop, clock: Callable[[], datetime]) -> tuple[
             provider.check(list(dict.fromkeys(rule.what for rule in account.rules)))
         except ConfcleanupError as error:
             trouble.append(str(error))
-        trouble += objections(0, 0, provider.http.skew, account.limits)
-        return trouble, provider.warnings
+        trouble += objections({}, provider.http.skew, account.limits)
+        blind = [BLIND] if provider.http.sent and provider.http.skew is None else []
+        return trouble, provider.warnings + blind
 
 
 @contextmanager

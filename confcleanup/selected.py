@@ -31,7 +31,7 @@ TABLE = """
 CREATE TABLE entry (number INTEGER PRIMARY KEY, key TEXT UNIQUE, what TEXT, body BLOB, outcome TEXT, error BLOB)
 """
 ADD = "INSERT OR IGNORE INTO entry (key, what, body, outcome, error) VALUES (?, ?, ?, ?, ?)"
-BY_SOURCE = "SELECT what, count(*) FROM entry WHERE outcome IS NULL GROUP BY what"
+BY_SOURCE = "SELECT what, outcome, count(*) FROM entry GROUP BY what, outcome"
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -69,11 +69,14 @@ class Selected:
         """How many ended this way; None: how many have no outcome yet."""
         return self._counts[outcome]
 
-    def by_source(self) -> Counter[str]:
-        """How many have no outcome yet, by the source that they were listed from."""
+    def by_source(self, *outcomes: Outcome | None) -> Counter[str]:
+        """How many ended in one of these ways (None: have no outcome yet), by the source they were listed from."""
         with self._used() as db:
             rows = db.execute(BY_SOURCE).fetchall() if db else []
-        return Counter(dict(rows))
+        found: Counter[str] = Counter()
+        for what, outcome, count in rows:
+            found[what] += count if outcome in outcomes else 0
+        return found
 
     def due(self) -> Iterator[Entry]:
         """What has no outcome yet."""

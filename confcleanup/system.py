@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import io
 import ntpath
 import os
+import select
 import signal
 import stat
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from pathlib import Path, PurePath  # which takes a tenth of starting ``--version``
+
+    from _typeshed import ReadableBuffer
 
 P = TypeVar("P", bound="PurePath")
 
@@ -20,6 +24,10 @@ POSIX = os.name == "posix"
 INTERRUPTS = (signal.SIGINT,)
 TERMINATIONS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGBREAK") if hasattr(signal, name))
 """What asks a program to end. Windows sends SIGBREAK for Ctrl-Break, a closed console, and a shutdown."""
+HANGUPS = tuple(getattr(signal, name) for name in ("SIGHUP",) if hasattr(signal, name))
+"""What a terminal sends when it closes, as at the end of an ssh session; ``nohup`` has it ignored."""
+UNREAD = frozenset({errno.EPIPE, errno.EBADF} | (set() if POSIX else {errno.EINVAL}))
+"""Why nothing can be written to a stream whose reader has left, or that was never open for writing."""
 MAX_PATH = 240
 """Windows takes longer ones (folders 248, files 260) only in the extended form, unless its registry says otherwise."""
 
@@ -90,7 +98,66 @@ def command_line(words: list[str]) -> str:
     return shlex.join(words) if POSIX else subprocess.list2cmdline(words)
 
 
+class _Lossy(io.RawIOBase):
+    """Where a standard stream leads to. What cannot be written any more is lost, and ``trouble`` says why.
+
+    A full disk, a reader that has left or a terminal that was closed must not keep a deletion from being recorded.
+    """
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw = raw
+        self.trouble: OSError | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._raw.fileno()
+
+    def isatty(self) -> bool:
+        return self._raw.isatty()
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        if self.trouble is None:
+            try:
+                while (count := self._raw.write(data)) is None:  # a pipe that does not block is full
+                    select.select([], [self._raw], [], 1.0)
+                return count
+            except OSError as error:
+                self.trouble = error
+        return memoryview(data).nbytes
+
+
 def standard_streams() -> None:
-    """``speak_utf8`` for standard output and error."""
-    for stream in (sys.stdout, sys.stderr):
-        speak_utf8(stream)
+    """Makes standard output and error fit to be written to: in UTF-8, and never failing.
+
+    A stream that is closed, or that ``pythonw.exe`` has not, leads nowhere from here on; it takes the place that the
+    next file or connection would get, and with it whatever some library prints.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123, SIM115  # it stays open to the end
+        elif mode == "w":
+            speak_utf8(stream)
+            stream = _lossy(stream)
+        setattr(sys, name, stream)
+
+
+def _lossy(stream: TextIO) -> TextIO:
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    at_once = stream.line_buffering or stream.write_through
+    raw: Any = getattr(stream.buffer, "raw", stream.buffer)  # without a buffer if PYTHONUNBUFFERED is set
+    buffer = io.BufferedWriter(_Lossy(raw))
+    return io.TextIOWrapper(buffer, stream.encoding, stream.errors, line_buffering=at_once)
+
+
+def unwritten(stream: TextIO) -> str | None:
+    """Why not everything could be written to a standard stream that somebody reads; None if it could."""
+    stream.flush()
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    trouble = raw.trouble if isinstance(raw, _Lossy) else None
+    if trouble is None or trouble.errno in UNREAD or (trouble.errno == errno.EIO and stream.isatty()):
+        return None
+    return trouble.strerror or type(trouble).__name__

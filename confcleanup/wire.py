@@ -7,8 +7,10 @@ head on. A hostile or broken server could otherwise hold a thread with a byte no
 from __future__ import annotations
 
 import functools
+import http
 import http.client
 import io
+import logging
 import os
 import re
 import socket
@@ -30,25 +32,34 @@ from .addresses import PLAIN, reach
 from .redact import harmless, redact
 from .settings import is_loopback
 
+log = logging.getLogger(__name__)
+
 PATIENCE = 4
 """Times its time-out, and an answer has taken too long, however steadily it comes."""
 SLOWEST = 1024
 """Bytes a second below which a file is not waited for any longer than that."""
 WITHOUT_TIMEOUT = 60.0
+BODILESS = frozenset({http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_MODIFIED})
 
 
 class _Reader(io.RawIOBase):
-    """What a connection brings, within a time: ``timeout`` bounds each wait for a byte, this bounds their sum."""
+    """What a connection brings, within a time: ``timeout`` bounds each wait for a byte, this bounds their sum.
+
+    Once it is ``dry`` it brings nothing, which tells what its buffer still holds.
+    """
 
     def __init__(self, raw: io.RawIOBase, seconds: float) -> None:
         self._raw = raw
         self._deadline = time.monotonic() + seconds
         self.per_byte = 0.0
+        self.dry = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        if self.dry:
+            return None
         if time.monotonic() > self._deadline:
             raise TimeoutError("the answer takes too long")
         count = self._raw.readinto(buffer)
@@ -61,13 +72,54 @@ class _Reader(io.RawIOBase):
 
 
 class _Response(http.client.HTTPResponse):
-    """An answer that must come within ``PATIENCE`` times the time-out; a file may take longer, but not crawl."""
+    """An answer that must come within ``PATIENCE`` times the time-out; a file may take longer, but not crawl.
+
+    It belongs to its request: ``surplus`` is set if more came than that answer, which nobody asked for.
+    """
+
+    surplus = False
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         buffered: Any = self.fp
         self._reader = _Reader(buffered.detach(), PATIENCE * (sock.gettimeout() or WITHOUT_TIMEOUT))
-        self.fp = io.BufferedReader(self._reader)
+        self.fp: Any = io.BufferedReader(self._reader)
+        self._chunks_ended = False
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """The status line of the answer, after any "early hints". http.client skips 100, and takes all others for it.
+
+        Another interim status would be taken for the answer, and the answer for that of the next request.
+        """
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed leaves it out
+            if status == http.HTTPStatus.EARLY_HINTS:
+                http.client.parse_headers(self.fp)
+            elif http.HTTPStatus.CONTINUE < status < http.HTTPStatus.OK:
+                raise http.client.HTTPException(f"the server answered with the interim status {status}")
+            else:
+                return version, status, reason
+
+    def begin(self) -> None:
+        """Reads the head. What has two lengths, or a body where none may be, is the connection's last answer."""
+        super().begin()
+        length, coded = self.headers.get("Content-Length", "").strip(), "Transfer-Encoding" in self.headers
+        if self.status in BODILESS:
+            self.chunked = False
+            self.will_close = self.will_close or coded or length not in ("", "0")
+        elif coded and length:
+            self.will_close = True
+
+    def _read_and_discard_trailer(self) -> None:
+        super()._read_and_discard_trailer()  # type: ignore[misc]  # typeshed leaves it out
+        self._chunks_ended = True
+
+    def _close_conn(self) -> None:
+        """Ends the reading. What is left in the buffer after a whole answer is something that nobody asked for."""
+        if self._chunks_ended if self.chunked else self.length == 0:
+            self._reader.dry = True
+            self.surplus = bool(self.fp.peek())
+        super()._close_conn()  # type: ignore[misc]  # typeshed leaves it out
 
     def is_a_file(self) -> None:
         """From here on, time is granted by what has come."""
@@ -93,7 +145,44 @@ def leaving(ask: Callable[[], None] | None) -> Iterator[None]:
         _leaving.ask = None
 
 
-class _Connection(urllib3.connection.HTTPConnection):
+class _Trusting:
+    """A connection that is used again only if nothing came on it that nobody asked for.
+
+    Such an answer would be taken for the next request's: an item that the vendor refused to delete would pass for
+    deleted. A server that did so once may do so at a worse moment, so ``strays`` ends the reuse of all its connections.
+    """
+
+    sock: Any
+    strays: threading.Event
+    last: _Response | None = None
+
+    def getresponse(self) -> Any:
+        found = super().getresponse()  # type: ignore[misc]  # of the class beside this one
+        self.last = found._original_response
+        return found
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection may be used again; urllib3 asks before each request, and opens another if not."""
+        if self.sock is None:
+            return False
+        buffered = getattr(self.sock, "pending", int)()  # which TLS has read already, so that no socket shows it
+        unread = bool(buffered) or urllib3.util.wait_for_read(self.sock, timeout=0.0)
+        if (self.last and self.last.surplus) or (unread and self._unasked()):
+            self.strays.set()
+            log.info("the server sent what nobody asked for; its connections are not used again")
+        return not unread and not self.strays.is_set()
+
+    def _unasked(self) -> bool:
+        """Whether what can be read is data, rather than the connection's end. Takes a byte of it."""
+        try:
+            self.sock.settimeout(0.0)
+            return bool(self.sock.recv(1))
+        except (OSError, ValueError):
+            return False
+
+
+class _Connection(_Trusting, urllib3.connection.HTTPConnection):
     response_class = _Response
 
     def endheaders(self, *args: Any, **kwargs: Any) -> None:
@@ -160,11 +249,22 @@ def forbidden(host: str, network: str) -> str:
     return f"{harmless(host)} has a {network} address, from which no file is fetched"
 
 
-class _Pool(urllib3.HTTPConnectionPool):
+class _Sharing:
+    """A pool whose connections share what is known of their server."""
+
+    strays: threading.Event
+
+    def _new_conn(self) -> Any:
+        made = super()._new_conn()  # type: ignore[misc]  # of the class beside this one
+        made.strays = self.strays
+        return made
+
+
+class _Pool(_Sharing, urllib3.HTTPConnectionPool):
     ConnectionCls = _Connection
 
 
-class _SecurePool(urllib3.HTTPSConnectionPool):
+class _SecurePool(_Sharing, urllib3.HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
@@ -195,6 +295,7 @@ class _Adapter(HTTPAdapter):
     def __init__(self, guard: Guard | None = None, **options: Any) -> None:
         self._guard = guard
         self._pools: dict[tuple[str, str], Any] = {}
+        self._strays: dict[tuple[str, str], threading.Event] = {}
         super().__init__(**options)
 
     def close(self) -> None:
@@ -204,7 +305,9 @@ class _Adapter(HTTPAdapter):
     def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
         origin = urlsplit(request.url or "")[:2]
         if origin not in self._pools:
-            self._pools[origin] = super().get_connection_with_tls_context(request, *args, **kwargs)
+            pool: Any = super().get_connection_with_tls_context(request, *args, **kwargs)
+            pool.strays = self._strays.setdefault(origin, threading.Event())
+            self._pools[origin] = pool
         return self._pools[origin]
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:

@@ -27,7 +27,7 @@ from confcleanup.http import Permit
 from confcleanup.items import Item, Kind, Live, Outcome, Result, State
 from confcleanup.pace import Stop
 from confcleanup.plan import Plan, Review, Watcher, make_plan
-from confcleanup.selection import LiveRule, Rule, digest
+from confcleanup.selection import LiveRule, Rule, Why, digest
 
 from .fake import NOW, Fake, Memory, rule, thing
 from .providers.waiting import NoWaiting
@@ -345,6 +345,44 @@ def test_what_is_old_and_stays_for_good_is_counted_with_the_oldest() -> None:
 def test_what_nobody_can_date_is_stuck_too() -> None:
     provider = Fake(thing("undated", ended_at=None, started_at=None))
     assert planned(provider).stuck.count == 1
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.UNFINISHED])
+@pytest.mark.parametrize("kind", [Kind.ONE_TIME, Kind.RECORDING])
+def test_what_runs_or_is_unfinished_long_after_its_end_is_stuck(kind: Kind, state: State) -> None:
+    known = thing("known end", days=700, kind=kind, state=state)
+    begun = thing("begun", days=800, kind=kind, state=state, ended_at=None)
+    plan = planned(Fake(known, begun, thing("young", days=29, kind=kind, state=state)))
+    assert (plan.stuck.count, plan.kept[Why.RUNNING]) == (2, 3)
+    assert plan.stuck.oldest
+    assert (plan.stuck.oldest.item.id, plan.stuck.since) == ("begun", begun.started_at)
+
+
+def test_what_may_rightly_run_is_not_stuck() -> None:
+    fields: dict[str, Any] = {"state": State.RUNNING, "started_at": NOW - timedelta(days=700)}
+    tagless = {"ended_at": None, "created_at": NOW - timedelta(days=700)}
+    items = [
+        thing("ends in the future", ended_at=NOW + timedelta(hours=1), **fields),
+        thing("just over", days=30.5, state=State.RUNNING),
+        thing("no times", state=State.RUNNING, started_at=None, **tagless),
+        thing("recurring", kind=Kind.RECURRING, **fields | tagless),
+        thing("recurring and unreadable", kind=Kind.RECURRING, state=State.UNKNOWN, **tagless),
+        thing("room", kind=Kind.ROOM, **fields | tagless),
+        thing("live", kind=Kind.LIVE, live=Live(), **fields | tagless),
+    ]
+    plan = planned(Fake(*items))
+    assert (plan.stuck.count, plan.listed, len(plan.selected)) == (0, len(items), 0)
+
+
+def test_a_tagged_room_that_the_rule_would_delete_is_stuck_like_a_meeting() -> None:
+    room = thing("room", kind=Kind.ROOM, state=State.RUNNING, tags=("cleanup",), ended_at=None)
+    found = make_plan("hq", Fake(room), [rule(rooms=True, tags=("cleanup",))], Limits(), NOW, Watcher())
+    assert found.stuck.count == 1
+
+
+def test_what_can_never_be_deleted_is_stuck_where_the_vendor_deletes_others_of_its_kind() -> None:
+    odd = thing("odd", days=700, undeletable="its id is not text")
+    assert planned(Fake(odd, thing("young", days=3, undeletable="its id is not text"))).stuck.count == 1
 
 
 def test_what_should_have_gone_and_did_not_is_stuck() -> None:

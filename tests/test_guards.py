@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from fractions import Fraction
 
@@ -9,17 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.guards import Limits, Past, objections
+from confcleanup.guards import Limits, Listed, Past, objections, shrunken
 
 OPEN = Limits(max_deletions=10**9)
 MINUTES = timedelta(minutes=1)
 
 
 def refused(
-    listed: int, selected: int, limits: Limits = OPEN, skew: timedelta | None = None, past: tuple[Past, ...] = ()
+    listed: int, selected: int, limits: Limits = OPEN, skew: timedelta | None = None, past: Past | None = None
 ) -> str:
     """All objections in one text; empty if there are none."""
-    return "; ".join(objections(listed, selected, skew, limits, past))
+    return "; ".join(objections({"things": Listed(listed, selected)}, skew, limits, past or Past()))
+
+
+def left(count: int) -> Past:
+    return Past(left={"things": count})
 
 
 def share(percent: int) -> Limits:
@@ -27,7 +32,7 @@ def share(percent: int) -> Limits:
 
 
 def test_nothing_stands_against_a_common_run() -> None:
-    assert objections(500, 40, timedelta(seconds=2), Limits()) == []
+    assert objections({"things": Listed(500, 40)}, timedelta(seconds=2), Limits()) == []
 
 
 def test_the_brakes_are_on_without_being_asked_for() -> None:
@@ -42,12 +47,12 @@ def test_more_than_max_deletions_is_refused_and_exactly_as_many_is_not() -> None
 def test_a_limit_of_zero_is_zero_and_not_off() -> None:
     assert "max_deletions" in refused(100, 1, Limits(max_deletions=0))
     assert "max_share" in refused(20, 1, share(0))
-    assert "max_growth" in refused(1000, 100, Limits(max_growth=0), past=(Past(1000),))
+    assert "max_growth" in refused(1000, 100, Limits(max_growth=0), past=Past([1000]))
     assert "max_clock_skew" in refused(0, 0, Limits(max_clock_skew=timedelta(0)), skew=timedelta(seconds=1))
 
 
 def test_a_limit_of_zero_does_not_refuse_a_run_that_deletes_nothing() -> None:
-    assert not refused(100, 0, Limits(max_deletions=0, max_share=Fraction(0), max_growth=0), past=(Past(0),))
+    assert not refused(100, 0, Limits(max_deletions=0, max_share=Fraction(0), max_growth=0), past=Past([7]))
 
 
 @pytest.mark.parametrize(("listed", "selected"), [(19, 19), (20, 5), (40, 10), (21, 5)])
@@ -74,35 +79,60 @@ def test_a_share_of_all_refuses_nothing() -> None:
 @pytest.mark.parametrize("selected", [99, 1000])
 def test_growth_within_the_limit_or_of_a_small_number_is_no_matter(selected: int) -> None:
     largest = 0 if selected < 100 else 100
-    assert not refused(5000, selected, past=(Past(largest), Past(0)))
+    assert not refused(5000, selected, past=Past([largest, 0]))
 
 
 def test_many_times_more_than_any_of_the_last_runs_is_refused() -> None:
-    told = refused(5000, 1001, past=(Past(3), Past(100), Past(7)))
-    assert "the last 3 runs never selected more than 100" in told
+    told = refused(5000, 1001, past=Past([3, 100, 7]))
+    assert "the last 3 runs of these rules never selected more than 100" in told
     assert "raise max_growth" in told
 
 
-def test_a_hundred_after_runs_that_selected_nothing_is_refused() -> None:
-    assert "max_growth" in refused(5000, 100, past=(Past(0),))
+@pytest.mark.parametrize("growth", [0, 1, 10, float("inf")])
+def test_runs_that_selected_nothing_are_nothing_to_be_compared_with(growth: float) -> None:
+    limits = Limits(max_deletions=5000, max_growth=growth)
+    assert not refused(5000, 5000, limits, past=Past([0] * 10))
+
+
+def test_a_run_that_selected_little_counts_among_many_that_selected_nothing() -> None:
+    assert "never selected more than 1," in refused(5000, 101, past=Past([0, 0, 1, 0]))
 
 
 def test_the_first_run_of_an_account_has_nothing_to_be_compared_with() -> None:
     assert not refused(5000, 5000)
 
 
-@pytest.mark.parametrize(("listed", "left"), [(50, 100), (0, 99), (0, None), (1000, 100)])
-def test_a_list_that_is_half_as_long_as_what_the_last_run_left_is_believed(listed: int, left: int | None) -> None:
-    assert not refused(listed, 0, past=(Past(0, left),))
+@pytest.mark.parametrize(("listed", "before"), [(50, 100), (10, 20), (1, 19), (0, 0), (1000, 100)])
+def test_a_list_that_is_half_as_long_as_what_the_last_run_left_or_short_is_believed(listed: int, before: int) -> None:
+    assert not refused(listed, 0, past=left(before))
 
 
-@pytest.mark.parametrize(("listed", "left"), [(49, 100), (0, 100), (0, 1000)])
-def test_a_much_shorter_list_than_the_last_run_left_is_refused(listed: int, left: int) -> None:
-    assert f"{listed} items are listed where the last run left {left}" in refused(listed, 0, past=(Past(0, left),))
+def test_a_list_that_nothing_is_known_of_is_believed() -> None:
+    assert not refused(0, 0, past=Past(left={"others": 100}))
 
 
-def test_only_the_last_run_tells_how_many_items_there_should_be() -> None:
-    assert not refused(10, 0, past=(Past(0, 10), Past(0, 5000)))
+@pytest.mark.parametrize(("listed", "before"), [(49, 100), (9, 20), (0, 100), (0, 19), (0, 1)])
+def test_a_much_shorter_list_than_the_last_run_left_is_refused(listed: int, before: int) -> None:
+    assert f"{listed} things are listed where the last run left {before}" in refused(listed, 0, past=left(before))
+
+
+def test_each_list_is_compared_by_itself() -> None:
+    lists = {"things": Listed(0), "files": Listed(900)}
+    (told,) = objections(lists, None, OPEN, Past(left={"things": 3, "files": 900}))
+    assert told.startswith("0 things are listed where the last run left 3:")
+    assert shrunken(lists, Past(left={"things": 3, "files": 900})) == ["things"]
+
+
+def test_a_list_of_what_ends_by_itself_may_be_empty() -> None:
+    assert not objections({"rooms": Listed(0, lasting=False)}, None, OPEN, Past(left={"rooms": 50}))
+
+
+def test_a_share_is_judged_only_of_what_is_listed_as_a_whole() -> None:
+    part, whole = Listed(36, 36, whole=False), Listed(40, 10)
+    assert not objections({"a": part}, None, share(50))
+    assert not objections({"a": part, "b": whole}, None, share(50))
+    (told,) = objections({"a": part, "b": whole}, None, share(20))
+    assert told.startswith("10 of 40 listed items are selected (25%)")
 
 
 @pytest.mark.parametrize(("skew", "side"), [(6 * MINUTES, "behind"), (-6 * MINUTES, "ahead of")])
@@ -116,9 +146,16 @@ def test_a_clock_within_the_limit_or_unknown_is_no_matter(skew: timedelta | None
 
 
 def test_every_objection_is_told_at_once_and_says_what_to_do() -> None:
-    told = objections(40, 2000, 60 * MINUTES, Limits(), (Past(3, 100),))
-    assert len(told) == 4
-    for objection, advice in zip(told, ("max_deletions", "max_growth", "--accept-fewer", "set the clock"), strict=True):
+    past = Past([3], {"things": 100})
+    told = objections({"things": Listed(40, 2000)}, 60 * MINUTES, Limits(max_share=Fraction(1, 2)), past)
+    advices = (
+        "max_deletions to 2000",
+        'max_share to "5000%"',
+        "max_growth to 667",
+        "--accept-fewer",
+        "set the clock",
+    )
+    for objection, advice in zip(told, advices, strict=True):
         assert advice in objection.rpartition(":")[2] + objection.rpartition("?")[2]
 
 
@@ -130,12 +167,14 @@ limits = st.builds(
     max_growth=st.integers(0, 20),
     max_clock_skew=st.timedeltas(timedelta(0), 9 * MINUTES),
 )
-pasts = st.lists(st.builds(Past, selected=counts, left=st.none() | counts), max_size=10).map(tuple)
+pasts = st.builds(
+    Past, selected=st.lists(counts, max_size=10), left=st.dictionaries(st.just("things"), counts, max_size=1)
+)
 
 
 @given(counts, counts, limits, pasts)
 def test_if_nothing_stands_against_a_run_nothing_stands_against_a_smaller_one(
-    listed: int, selected: int, limits: Limits, past: tuple[Past, ...]
+    listed: int, selected: int, limits: Limits, past: Past
 ) -> None:
     if not refused(listed, selected, limits, past=past):
         assert not refused(listed, selected // 2, limits, past=past)
@@ -146,3 +185,20 @@ def test_what_is_let_through_is_within_every_limit(listed: int, selected: int, l
     if not refused(listed, selected, limits):
         assert selected <= limits.max_deletions
         assert listed < 20 or selected <= limits.max_share * listed
+
+
+@given(counts, counts, limits, pasts)
+def test_after_every_advice_is_followed_nothing_stands_against_the_run(
+    listed: int, selected: int, limits: Limits, past: Past
+) -> None:
+    """Whoever raises each limit to the value that is named, and says --accept-fewer, is not refused again."""
+    selected = min(listed, selected)
+    told = refused(listed, selected, limits, past=past)
+    raised = dict(re.findall(r'raise (max_\w+) to "?(\d+)', told))
+    followed = Limits(
+        max_deletions=int(raised.get("max_deletions", limits.max_deletions)),
+        max_share=Fraction(int(raised["max_share"]), 100) if "max_share" in raised else limits.max_share,
+        max_growth=float(raised.get("max_growth", limits.max_growth)),
+    )
+    assert followed.max_share <= 1
+    assert not refused(listed, selected, followed, past=Past(past.selected) if "--accept-fewer" in told else past)

@@ -400,11 +400,37 @@ def test_a_secret_in_an_error_is_not_recorded(ledger: Ledger) -> None:
     assert not any("s3cr3t" in body for _, _, body, *_ in rows(ledger))
 
 
-def test_the_last_runs_of_an_account_are_found_newest_first(ledger: Ledger) -> None:
+def listing(ledger: Ledger, selected: int, account: str = "hq", rules: str = "r", **left: int) -> None:
+    journal(ledger, account).note("listing", rules=rules, refused=False, selected=selected, left=left)
+
+
+def test_the_last_runs_of_the_same_rules_in_an_account_are_found_newest_first(ledger: Ledger) -> None:
     for number in range(5):
-        journal(ledger).note("listing", number=number)
-    journal(ledger, "other").note("listing", number=99)
-    assert [one["number"] for one in ledger.listings("hq", 3)] == [4, 3, 2]
+        listing(ledger, number)
+    listing(ledger, 99, account="other")
+    listing(ledger, 98, rules="others")
+    journal(ledger).note("listing", rules="r", refused=True, selected=97, left={})
+    journal(ledger).note("listing", scope="of an older version", selected=96, left=96)
+    assert ledger.selections("hq", "r", 3) == [4, 3, 2]
+
+
+def test_what_was_left_of_a_list_is_what_the_last_run_that_knew_it_left(ledger: Ledger) -> None:
+    listing(ledger, 1, things=30, files=7)
+    listing(ledger, 1, things=20)
+    listing(ledger, 1, account="other", things=99)
+    journal(ledger).note("listing", scope="of an older version", selected=96, left=96)
+    assert ledger.left("hq", "things", "things") == 20
+    assert ledger.left("hq", "files", "files") == 7
+    assert ledger.left("hq", "heaps", "heaps") is None
+
+
+def test_what_was_begun_to_be_deleted_since_is_not_left(ledger: Ledger) -> None:
+    deleted(ledger, "before")
+    listing(ledger, 1, things=2, files=2)
+    for ident in ("a", "b", "c"):
+        deleted(ledger, ident)
+    assert ledger.left("hq", "things", "things") == 0
+    assert ledger.left("hq", "files", "files") == 2
 
 
 def test_the_item_that_was_deleted_last_is_found_by_its_id(ledger: Ledger) -> None:

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
 from datetime import UTC, timedelta
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from confcleanup.cli import cli
 from confcleanup.config import Account, Config, StateSettings
 from confcleanup.cutoff import Period
-from confcleanup.errors import HttpError, LedgerError, Locked, ProviderError
+from confcleanup.errors import HttpError, LedgerError, Locked, Problem, ProviderError
 from confcleanup.guards import Limits
 from confcleanup.holds import HoldSettings
 from confcleanup.items import Item, Outcome, Result
 from confcleanup.ledger import Journal, Ledger
 from confcleanup.plan import Plan, Watcher
+from confcleanup.reviewed import Reviewed, document, load
 from confcleanup.runs import Request, Run, execute, lock
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.selected import Entry, Selected
-from confcleanup.settings import AccountSettings
+from confcleanup.settings import AccountSettings, LimitSettings, build
+from confcleanup.system import HANGUPS
 
 from .fake import NOW, Fake, FakeRule, thing
 
@@ -45,7 +52,7 @@ class World:
         self.accounts: dict[str, Account] = {}
         self.fakes: dict[str, Fake] = {}
 
-    def add(self, name: str, *items: Item, **limits: Any) -> Fake:
+    def add(self, name: str, *items: Item, rule: FakeRule | None = None, **limits: Any) -> Fake:
         fake = self.fakes[name] = Fake(*items)
 
         class Mine(Fake):
@@ -54,18 +61,32 @@ class World:
                 return fake
 
         settings = AccountSettings(provider="fake", url="https://x", concurrency=1)
-        rules = (FakeRule(what="things", name="old", older_than=MONTH),)
+        rules = (rule or FakeRule(what="things", name="old", older_than=MONTH),)
         self.accounts[name] = Account(name, Mine, settings, rules, Limits(**limits), "fingerprint")
         return fake
 
     def run(
-        self, *, delete: bool = True, confirm: Callable[[Run], bool] | None = None, accept_fewer: bool = False
+        self,
+        *,
+        delete: bool = True,
+        confirm: Callable[[Run], bool] | None = None,
+        accept_fewer: bool = False,
+        older_than: Period | None = None,
+        reviewed: Reviewed | None = None,
+        watcher: Watcher | None = None,
     ) -> Run:
         everything = Config(Path("c"), UTC, None, self.accounts, StateSettings(), HoldSettings())
         run = execute(
-            Request(everything, list(self.accounts.values()), delete=delete, accept_fewer=accept_fewer),
+            Request(
+                everything,
+                list(self.accounts.values()),
+                delete=delete,
+                accept_fewer=accept_fewer,
+                older_than=older_than,
+                reviewed=reviewed,
+            ),
             clock=lambda: NOW,
-            watcher=Watcher(),
+            watcher=watcher or Watcher(),
             confirm=confirm,
             interrupted=threading.Event(),
             ledger=self.ledger,
@@ -94,6 +115,11 @@ def young(count: int) -> list[Item]:
 def only(run: Run) -> Plan:
     (plan,) = run.plans
     return plan
+
+
+def only_error(run: Run) -> str:
+    (error,) = [plan.error for plan in run.plans if plan.error]
+    return error
 
 
 def failing() -> None:
@@ -179,9 +205,65 @@ def test_a_signal_comes_before_everything(world: World) -> None:
     world.add("b", *due(1)).before_list = failing
     run = world.run()
     statuses = []
-    for run.signal in (signal.SIGINT, signal.SIGTERM):
+    for run.signal in (signal.SIGINT, signal.SIGTERM, *HANGUPS):
         statuses.append(int(run.exit_code))
-    assert statuses == [130, 143]
+    assert statuses == [130, 143, *[129] * len(HANGUPS)]
+
+
+# What is short ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("startable", [0, 1, 3])
+def test_a_thread_that_cannot_be_started_is_one_less_and_everything_is_done(
+    world: World, startable: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abcde":
+        world.add(name, *due(6))
+        world.accounts[name] = replace(
+            world.accounts[name], settings=AccountSettings(provider="fake", url="https://x", concurrency=4)
+        )
+    start, started = threading.Thread.start, itertools.count()
+
+    def scarce(thread: threading.Thread) -> None:
+        if next(started) >= startable:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    run = world.run()
+    assert (int(run.exit_code), run.total(Outcome.DELETED)) == (0, 30)
+    assert [plan.account for plan in run.plans] == list("abcde")
+    assert sorted(entry["outcome"] for entry in world.ledger.deletions()) == ["deleted"] * 30
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), SystemExit(77)])
+def test_a_fault_in_one_account_leaves_the_others_and_their_report(world: World, fault: BaseException) -> None:
+    world.add("a", *due(2))
+    world.add("b", *due(1))
+
+    class Broken(Watcher):
+        def listed(self, account: str, count: int) -> None:
+            if account == "a":
+                raise fault
+
+    run = world.run(watcher=Broken())
+    assert [plan.status for plan in run.plans] == ["failed", "ok"]
+    assert only_error(run) == f"a fault in the program or a provider: {type(fault).__name__}"
+    assert (int(run.exit_code), len(world.fakes["a"].held), len(world.fakes["b"].held)) == (1, 2, 0)
+
+
+def test_a_fault_after_deletions_began_does_not_hide_them(world: World) -> None:
+    world.add("a", *due(2))
+    note = world.ledger.append
+
+    def full(*events: Any) -> list[int]:
+        if any(kind == "listing" for kind, _, _ in events):
+            raise MemoryError
+        return note(*events)
+
+    world.ledger.append = full  # type: ignore[method-assign]  # memory ends just then
+    run = world.run()
+    assert (run.total(Outcome.DELETED), only(run).status, int(run.exit_code)) == (2, "partial", 1)
 
 
 def test_a_failed_deletion_makes_1_and_the_others_go_on(world: World) -> None:
@@ -255,7 +337,7 @@ def test_a_shrunken_list_and_accept_fewer(world: World) -> None:
     world.add("a", *young(100))
     assert int(world.run().exit_code) == 0
     world.add("a", *young(48), *due(1))
-    guarded(world, "49 items are listed where the last run left 100")
+    guarded(world, "49 things are listed where the last run left 100")
     assert int(world.run(accept_fewer=True).exit_code) == 0
     world.add("a", *young(48))
     assert int(world.run().exit_code) == 0
@@ -269,9 +351,187 @@ def test_a_refused_run_is_no_measure_for_the_next_one(world: World) -> None:
         assert int(world.run().exit_code) == 3
 
 
+def followed(refusal: str) -> dict[str, Any]:
+    """The limits that a refusal advises to set, as a person would write them."""
+    found = dict(re.findall(r'raise (max_\w+) to ("[^"]+"|\d+)', refusal))
+    table: list[Problem] = []
+    limits = build(
+        LimitSettings, tomllib.loads("\n".join(f"{key} = {value}" for key, value in found.items())), "", table
+    )
+    assert limits
+    assert not table
+    return {key: getattr(limits, key) for key in found}
+
+
+@pytest.mark.parametrize(
+    ("before", "items", "limits"),
+    [
+        ([], [*due(7)], {"max_deletions": 6}),
+        ([], [*due(7)], {"max_deletions": 0}),
+        ([], [*due(21), *young(10)], {"max_share": Fraction(2, 3)}),
+        ([], [*due(21), *young(10)], {"max_share": Fraction(0), "max_deletions": 3}),
+        ([7], [*due(101)], {}),
+        ([1, 0], [*due(999)], {"max_growth": 0.5}),
+        ([3], [*due(400)], {"max_growth": 0, "max_deletions": 9, "max_share": Fraction(1, 9)}),
+    ],
+)
+def test_the_advice_of_a_refusal_is_followed_and_the_run_goes_through(
+    world: World, before: list[int], items: list[Item], limits: dict[str, Any]
+) -> None:
+    for count in before:
+        world.add("a", *due(count, first=5000))
+        assert int(world.run().exit_code) == 0
+    world.add("a", *items, **limits)
+    refusals = only(world.run()).refusals
+    assert refusals
+    world.add("a", *items, **limits | followed("; ".join(refusals)))
+    run = world.run()
+    assert int(run.exit_code) == 0, only(run).refusals
+    assert run.total(Outcome.DELETED) == run.selected
+
+
+@pytest.mark.parametrize("now_listed", [0, 1, 9])
+def test_accept_fewer_is_said_once_and_the_next_runs_go_through(world: World, now_listed: int) -> None:
+    world.add("a", *young(20))
+    world.run()
+    world.add("a", *young(now_listed))
+    assert "say --accept-fewer once" in only(world.run()).refusals[0]
+    assert int(world.run(accept_fewer=True).exit_code) == 0
+    assert [int(world.run().exit_code) for _ in range(3)] == [0, 0, 0]
+
+
+def test_accept_fewer_holds_also_where_the_run_was_refused_for_something_else(world: World) -> None:
+    world.add("a", *young(40))
+    world.run()
+    world.add("a", *young(3), *due(2), max_deletions=1)
+    assert len(only(world.run(accept_fewer=True)).refusals) == 1
+    world.add("a", *young(3), *due(2))
+    assert int(world.run().exit_code) == 0
+
+
+@pytest.mark.parametrize("left", [1, 19, 20])
+def test_an_empty_list_where_items_were_left_is_refused_however_few_they_were(world: World, left: int) -> None:
+    world.add("a", *young(left))
+    world.run()
+    world.add("a")
+    guarded(world, f"0 things are listed where the last run left {left}")
+
+
+def test_a_list_that_the_run_itself_emptied_may_be_empty(world: World) -> None:
+    world.add("a", *due(30))
+    assert [int(world.run().exit_code) for _ in range(3)] == [0, 0, 0]
+    world.add("a")
+    assert int(world.run().exit_code) == 0
+
+
+def test_what_a_run_deleted_that_was_cut_off_is_not_missed_by_the_next_one(world: World) -> None:
+    fake = world.add("a", *young(40))
+    world.run()
+    journal = Journal(world.ledger, "killed", "a", "fake", lambda: NOW)
+    for item in fake.listing[:30]:
+        (number,) = journal.intend([(item, "old")])
+        journal.finish(number, Result(Outcome.DELETED))
+    journal.flush()
+    world.add("a", *young(40)[30:])
+    assert int(world.run().exit_code) == 0
+
+
+def test_runs_of_other_rules_are_no_measure_but_what_they_list_is(world: World) -> None:
+    """A changed selection is bounded by max_deletions alone; the list is the same whatever is selected from it."""
+    world.add("a", *due(3), *young(200))
+    world.run()
+    world.add("a", *due(3), *young(200))
+    assert world.run(older_than=Period.parse("12 hours")).total(Outcome.DELETED) == 203
+    for changed in (FakeRule(what="things", older_than=Period.parse("2 days")), FakeRule(what="things", title="T*")):
+        world.add("a", *due(150, first=300), rule=changed)
+        assert int(world.run(older_than=changed.older_than or MONTH).exit_code) == 0
+    world.add("a", *young(50))
+    world.run()
+    world.add("a")
+    guarded(world, "where the last run left 50", older_than=Period.parse("3 days"))
+
+
+def test_a_renamed_rule_and_one_that_keeps_less_are_the_same_rule(world: World) -> None:
+    world.add("a", *due(3), rule=FakeRule(what="things", name="old", older_than=MONTH, keep_ids=("7",)))
+    world.run()
+    world.add("a", *due(200), rule=FakeRule(what="things", name="new", older_than=MONTH))
+    guarded(world, "never selected more than")
+
+
+def test_a_run_refused_for_selecting_too_much_does_not_make_the_next_one_pass(world: World) -> None:
+    world.add("a", *due(3))
+    world.run()
+    world.add("a", *due(300))
+    for _ in range(12):
+        assert "max_growth" in only(world.run()).refusals[0]
+
+
+def test_a_run_refused_for_another_reason_tells_the_next_one_how_much_there_is(world: World) -> None:
+    world.add("a", *young(4))
+    world.run()
+    world.add("a", *due(90), max_deletions=50)
+    world.run()
+    world.add("a", *due(40), max_deletions=50)
+    guarded(world, "40 things are listed where the last run left 90")
+
+
+def test_a_run_that_could_not_list_tells_the_next_one_nothing(world: World) -> None:
+    world.add("a", *young(30))
+    world.run()
+    world.add("a").before_list = failing
+    assert only(world.run()).status == "failed"
+    world.add("a", *young(10))
+    guarded(world, "10 things are listed where the last run left 30")
+
+
+@pytest.mark.parametrize("growth", [10, 1.0, float("inf")])
+@pytest.mark.parametrize("with_plan", [False, True], ids=["run", "run --plan"])
+@pytest.mark.parametrize("first", [0, 4])
+def test_a_weekly_job_that_seldom_finds_anything_is_not_refused_for_ever(
+    world: World, growth: float, with_plan: bool, first: int, tmp_path: Path
+) -> None:
+    """Nothing to delete for 7 weeks, then 150 items; where a run of 4 was before, the advice makes them go."""
+    counts = [first, 0, 0, 0, 0, 0, 0, 150]
+    for week, count in enumerate(counts):
+        items = [*young(10), *due(count, first=week * 1000)]
+        world.add("a", *items, max_growth=growth)
+        refusals = only(world.run(delete=False)).refusals
+        if refusals:
+            assert (first, count) == (4, 150)
+            world.add("a", *items, **followed(refusals[0]))
+        reviewed = None
+        if with_plan:
+            saved = tmp_path / "plan.json"
+            saved.write_text(json.dumps(document(world.run(delete=False).plans, NOW, {"a": "fingerprint"}, None, None)))
+            reviewed = load(saved, NOW, {"a": "fingerprint"})
+        run = world.run(reviewed=reviewed)
+        assert (int(run.exit_code), run.total(Outcome.DELETED)) == (0, count), f"week {week}"
+
+
+def test_after_ten_quiet_runs_only_max_deletions_counts(world: World) -> None:
+    world.add("a", *due(1))
+    world.run()
+    world.add("a")
+    for _ in range(10):
+        world.run()
+    world.add("a", *due(500))
+    assert world.run().total(Outcome.DELETED) == 500
+
+
+def test_an_account_whose_answers_carry_no_date_is_warned_of(world: World) -> None:
+    world.add("a", *due(1)).http.sent = 5
+    run = world.run()
+    assert int(run.exit_code) == 0
+    assert [warning for warning in only(run).warnings if "its answers carry no readable Date" in warning]
+    world.add("a").http = SimpleNamespace(skew=timedelta(0), sent=5, busy=0.0, close=lambda: None)
+    assert not only(world.run()).warnings
+
+
 def test_a_clock_that_is_off(world: World) -> None:
     world.add("a", *due(1)).http.skew = timedelta(minutes=-9)
     guarded(world, "clock is 9 minutes ahead of the provider's")
+    next(iter(world.fakes.values())).http.skew = timedelta(0)  # it is set, as the refusal advises
+    assert int(world.run().exit_code) == 0
 
 
 def test_when_the_time_is_up_the_rest_is_deferred_and_the_status_is_0(
@@ -341,6 +601,8 @@ def test_no_means_refused_and_everything_is_deferred(world: World) -> None:
     assert [plan.status for plan in run.plans] == ["refused", "ok"]
     assert run.total(Outcome.DEFERRED) == 2
     assert len(world.fakes["a"].held) == 2
+    assert "give --yes" in run.plans[0].refusals[0]
+    assert int(world.run(confirm=None).exit_code) == 0  # which is what --yes does
 
 
 def test_nobody_is_asked_where_nothing_may_be_deleted(world: World) -> None:

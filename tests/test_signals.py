@@ -31,9 +31,10 @@ class Setting:
         self.config.write_text(emulator.account("hq", url, concurrency=1), "utf-8")
         self.config.chmod(0o600)
         self.process: subprocess.Popen[str] | None = None
+        self.options = ["-c", str(self.config), "--state", str(folder / "state")]
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "confcleanup", "-c", str(self.config), "--state", str(self.folder / "state")]
+        command = [sys.executable, "-m", "confcleanup", *self.options]
         self.process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         return self.process
 
@@ -72,7 +73,7 @@ def hq(tmp_path: Path) -> Iterator[Setting]:
         yield Setting(tmp_path, server.url, emulator)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_what_is_under_way_is_finished_and_recorded_and_the_rest_deferred(
     hq: Setting, number: int, status: int
 ) -> None:
@@ -88,6 +89,53 @@ def test_what_is_under_way_is_finished_and_recorded_and_the_rest_deferred(
     assert gone == {f"c{number:02}" for number in range(COUNT)} - set(hq.emulator.conferences)
     assert hq.history() == dict.fromkeys(gone, "deleted")
     assert "Traceback" not in err
+
+
+def test_a_hangup_that_was_ignored_at_the_start_stays_ignored(hq: Setting) -> None:
+    """So ``nohup`` starts a program."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a child inherits
+    try:
+        hq.at_the_third_deletion(lambda request: hq.send(signal.SIGHUP))  # type: ignore[func-returns-value]  # as above
+        assert hq("run", "--yes")[0] == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert not hq.emulator.conferences
+
+
+def test_a_terminal_that_is_closed_ends_the_run_as_a_hangup_does(hq: Setting) -> None:
+    ours, theirs = os.openpty()
+
+    def close(request: Request) -> None:
+        os.close(ours)  # whatever is written from here on fails
+
+    hq.at_the_third_deletion(close)  # type: ignore[arg-type]  # it returns None, and the server answers
+    command = [sys.executable, "-m", "confcleanup", *hq.options, "-vv", "run", "--yes"]
+    script = (
+        "import fcntl, os, sys, termios\nfcntl.ioctl(0, termios.TIOCSCTTY, 0)\nos.execv(sys.argv[1], sys.argv[1:])\n"
+    )
+    program = subprocess.Popen(
+        [sys.executable, "-c", script, *command], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
+    os.close(theirs)
+    assert program.wait(50) == 129
+    gone = {f"c{number:02}" for number in range(COUNT)} - set(hq.emulator.conferences)
+    assert len(gone) >= 3
+    assert hq.history() == dict.fromkeys(gone, "deleted")
+
+
+def test_a_second_signal_decides_the_status_of_a_run_that_ends_at_once(hq: Setting) -> None:
+    ended = threading.Event()
+
+    def twice(request: Request) -> Response | None:
+        hq.send(signal.SIGTERM)
+        while not ended.wait(0.05):
+            hq.send(signal.SIGHUP)
+        return None
+
+    hq.at_the_third_deletion(twice)
+    code, _, _ = hq("run", "--yes")
+    ended.set()
+    assert code == 129
 
 
 def test_the_next_run_finishes_the_job(hq: Setting) -> None:

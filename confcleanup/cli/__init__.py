@@ -95,6 +95,6 @@ def cli(settings: Globals) -> None:
     """Delete ended conferences and old recordings from TrueConf, Vobiz, Huawei Cloud Meeting and Vonage.
 
     Begin with "confcleanup demo". Exit status: 0 done, 1 something is not done, 2 wrong usage or config,
-    3 a guard refused, 4 another run is at work, 130 interrupted,
-    143 terminated.
+    3 a guard refused, 4 another run is in progress,
+    129 hung up, 130 interrupted, 143 terminated.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import click
@@ -37,13 +36,17 @@ def command(
     """
     from .. import holds
     from ..pace import Stop
-    from ..runs import SIDE_BY_SIDE, check
+    from ..runs import check, side_by_side
 
     def examine(account: Account) -> tuple[list[str], list[str]]:
         stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds())
-        trouble, warnings = check(account, stop, clock)
-        refused, weak = _archives(account)
-        return trouble + refused, warnings + weak + _shared(account)
+        try:
+            trouble, warnings = check(account, stop, clock)
+            refused, weak = _archives(account)
+            return trouble + refused, warnings + weak + _shared(account)
+        except Exception as error:  # noqa: BLE001  # of one account: what is known of the others is told
+            log.debug("a fault in %s", account.name, exc_info=True)
+            return [f"a fault in the program or a provider: {type(error).__name__}"], []
 
     config = settings.load()
     accounts = of_shard(chosen(config, account_names), shard)
@@ -54,8 +57,7 @@ def command(
     notices = _notices(config)
     holds.active(config.holds, config.zone, clock())
     settings.writable_state_folder(config)
-    with ThreadPoolExecutor(min(SIDE_BY_SIDE, len(accounts) or 1)) as pool:
-        found = list(pool.map(examine, accounts))
+    found = side_by_side(accounts, examine)
     for account, (trouble, warnings) in zip(accounts, found, strict=True):
         for warning in warnings:
             log.warning("%s: %s", account.name, warning)

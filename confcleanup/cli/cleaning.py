@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ..errors import ExitCode
-from ..system import INTERRUPTS, TERMINATIONS
+from ..system import HANGUPS, INTERRUPTS, TERMINATIONS
 from .options import ACCOUNTS, SHARD, Globals, chosen, clock, name_run, offered, require_ready, with_rules
 
 if TYPE_CHECKING:
@@ -269,18 +269,24 @@ def _check_ages(request: Request) -> None:
 
 
 class _Signals:
-    """Turns SIGINT, SIGTERM and Windows' SIGBREAK into a request to stop; a second one stops at once.
+    """Turns SIGINT, SIGTERM, SIGHUP and Windows' SIGBREAK into a request to stop; a second one stops at once.
 
-    While a question is asked, the first one ends the question.
+    While a question is asked, the first one ends the question. A SIGHUP that was ignored before stays ignored, as
+    ``nohup`` means it.
     """
 
     def __init__(self, interrupted: threading.Event) -> None:
+        from ..runs import status_of
+
         self.arrived: int | None = None
+        self._status_of = status_of
         self._interrupted = interrupted
         self._asking = False
 
     def __enter__(self) -> _Signals:
-        self._before = {number: signal.signal(number, self._handle) for number in (*INTERRUPTS, *TERMINATIONS)}
+        numbers = [*INTERRUPTS, *TERMINATIONS]
+        numbers += [number for number in HANGUPS if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._handle) for number in numbers}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -289,7 +295,7 @@ class _Signals:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if self.arrived is not None:
-            os._exit(ExitCode.INTERRUPTED if number in INTERRUPTS else ExitCode.TERMINATED)
+            os._exit(self._status_of(number))
         self.arrived = number
         self._interrupted.set()
         if self._asking:
@@ -300,7 +306,7 @@ class _Signals:
         self._asking = True
         try:
             return question()
-        except (KeyboardInterrupt, click.Abort):
+        except (KeyboardInterrupt, click.Abort, OSError):  # the last where the terminal was closed
             return False
         finally:
             self._asking = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -40,7 +41,8 @@ class Bars(Watcher):
             if account not in self._tasks:
                 self._tasks[account] = self._progress.add_task("", total=None)
             if not self._progress.live.is_started:
-                self._progress.start()
+                with suppress(RuntimeError):  # a thread for it cannot be started; what it shows can be done without
+                    self._progress.start()
             self._progress.update(self._tasks[account], description=f"{account}: {doing}", **fields)
 
     def listed(self, account: str, count: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ..errors import ConfcleanupError
-from ..system import TERMINATIONS
+from ..system import HANGUPS, TERMINATIONS
 from .files import write_private
 from .options import Globals, global_options
 
@@ -34,8 +34,9 @@ def command(settings: Globals) -> None:
         write_private(target, sandbox.config)
         print(f"Serving {len(sandbox.served)} accounts on loopback until you press Ctrl-C. In another shell:")
         print(f"  confcleanup -c {target} --state sandbox-state plan", flush=True)
-        for number in TERMINATIONS:
-            signal.signal(number, signal.default_int_handler)
+        for number in (*TERMINATIONS, *HANGUPS):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, signal.default_int_handler)
         try:
             threading.Event().wait()
         except KeyboardInterrupt:

@@ -235,7 +235,7 @@ def before_line(run: Run, plan: Plan) -> str:
 
 
 def _would(plan: Plan) -> str:
-    return f"{plan.account}: would delete {plan.due} of {plan.listed} listed{_duration(plan)}{_stays(plan)}"
+    return f"{plan.account}: would delete {plan.due} of {plan.listed} {plan.which}{_duration(plan)}{_stays(plan)}"
 
 
 def _duration(plan: Plan) -> str:
@@ -264,23 +264,25 @@ def _stays(plan: Plan) -> str:
 
 def closing_line(run: Run, command: str) -> str:
     """The last line: it tells the mode, and what is left to do."""
+    stuck = sum(plan.stuck.count for plan in run.plans)
+    needs = f" Stuck: {_items(stuck)} need{'s' if stuck == 1 else ''} manual action." if stuck else ""
     if run.mode == "plan":
         failed = sum(plan.failed for plan in run.plans)
         unknown = f" {failed} account{'' if failed == 1 else 's'} could not be listed." if failed else ""
         if run.due:
-            return f"Dry run: nothing was deleted.{unknown} To delete {_items(run.due)}: {command}"
+            return f"Dry run: nothing was deleted.{unknown}{needs} To delete {_items(run.due)}: {command}"
         if any(plan.refusals for plan in run.plans):
-            return f"Dry run: nothing was deleted.{unknown} A run would be refused."
+            return f"Dry run: nothing was deleted.{unknown}{needs} A run would be refused."
         doubtful = any(plan.undecided or plan.warnings for plan in run.plans)
         nothing = " Nothing is due of what could be judged." if doubtful else " Nothing is due."
-        return f"Dry run: nothing was deleted.{unknown or nothing}"
+        return f"Dry run: nothing was deleted.{unknown or nothing}{needs}"
     counts = Counter({outcome: run.total(outcome) for outcome in Outcome})
     text = f"Deleted {_items(counts[Outcome.DELETED])} of {run.selected} selected."
     if gone := counts[Outcome.GONE]:
         text += f" {gone} {'was' if gone == 1 else 'were'} already gone."
     if left := counts[Outcome.DEFERRED]:
         text += f" {left} {'was' if left == 1 else 'were'} not tried: left for the next run."
-    return text + ("" if run.exit_code == 0 else f" Not everything is done: exit status {int(run.exit_code)}.")
+    return text + needs + ("" if run.exit_code == 0 else f" Not everything is done: exit status {int(run.exit_code)}.")
 
 
 def stuck_line(stuck: Stuck) -> str:
@@ -290,10 +292,8 @@ def stuck_line(stuck: Stuck) -> str:
         return "nothing is stuck"
     item = entry.item
     since = f"from {stuck.since:%Y-%m-%d}, " if stuck.since else ""
-    stays = "stays" if stuck.count == 1 else "stay"
     return (
-        f"{_items(stuck.count)} older than the rule {stays}, and will not go without you; "
-        f"the oldest: {item.what} {_short(item.id)} ({since}{_short(entry.error or entry.decision.reason)})"
+        f"{stuck.told()}; oldest: {item.what} {_short(item.id)} ({since}{_short(entry.error or entry.decision.reason)})"
     )
 
 
@@ -314,7 +314,8 @@ def trouble(plan: Plan, *, declined: bool = False) -> None:
     for warning in plan.warnings:
         told.warning("%s: %s", name, warning)
     if plan.stuck.oldest:
-        told.warning("%s: %s", name, stuck_line(plan.stuck))
+        urgent = logging.LoggerAdapter(log, {"account": name, **URGENT})
+        urgent.warning("%s: %s", name, stuck_line(plan.stuck))
     if plan.failed:
         told.error("%s: could not be listed, so nothing was deleted there: %s", name, plan.error)
     elif plan.error:

@@ -43,6 +43,9 @@ class Source(msgspec.Struct, frozen=True):
     the request was taken, so each is followed by another look. ``deletes`` is False where no API deletes it.
     ``media``: it has files, and ``fetch`` gets them; a source without files is archived as JSON alone.
     ``archivable`` is False where it has files that nobody can get, or nothing worth keeping.
+    ``passing``: what it lists ends by itself, as live rooms do, so that a list may be much shorter than the last.
+    ``part`` says in words which items alone the vendor is asked for, by an account's settings and the source's rules;
+    empty if for all. Of a part no share is judged.
     """
 
     text: str
@@ -54,6 +57,12 @@ class Source(msgspec.Struct, frozen=True):
     deletes: bool = True
     media: bool = False
     archivable: bool = True
+    passing: bool = False
+    part: Callable[[Any, Sequence[Rule]], str] | None = None
+
+    def asked_for(self, settings: Any, rules: Sequence[Rule]) -> str:
+        """``part``, as words that follow a count; empty if all of the source is listed."""
+        return self.part(settings, rules) if self.part else ""
 
     @property
     def serial(self) -> bool:

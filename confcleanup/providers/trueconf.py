@@ -155,6 +155,11 @@ class _Auth:
         return error.status == 401 or (error.status == 403 and reason(error) == "accessTokenInvalid")
 
 
+def _tagged(settings: TrueConfSettings, rules: Sequence[Rule]) -> str:
+    tag = None if settings.room_url or settings.api.startswith("v4") else _only_tag(rules)
+    return f"listed with the tag {tag!r}" if tag else ""
+
+
 class TrueConf(Provider):
     """One TrueConf Server."""
 
@@ -163,7 +168,7 @@ class TrueConf(Provider):
     settings_type = TrueConfSettings
     sources = {
         "conferences": Source(
-            "ended one-time conferences; tagged rooms if the rule says so", ConferenceRule, recheck=True
+            "ended one-time conferences; tagged rooms if the rule says so", ConferenceRule, recheck=True, part=_tagged
         )
     }
 

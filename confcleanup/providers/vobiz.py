@@ -236,6 +236,7 @@ class Vobiz(Provider):
             LiveRoomRule,
             recheck=True,
             confirmed=True,
+            passing=True,
         ),
         "recordings": Source("call recordings", RecordingRule, media=True),
     }

@@ -118,6 +118,11 @@ class _Auth:
         return error.status == 401
 
 
+def _begun(_: VonageSettings, rules: Sequence[Rule]) -> str:
+    latest = max((rule.cutoff for rule in rules), default=None)
+    return f"that began before {latest.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if latest else ""
+
+
 class Vonage(Provider):
     """One VBC account."""
 
@@ -125,8 +130,8 @@ class Vonage(Provider):
     title = "Vonage Business Communications (Call Recording API)"
     settings_type = VonageSettings
     sources = {
-        COMPANY: Source("call recordings that the company's rules made", RecordingRule, media=True),
-        ON_DEMAND: Source("call recordings that users made on demand", RecordingRule, media=True),
+        COMPANY: Source("call recordings that the company's rules made", RecordingRule, media=True, part=_begun),
+        ON_DEMAND: Source("call recordings that users made on demand", RecordingRule, media=True, part=_begun),
     }
 
     def __init__(self, settings: VonageSettings, stop: Stop, clock: Callable[[], datetime]) -> None:
