@@ -125,9 +125,11 @@ def found_over(item: Item, fresh: Item | None) -> bool | None:
 
     A live room of which another one has taken the name since is over.
     """
-    if fresh is None or (fresh.live and difference(item, fresh)):
-        return True
-    return None if fresh.live and fresh.live.run_time is None else False
+    if fresh is None or not fresh.live:
+        return fresh is None
+    if not item.live or item.live.run_time is None or fresh.live.run_time is None:
+        return None
+    return bool(difference(item, fresh))
 
 
 class _Deleter:
@@ -539,13 +541,20 @@ def restore(provider: Provider, saved: Mapping[str, Any]) -> Restored:
     return provider.restore(saved, Permit())
 
 
-def settle(provider: Provider, left_open: Sequence[tuple[int, Item]], record: Record, stop: Stop) -> list[str]:
+def settle(
+    provider: Provider,
+    left_open: Sequence[tuple[int, Item]],
+    record: Record,
+    stop: Stop,
+    unknown: Sequence[tuple[int, Item]] = (),
+) -> list[str]:
     """Finds out what became of deletions that an earlier run began and did not finish. Only looks.
 
+    Of those whose outcome was ``unknown`` only an end is recorded: what is still there is judged by the plan.
     What cannot be found out now stays open for the next run; returns that, in words. Raises LedgerError.
     """
     trouble = []
-    for intent, item in left_open:
+    for intent, item in [*left_open, *unknown]:
         try:
             stop.check()
             fresh = provider.look(item)
@@ -555,7 +564,9 @@ def settle(provider: Provider, left_open: Sequence[tuple[int, Item]], record: Re
                 f"what became of {item.what} {harmless(item.id)}, begun by an earlier run, is not known: {error}"
             )
             continue
-        record.finish(intent, _settled(item, fresh))
+        result = _settled(item, fresh)
+        if result.outcome is Outcome.DELETED or (intent, item) not in unknown:
+            record.finish(intent, result)
     record.flush()
     return trouble
 
@@ -563,7 +574,7 @@ def settle(provider: Provider, left_open: Sequence[tuple[int, Item]], record: Re
 def _settled(item: Item, fresh: Item | None) -> Result:
     over = found_over(item, fresh)
     if over:
-        return Result(Outcome.DELETED, "found gone by the next run; the one that asked for it was cut off")
+        return Result(Outcome.DELETED, "found gone by the next run; the one that asked for it did not see its end")
     if over is None:
         return Result(Outcome.UNKNOWN, "the run was cut off, and the room cannot be told from a new one of its name")
     return Result(Outcome.FAILED, "the run was cut off; it was still there when the next run looked")

@@ -44,6 +44,8 @@ PRUNE = "prune"
 ORIGIN = "0" * 64
 NOT_DONE = ("run", "account", "provider", "at", "status", "error")
 RESTORE = ("run", "account", "provider", "what", "id", "new_id", "at", "error")
+JUDGED_FOR = timedelta(days=3)
+"""For so long an outcome that was not known is looked into by later runs."""
 LATE = 1.0
 """Seconds after which outcomes are written even if no intents are."""
 
@@ -63,9 +65,11 @@ INSERT INTO anchor VALUES (0, '%s');
 """
 
 
-_INDEX = """
-CREATE INDEX IF NOT EXISTS item_of ON event (account, json_extract(body, '$.id')) WHERE kind = 'intent'
-"""
+_INDEXES = (
+    "CREATE INDEX IF NOT EXISTS item_of ON event (account, json_extract(body, '$.id')) WHERE kind = 'intent'",
+    """CREATE INDEX IF NOT EXISTS unknown_of ON event (account)
+    WHERE kind = 'outcome' AND json_extract(body, '$.outcome') = 'unknown'""",
+)
 """Ledgers of earlier releases get it when they are next written."""
 AT_ONCE = 250
 INSERT = "INSERT INTO event (seq, kind, body, hash, intent) VALUES (?, ?, ?, ?, ?)"
@@ -178,7 +182,8 @@ class Ledger:
                 for statement in (_SCHEMA % ORIGIN).split(";\n"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {VERSION}")
-        self._db.execute(_INDEX)
+        for index in _INDEXES:
+            self._db.execute(index)
         if doubt := self._doubt_now():
             self.doubt = doubt
             return
@@ -316,6 +321,19 @@ class Ledger:
         )
         return [(seq, json.loads(body)) for seq, body in found]
 
+    def unknown_outcomes(self, account: str, since: str) -> list[tuple[int, dict[str, Any]]]:
+        """The deletions of an account whose outcome was not known at last, recorded since a time (RFC 3339, UTC)."""
+        found = self._rows(
+            "SELECT i.seq, i.body FROM event AS o JOIN event AS i ON i.seq = o.intent "
+            "WHERE o.kind = 'outcome' AND json_extract(o.body, '$.outcome') = 'unknown' AND o.account = ? "
+            "AND json_extract(o.body, '$.finished_at') >= ? "
+            "AND NOT EXISTS (SELECT 1 FROM event AS later WHERE later.intent = o.intent AND later.seq > o.seq) "
+            "ORDER BY i.seq",
+            account,
+            since,
+        )
+        return [(seq, json.loads(body)) for seq, body in found]
+
     def selections(self, account: str, rules: str, count: int) -> list[int]:
         """How many items the last runs of these rules selected in an account, newest first; without refused runs."""
         found = self._rows(
@@ -364,7 +382,8 @@ class Ledger:
         """Every deletion that was attempted, oldest first, as the contract's JSON object."""
         with self._snapshot() as db:
             for intent, outcome in db.execute(
-                "SELECT i.body, o.body FROM event AS i LEFT JOIN event AS o ON o.intent = i.seq "
+                "SELECT i.body, o.body FROM event AS i LEFT JOIN event AS o "
+                "ON o.seq = (SELECT max(seq) FROM event WHERE intent = i.seq) "
                 "WHERE +i.kind = 'intent' ORDER BY i.seq"  # without the index, which has them in another order
             ):
                 deletion = _deletion(json.loads(intent), json.loads(outcome) if outcome else {})
@@ -648,7 +667,14 @@ class Journal:
 
     def left_open(self) -> list[tuple[int, Item]]:
         """Items whose deletion an earlier run of this account, at this address, began and never recorded the end of."""
-        found = self._ledger.open_intents(self._head["account"])
+        return self._here(self._ledger.open_intents(self._head["account"]))
+
+    def left_unknown(self) -> list[tuple[int, Item]]:
+        """Items whose deletion had no known outcome in a run of the last days."""
+        since = _text(self._clock() - JUDGED_FOR) or ""
+        return self._here(self._ledger.unknown_outcomes(self._head["account"], since))
+
+    def _here(self, found: Sequence[tuple[int, Mapping[str, Any]]]) -> list[tuple[int, Item]]:
         mine = ("provider", "url")
         return [(n, _item(body)) for n, body in found if all(body.get(key) == self._head[key] for key in mine)]
 

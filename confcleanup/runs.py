@@ -260,9 +260,10 @@ class _Job:
 
     def _settle(self) -> list[str]:
         """Finds out what an earlier run left open."""
-        if not self._journal or not (left_open := self._journal.left_open()):
+        if not self._journal:
             return []
-        return settle(self._provider, left_open, self._journal, self._stop)
+        left_open, unknown = self._journal.left_open(), self._journal.left_unknown()
+        return settle(self._provider, left_open, self._journal, self._stop, unknown) if left_open or unknown else []
 
     def _scope(self, what: str) -> str:
         """What is listed of a source; two lists are only compared if they asked for the same."""

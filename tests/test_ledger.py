@@ -491,6 +491,36 @@ def test_what_cannot_be_looked_at_stays_open_and_is_told(ledger: Ledger) -> None
     assert len(book.left_open()) == 2
 
 
+def unknown(ledger: Ledger, *items: Item) -> Journal:
+    """A run that did not find out what became of these, as a new run's journal sees it."""
+    before = journal(ledger)
+    for number in before.intend([(item, "old") for item in items]):
+        before.finish(number, Result(Outcome.UNKNOWN, "still there"))
+    before.flush()
+    return journal(ledger)
+
+
+def test_an_outcome_that_was_not_known_is_judged_by_the_next_run(ledger: Ledger) -> None:
+    book = unknown(ledger, thing("gone"), thing("there"))
+    assert [item.id for _, item in book.left_unknown()] == ["gone", "there"]
+    assert settle(Fake(thing("there")), [], book, Stop(), book.left_unknown()) == []
+    assert shown(ledger) == [("gone", "deleted"), ("there", "unknown")]
+    assert [item.id for _, item in book.left_unknown()] == ["there"]
+    assert ledger.verify()
+
+
+def test_an_outcome_that_was_not_known_is_not_looked_into_for_ever(ledger: Ledger) -> None:
+    unknown(ledger, thing("there"))
+    later = Journal(ledger, "run", "hq", "fake", lambda: NOW + timedelta(days=4), "")
+    assert later.left_unknown() == []
+
+
+def test_a_room_without_details_is_never_taken_for_ended_by_settling(ledger: Ledger) -> None:
+    book = begun(ledger, thing("Room", kind=Kind.LIVE, live=Live()))
+    assert settled(ledger, Fake(room(timedelta(minutes=5), NOW)), book) == []
+    assert shown(ledger) == [("Room", "unknown")]
+
+
 def test_what_could_not_be_looked_at_in_time_stays_open(ledger: Ledger) -> None:
     stop = Stop()
     stop.asked.set()
