@@ -20,6 +20,7 @@ from .cutoff import spoken
 from .items import Item, Kind, Live, State
 
 SAME_ROOM = timedelta(seconds=60)
+WHOLE_SECONDS = timedelta(seconds=1)
 OTHER_ROOM = "it is another room of the same name, begun since"
 
 
@@ -148,7 +149,9 @@ def _decide_free(item: Item, rule: Rule, now: datetime) -> Decision:
     if mismatch := _mismatch(item, rule):
         return Decision(False, Why.FILTER, mismatch, rule.name)
     if item.undeletable:
-        return Decision(False, Why.UNDELETABLE, item.undeletable, rule.name, item.ended_at)
+        # What is due and cannot even be asked for stays for ever, unless a person deals with it.
+        due = item.unsendable and _decide_free(replace(item, undeletable=None), rule, now).delete
+        return Decision(False, Why.UNDELETABLE, item.undeletable, rule.name, item.ended_at, due)
     if item.kind is LIVE:
         return _announced(_decide_live(item, rule, rule.live or LiveRule(), now), rule.live)
     if stays := _without_end(item, rule):
@@ -156,7 +159,8 @@ def _decide_free(item: Item, rule: Rule, now: datetime) -> Decision:
     end, verb = (item.ended_at, "ended") if item.kind in ENDING else (item.created_at, "created")
     if end is None:
         return Decision(False, Why.END_UNKNOWN, item.doubt or "its end is not known", rule.name)
-    return _by_age(rule, end, now, verb)
+    decision = _by_age(rule, end, now, verb)
+    return replace(decision, reason=f"{decision.reason}; {item.doubt}") if item.doubt else decision
 
 
 def _without_end(item: Item, rule: Rule) -> tuple[Why, str] | None:
@@ -238,9 +242,12 @@ def _decide_live(item: Item, rule: Rule, live_rule: LiveRule, now: datetime) -> 
     scheduled = live_rule.scheduled.get(item.id)
     if live.run_time is None:
         return _decide_blind(item, rule, scheduled, live_rule.end_without_details, now)
+    began = item.started_at or now - live.run_time
+    if scheduled is not None and begun_after(began, scheduled):
+        reason = f"it began {spoken(began - scheduled)} after its scheduled end, so it is another room of that name"
+        return Decision(False, Why.TOO_YOUNG, reason, rule.name, scheduled)
     if scheduled is not None:
         return _live_by(rule, scheduled, "its scheduled end", now)
-    began = item.started_at or now - live.run_time
     ends = []
     if live_rule.max_duration is not None:
         ends.append((began + live_rule.max_duration, f"the most it may last ({spoken(live_rule.max_duration)})"))
@@ -250,6 +257,14 @@ def _decide_live(item: Item, rule: Rule, live_rule: LiveRule, now: datetime) -> 
     if not ends:
         return Decision(False, Why.TOO_YOUNG, "no line of the rule ends this room", rule.name)
     return _live_by(rule, *min(ends), now)
+
+
+def begun_after(began: datetime, scheduled: datetime) -> bool:
+    """Whether a room is another one than the one whose end was set: that one had begun by then.
+
+    A run time in whole seconds lets a room seem to have begun up to a second later than it did.
+    """
+    return began > scheduled + WHOLE_SECONDS
 
 
 def _announced(decision: Decision, live_rule: LiveRule | None) -> Decision:

@@ -150,8 +150,16 @@ def whole(value: object) -> int | None:
 
 def text(value: object) -> str | None:
     """Text, or a number as text; None for anything else and for empty text."""
+    return given(value) or None
+
+
+def given(value: object) -> str | None:
+    """A title or an owner as the vendor gave it: an empty text is its word, and a number is text.
+
+    None where it gave none, or something that is no text: then it is not known.
+    """
     if isinstance(value, str):
-        return value or None
+        return value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 

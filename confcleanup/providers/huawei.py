@@ -26,7 +26,7 @@ from ..paging import Page, Row
 from ..redact import redact
 from ..selection import Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
-from .base import Provider, Source, count_of, instant, rows_of, text, whole
+from .base import Provider, Source, count_of, given, instant, rows_of, text, whole
 
 SIGN_IN = "v2/usg/acs/auth/appauth"
 SIGNED_IN = "v1/usg/acs/token"
@@ -465,22 +465,39 @@ def recording(row: Mapping[str, Any], window: Window, ends: Mapping[str, datetim
     elif row.get("isDecodeFinish") is not True:
         state, doubt = State.UNFINISHED, "still being transcoded"
     size = whole(row.get("rcdSize"))
+    undeletable = _undeletable(ident)
     return Item(
         what="recordings",
         id=ident if isinstance(ident, str) else "",
         kind=Kind.RECORDING,
         state=state,
-        title=text(row.get("subject")),
-        owner=text(row.get("scheduserName")),
+        title=given(row.get("subject")),
+        owner=given(row.get("scheduserName")),
+        # The API knows no tags, so that nothing carries one.
+        tags=(),
         started_at=start,
         ended_at=end,
         # In whole MB; 0 stands for less than one.
         size_bytes=size * MEBIBYTE if size and size > 0 else None,
         doubt=doubt,
-        undeletable=None if isinstance(ident, str) and ident else f"it has no confUUID ({ident!r})",
+        undeletable=undeletable,
+        unsendable=undeletable is not None,
         address=(str(window.first),),
+        aliases=_aliases(row),
         raw=public(row),
     )
+
+
+def _undeletable(ident: object) -> str | None:
+    if not isinstance(ident, str) or not ident:
+        return f"it has no confUUID ({ident!r})"
+    return None if _UUID.fullmatch(ident) else f"its confUUID {ident!r} is not 32 hexadecimal digits (0-9, a-f)"
+
+
+def _aliases(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The meeting's number, which people know and which is used again: its name differs from list to list."""
+    numbers = (text(row.get(name)) for name in ("confID", "conferenceID", "vmrConferenceID"))
+    return tuple(dict.fromkeys(number for number in numbers if number))
 
 
 def _ended(
@@ -505,13 +522,16 @@ def meeting(row: Mapping[str, Any], window: Window) -> Item:
         id=ident if isinstance(ident, str) else "",
         kind=Kind.MEETING,
         state=State.OVER if _destroyed(row) else State.RUNNING,
-        title=text(row.get("subject")),
-        owner=text(row.get("scheduserName")),
+        title=given(row.get("subject")),
+        owner=given(row.get("scheduserName")),
+        # The API knows no tags, so that nothing carries one.
+        tags=(),
         started_at=moment(row.get("startTime")),
         ended_at=end,
         doubt=None if end else f"its endTime cannot be read ({row.get('endTime')!r})",
         undeletable=AGES_OUT,
         address=(str(window.first),),
+        aliases=_aliases(row),
         raw=public(row),
     )
 

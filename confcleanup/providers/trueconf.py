@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec.structs import replace
 
-from ..addresses import path
+from ..addresses import path, unsendable
 from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
 from ..http import Http, Permit
 from ..items import Item, Kind, Outcome, Result, State
@@ -23,7 +23,7 @@ from ..paging import Page, by_page, by_page_from_0_or_1
 from ..redact import redact
 from ..selection import Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
-from .base import Provider, Restored, Source, count_of, instant, rows_of, text, whole
+from .base import Provider, Restored, Source, count_of, given, instant, rows_of, text, whole
 
 PAGE_V3, PAGE_V4 = 100, 1000
 RESTORED = (
@@ -33,6 +33,7 @@ RESTORED = (
 """What of a saved conference is sent to create it anew; the rest the server makes by itself."""
 LONGEST = 10 * 366 * 86400
 SECOND = timedelta(seconds=1)
+NO_TIMES = (None, None, None)
 WEBSOCKET = ("ws://", "wss://")
 _SCHEDULE = {
     "-1": Kind.ROOM,
@@ -163,7 +164,7 @@ class TrueConf(Provider):
     settings_type = TrueConfSettings
     sources = {
         "conferences": Source(
-            "ended one-time conferences; tagged rooms if the rule says so", ConferenceRule, recheck=True
+            "ended one-time conferences; tagged rooms if the rule says so", ConferenceRule, recheck=True, details=True
         )
     }
 
@@ -295,42 +296,59 @@ def _only_tag(rules: Sequence[Rule]) -> str | None:
 
 
 def conference(row: Mapping[str, Any]) -> Item:
-    """A conference of API v3 or v4, or of a Room's schedule, as an ``Item``. What cannot be read is in doubt."""
+    """A conference of API v3 or v4, or of a Room's schedule, as an ``Item``. What cannot be read is in doubt.
+
+    The lists of v4 and of a Room have no ``tags``: those are not known.
+    """
     ident, tags = row.get("id"), row.get("tags")
+    undeletable = _undeletable(ident)
     kind, start, end, doubt = _schedule(row)
     state = _STATE.get(str(row.get("state")))
     if state is None:
         state, doubt = State.UNKNOWN, f"its state is {row.get('state')!r}"
     if tags is not None and not (isinstance(tags, list) and set(map(type, tags)) <= {str}):
-        tags, kind, doubt = [], Kind.UNKNOWN, "its tags cannot be read"
+        tags, kind, doubt = None, Kind.UNKNOWN, "its tags cannot be read"
     return Item(
         what="conferences",
         id=ident if isinstance(ident, str) else "",
         kind=kind,
         state=state,
-        title=text(row.get("topic")),
-        owner=text(row.get("owner")),
+        title=given(row.get("topic")),
+        owner=given(row.get("owner")),
         tags=tuple(tags) if tags is not None else None,
         started_at=start,
         ended_at=end,
         created_at=instant(row.get("created_at")),
         doubt=doubt,
-        undeletable=None if isinstance(ident, str) and ident else f"its id is not text ({ident!r})",
+        undeletable=undeletable,
+        unsendable=undeletable is not None,
         raw=row,
     )
 
 
+def _undeletable(ident: object) -> str | None:
+    return unsendable(ident) if isinstance(ident, str) and ident else f"its id is not text ({ident!r})"
+
+
 def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime | None, str | None]:
-    """Kind, start, end, and what is in doubt. Only one-time conferences have an end that counts."""
+    """Kind, start, end, and what is in doubt. Only one-time conferences have an end that counts.
+
+    A schedule that says two things is of an unknown kind: nobody knows which of them is true.
+    """
     schedule = row.get("schedule")
     fields: Mapping[str, Any] = schedule if isinstance(schedule, dict) else {}
-    named = row.get("schedule_type", fields.get("type"))
-    kind = _SCHEDULE.get(str(named)) if type(named) in (int, str) else None
-    if kind is None:
-        return Kind.UNKNOWN, None, None, f"its schedule has the unknown type {named!r}"
-    if kind is Kind.ROOM:
-        return kind, None, None, None
+    named = [place[name] for place, name in ((row, "schedule_type"), (fields, "type")) if name in place] or [None]
+    kinds = {_SCHEDULE.get(str(name)) if type(name) in (int, str) else None for name in named}
     start, duration = instant(fields.get("start_time")), whole(fields.get("duration"))
+    if len(kinds) > 1:
+        return Kind.UNKNOWN, start, None, f"it has two types of schedule ({named[0]!r} and {named[1]!r})"
+    kind = kinds.pop()
+    if kind is None:
+        return Kind.UNKNOWN, start, None, f"its schedule has the unknown type {named[0]!r}"
+    if kind is Kind.ROOM:
+        return (Kind.UNKNOWN, start, None, "it has no schedule, and yet a start_time") if start else (kind, *NO_TIMES)
+    if kind is Kind.ONE_TIME and _some_days(fields.get("days")):
+        return Kind.UNKNOWN, start, None, f"it happens once, and yet on days of the week ({fields['days']!r})"
     if start is None or duration is None or not 0 < duration <= LONGEST:
         missing = "start_time" if start is None else "duration"
         return kind, start, None, f"its {missing} cannot be read ({fields.get(missing)!r})"
@@ -340,5 +358,15 @@ def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime |
         end = start + SECOND * duration
     except OverflowError:
         return kind, start, None, "its end lies beyond the calendar"
-    given = instant(fields.get("end_time"))
-    return kind, start, max(end, given) if given else end, None
+    stated = fields.get("end_time")
+    if stated is None or stated == "":
+        return kind, start, end, None
+    given_end = instant(stated)
+    if given_end is None:
+        return kind, start, None, f"its end_time cannot be read ({stated!r})"
+    return kind, start, max(end, given_end), None
+
+
+def _some_days(days: object) -> bool:
+    """Whether days of the week are named: by name, or in a Room's list of seven numbers."""
+    return any(days) if isinstance(days, list) else bool(days)

@@ -716,10 +716,12 @@ def test_hazard_19_an_id_that_means_another_address_is_listed_and_never_sent(ide
     emulator.add_conference("old", ended=40 * DAY)
     with client(emulator) as provider:
         before = len(emulator.seen)
-        plan, _ = planned(provider)
-        assert carried_out(provider, plan) == {ident: Outcome.FAILED, "old": Outcome.DELETED}
+        plan, kept = planned(provider)
+        assert "cannot be sent as an id" in kept[ident]
+        assert carried_out(provider, plan) == {"old": Outcome.DELETED}
+        (overdue,) = plan.overdue
         with pytest.raises(Unsendable):
-            provider.look(plan.selected.first(1)[0].item)
+            provider.look(overdue.item)
     assert plan.undone
     assert {request.path for request in (seen.request for seen in emulator.seen[before:])} <= {
         "/oauth2/v1/token",
@@ -1310,7 +1312,10 @@ def test_an_id_that_cannot_be_sent_does_not_stop_a_rooms_list() -> None:
     rows = [room_row(".."), room_row("old"), room_row("x", id=7)]
     rule = replace(RULE, keep_tags=("keep",))
     with ScriptedRoom(schedule(rows)) as room, through(room, emulator) as provider:
-        assert cleaned(provider, rule) == {"..": Outcome.FAILED, "old": Outcome.DELETED}
+        plan, kept = planned(provider, rule)
+        assert carried_out(provider, plan, rule) == {"old": Outcome.DELETED}
+    assert "cannot be sent" in kept[".."]
+    assert [entry.item.id for entry in plan.overdue] == ["..", ""]
 
 
 def test_the_frames_with_the_pin_are_logged_nowhere(caplog: pytest.LogCaptureFixture) -> None:
