@@ -26,12 +26,12 @@ from confcleanup.guards import Limits
 from confcleanup.http import Permit
 from confcleanup.items import Item, Kind, Outcome, State
 from confcleanup.plan import Plan, Watcher, make_plan
-from confcleanup.providers.trueconf import ConferenceRule, TrueConf, TrueConfSettings
+from confcleanup.providers.trueconf import ConferenceRule, TrueConf, TrueConfSettings, conference
 from confcleanup.sandbox import trueconf as sandbox
 from confcleanup.sandbox.room import Room
 from confcleanup.sandbox.server import Request, Response, Server
 from confcleanup.selected import Entry
-from confcleanup.selection import Rule
+from confcleanup.selection import Rule, Why, decide
 from confcleanup.settings import build
 from tests.fake import Memory
 
@@ -826,6 +826,106 @@ def test_hazard_24_slashes_at_the_end_of_the_url_are_no_matter(tail: str) -> Non
         with TrueConf(settings, NoWaiting(), lambda: NOW) as provider:
             assert len(list(provider.items("conferences", [RULE]))) == 1
     assert [seen.request.path for seen in emulator.seen] == ["/oauth2/v1/token", LIST[V3]]
+
+
+def row_of(**fields: Any) -> dict[str, Any]:
+    """A conference that ended long ago, in the shape of v3; ``...`` leaves a field out."""
+    row: dict[str, Any] = {"id": "0001", "topic": "Budget", "owner": "anna", "state": "stopped", "tags": []}
+    row["schedule"] = {"type": 1, "start_time": 1622494800, "duration": 3600}
+    return {name: value for name, value in (row | fields).items() if value is not ...}
+
+
+@pytest.mark.parametrize("value", [..., None])
+def test_hazard_25_what_a_row_does_not_carry_is_not_known_and_not_empty(value: Any) -> None:
+    item = conference(row_of(topic=value, owner=value, tags=value))
+    assert (item.title, item.owner, item.tags) == (None, None, None)
+    assert decide(item, RULE, NOW).delete
+
+
+def test_hazard_25_an_empty_text_or_list_is_the_servers_word() -> None:
+    item = conference(row_of(topic="", owner="", tags=[]))
+    assert (item.title, item.owner, item.tags) == ("", "", ())
+
+
+def test_hazard_25_a_type_that_cannot_be_read_is_not_known() -> None:
+    item = conference(row_of(topic=["Budget"], owner={"id": "anna"}, tags="keep"))
+    assert (item.title, item.owner, item.tags) == (None, None, None)
+
+
+def test_hazard_25_a_look_tells_what_the_short_form_of_the_list_leaves_out() -> None:
+    emulator = server(V4, v4_short=True)
+    emulator.add_conference("a", tags=["keep"])
+    with client(emulator) as provider:
+        item = listed(provider)["a"]
+        fresh = provider.look(item)
+    assert fresh is not None
+    assert (item.tags, fresh.tags) == (None, ("keep",))
+    assert TrueConf.sources["conferences"].details
+
+
+CONTRADICTIONS: dict[str, tuple[dict[str, Any], str]] = {
+    "once, and weekly": ({"schedule_type": "once", "schedule": {"type": 0}}, "two types of schedule"),
+    "weekly, and once": ({"schedule_type": "week", "schedule": {"type": "once"}}, "two types of schedule"),
+    "once, and a room": ({"schedule_type": "once", "schedule": {"type": -1}}, "two types of schedule"),
+    "once, and unknown": ({"schedule_type": "once", "schedule": {"type": "daily"}}, "two types of schedule"),
+    "nothing, and once": ({"schedule_type": None, "schedule": {"type": 1}}, "two types of schedule"),
+    "once, on days": ({"schedule": {"type": 1, "days": ["monday", "friday"]}}, "days of the week"),
+    "once, on a Room's days": ({"schedule": {"type": 1, "days": [0, 1, 0, 1, 0, 1, 0]}}, "days of the week"),
+    "once, on a day as text": ({"schedule": {"type": 1, "days": "monday"}}, "days of the week"),
+    "once, with an odd end": ({"schedule": {"type": 1, "end_time": "soon"}}, "end_time cannot be read"),
+    "once, with no time as its end": ({"schedule": {"type": 1, "end_time": True}}, "end_time cannot be read"),
+    "once, with a placeholder as its end": ({"schedule": {"type": 1, "end_time": 0}}, "end_time cannot be read"),
+    "a room that begins": ({"schedule": {"type": -1}, "tags": ["cleanup"]}, "no schedule, and yet a start_time"),
+}
+
+
+@pytest.mark.parametrize(("fields", "reason"), CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_hazard_28_a_schedule_that_says_two_things_keeps_and_says_so(fields: dict[str, Any], reason: str) -> None:
+    times = {"start_time": 1622494800, "duration": 3600}
+    item = conference(row_of(**fields | {"schedule": times | fields["schedule"]}, created_at=1622494800))
+    decision = decide(item, replace(RULE, tags=("cleanup",), rooms=True) if item.tags else RULE, NOW)
+    assert (decision.delete, decision.why) == (False, Why.END_UNKNOWN)
+    assert reason in decision.reason
+    assert item.started_at == datetime(2021, 5, 31, 21, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"schedule_type": "once"},
+        {"schedule": {"days": []}},
+        {"schedule": {"days": None}},
+        {"schedule": {"days": [0, 0, 0, 0, 0, 0, 0]}},
+        {"schedule": {"end_time": None}},
+        {"schedule": {"end_time": ""}},
+        {"schedule": {"end_time": "1622498400"}},
+    ],
+    ids=repr,
+)
+def test_hazard_28_what_says_the_same_twice_or_nothing_is_no_contradiction(fields: dict[str, Any]) -> None:
+    schedule_ = {"type": 1, "start_time": 1622494800, "duration": 3600, **fields.get("schedule", {})}
+    item = conference(row_of(**fields | {"schedule": schedule_}))
+    assert decide(item, RULE, NOW).delete
+    assert item.ended_at == datetime(2021, 5, 31, 22, tzinfo=UTC)
+
+
+def test_hazard_29_a_conference_that_hangs_in_running_is_kept_with_the_end_that_it_should_have_had() -> None:
+    item = conference(row_of(state="running"))
+    assert item.ended_at == datetime(2021, 5, 31, 22, tzinfo=UTC)
+    assert decide(item, RULE, NOW).why is Why.RUNNING
+
+
+def test_hazard_31_the_articles_example_is_the_last_evening_of_may() -> None:
+    assert conference(row_of()).started_at == datetime(2021, 5, 31, 21, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("api", [V3, V4])
+def test_hazard_31_each_row_is_judged_by_its_own_state(api: str) -> None:
+    emulator = server(api, ignore_filters=True)
+    for state in ("stopped", "running", "Stopped", "", None):
+        emulator.add_conference(f"state-{state}", ended=40 * DAY, state=state)
+    with client(emulator) as provider:
+        assert set(cleaned(provider)) == {"state-stopped"}
 
 
 # Signing in ----------------------------------------------------------------------------------------

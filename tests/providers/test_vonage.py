@@ -796,6 +796,85 @@ def test_hazard_23_a_next_access_time_that_is_none_leaves_the_wait_to_the_rate(s
             assert provider._pause(HttpError("…", 429, body)) is None
 
 
+EXTENSIONS: list[tuple[dict[str, Any], str | None]] = [
+    ({}, None),
+    ({"extensions": None}, None),
+    ({"extensions": None, "extension": None}, None),
+    ({"extensions": []}, ""),
+    ({"extensions": [], "extension": None}, ""),
+    ({"extension": ""}, ""),
+    ({"extension": []}, ""),
+    ({"extension": "701"}, "701"),
+    ({"extension": 701}, "701"),
+    ({"extension": ["701", 702]}, "701,702"),
+    ({"extensions": None, "extension": "701"}, "701"),
+    ({"extensions": [], "extension": "701"}, "701"),
+    ({"extensions": ["702"], "extension": "701"}, "702,701"),
+    ({"extensions": ["701"], "extension": "701"}, "701"),
+    ({"extensions": {"number": "701"}}, None),
+    ({"extensions": ["702"], "extension": {"number": "701"}}, None),
+    ({"extensions": [True]}, None),
+    ({"extension": True}, None),
+]
+
+
+@pytest.mark.parametrize(("row", "owner"), EXTENSIONS, ids=repr)
+def test_hazard_25_extensions_are_read_under_both_names_and_missing_ones_are_not_known(
+    row: dict[str, Any], owner: str | None
+) -> None:
+    assert recording({"id": 1, **row}, COMPANY).owner == owner
+
+
+@pytest.mark.parametrize(
+    ("switch", "owner"), [("extensions", "701"), ("text", "701"), ("list", "701"), ("neither", None)]
+)
+def test_hazard_25_the_live_api_may_name_the_extension_elsewhere_or_not_at_all(switch: Any, owner: str | None) -> None:
+    emulator = server(extension_as=switch)
+    fill(emulator, 1)
+    with client(emulator) as provider:
+        (found,) = listed(provider).values()
+    assert found.owner == owner
+
+
+def test_hazard_25_a_user_without_a_name_leaves_the_owner_unknown_whatever_the_extensions_are() -> None:
+    row = {"id": 1, "extensions": ["701"]}
+    assert recording(row, ON_DEMAND, (USER,), "ana").owner == "ana"
+    assert recording(row, ON_DEMAND, (USER,), "").owner is None
+
+
+@pytest.mark.parametrize(("call", "aliases"), [("0b1c", ("0b1c",)), (17, ("17",)), (None, ()), ("", ()), ([], ())])
+def test_hazard_31_people_know_a_recording_by_its_call_id(call: Any, aliases: tuple[str, ...]) -> None:
+    assert recording({"id": 1, "call_id": call}, COMPANY).aliases == aliases
+
+
+@BOTH
+def test_hazard_31_the_call_id_stands_beside_the_id_in_both_lists_and_in_a_look(what: str) -> None:
+    emulator = server()
+    fill(emulator, 1, what)
+    with client(emulator) as provider:
+        (found,) = listed(provider, what).values()
+        fresh = provider.look(found)
+    assert fresh is not None
+    assert found.aliases == fresh.aliases == ("0b1c2d3e-0000-4000-8000-000000204401",)
+
+
+@pytest.mark.parametrize(
+    ("days", "counts"), [(0.0001, False), (0.9, False), (1.1, True), (30, True), (367, False), (-1, False)]
+)
+def test_of_an_end_and_a_duration_that_are_more_than_a_day_apart_the_later_counts(days: float, counts: bool) -> None:
+    row = {"id": 1, "start": "2025-10-06T09:00:00Z", "end": "2025-10-06T09:00:00Z", "duration": int(days * 86_400_000)}
+    found = recording(row, COMPANY)
+    assert found.ended_at == datetime(2025, 10, 6, 9, tzinfo=UTC) + (timedelta(days=days) if counts else timedelta(0))
+    assert ("duration" in str(found.doubt)) is counts
+
+
+def test_whoever_called_whom_is_told_as_far_as_it_is_known() -> None:
+    row = {"id": 1, "start": "2025-10-06T09:00:00Z", "end": "2025-10-06T09:01:00Z", "caller_id": "15550100001"}
+    decision = choose(recording(row, COMPANY), [RULES[COMPANY]], NOW)
+    assert decision.delete
+    assert "who called whom is not known (15550100001 to unknown)" in decision.reason
+
+
 # The mistakes of the public tutorial, each of them not made here -----------------------------------
 
 
