@@ -150,7 +150,7 @@ def _decide_free(item: Item, rule: Rule, now: datetime) -> Decision:
         return Decision(False, Why.FILTER, mismatch, rule.name)
     if item.undeletable:
         # What is due and cannot even be asked for stays for ever, unless a person deals with it.
-        due = item.unsendable and _decide_free(replace(item, undeletable=None), rule, now).delete
+        due = item.unsendable and decide(replace(item, undeletable=None), rule, now).delete
         return Decision(False, Why.UNDELETABLE, item.undeletable, rule.name, item.ended_at, due)
     if item.kind is LIVE:
         return _announced(_decide_live(item, rule, rule.live or LiveRule(), now), rule.live)

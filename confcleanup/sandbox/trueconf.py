@@ -34,7 +34,7 @@ class TrueConf(Emulator):
 
     ``api``: the version that exists; the other is an unknown route. ``page_cap``: the largest page.
     ``first_page``: v4's, 0 or 1 (not documented). ``ignore_filters``: tag, state and owner do nothing.
-    ``v4_tag``: v4 honours ``tag`` too (not documented). ``v4_short``: v4 lists leave out ``tags`` and ``description``.
+    ``v4_tag``: v4 honours ``tag`` too (not documented). ``short_list``: v4 lists leave out ``tags`` and ``description``.
     ``next_page``: v3 lists carry ``next_page_id``.
     ``bare_list``: v4 lists are a list alone. ``count_shift``: added to the total; None leaves the total out.
     ``broken_pages``: page number, from 1, to ``lost`` (empty), ``short`` (half of it) or ``repeated`` (the one
@@ -55,7 +55,7 @@ class TrueConf(Emulator):
         first_page: int = 1,
         ignore_filters: bool = False,
         v4_tag: bool = False,
-        v4_short: bool = False,
+        short_list: bool = False,
         next_page: bool = False,
         bare_list: bool = False,
         count_shift: int | None = 0,
@@ -76,7 +76,7 @@ class TrueConf(Emulator):
         self.first_page = first_page
         self.ignore_filters = ignore_filters
         self.v4_tag = v4_tag
-        self.v4_short = v4_short
+        self.short_list = short_list
         self.next_page = next_page
         self.bare_list = bare_list
         self.count_shift = count_shift
@@ -249,7 +249,7 @@ class TrueConf(Emulator):
     def _listed(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """An object as the list shows it: in v4 a short form of it (sheet 7.25)."""
         shown = self.rendered(row, self.v4)
-        left_out = ("tags", "description") if self.v4 and self.v4_short else ()
+        left_out = ("tags", "description") if self.v4 and self.short_list else ()
         return {name: value for name, value in shown.items() if name not in left_out}
 
     def _page(self, rows: list[dict[str, Any]], number: int, size: int) -> list[dict[str, Any]]:

@@ -853,7 +853,7 @@ def test_hazard_25_a_type_that_cannot_be_read_is_not_known() -> None:
 
 
 def test_hazard_25_a_look_tells_what_the_short_form_of_the_list_leaves_out() -> None:
-    emulator = server(V4, v4_short=True)
+    emulator = server(V4, short_list=True)
     emulator.add_conference("a", tags=["keep"])
     with client(emulator) as provider:
         item = listed(provider)["a"]
