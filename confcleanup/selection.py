@@ -150,8 +150,13 @@ def _decide_free(item: Item, rule: Rule, now: datetime) -> Decision:
         return Decision(False, Why.FILTER, mismatch, rule.name)
     if item.undeletable:
         # What is due and cannot even be asked for stays for ever, unless a person deals with it.
-        due = item.unsendable and decide(replace(item, undeletable=None), rule, now).delete
+        due = item.unsendable and _by_times(item, rule, now).delete
         return Decision(False, Why.UNDELETABLE, item.undeletable, rule.name, item.ended_at, due)
+    return _by_times(item, rule, now)
+
+
+def _by_times(item: Item, rule: Rule, now: datetime) -> Decision:
+    """Applies the rest of the table: states, types and times."""
     if item.kind is LIVE:
         return _announced(_decide_live(item, rule, rule.live or LiveRule(), now), rule.live)
     if stays := _without_end(item, rule):

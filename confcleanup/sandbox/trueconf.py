@@ -34,7 +34,7 @@ class TrueConf(Emulator):
 
     ``api``: the version that exists; the other is an unknown route. ``page_cap``: the largest page.
     ``first_page``: v4's, 0 or 1 (not documented). ``ignore_filters``: tag, state and owner do nothing.
-    ``v4_tag``: v4 honours ``tag`` too (not documented). ``short_list``: v4 lists leave out ``tags`` and ``description``.
+    ``v4_tag``: v4 honours ``tag`` too (not documented). ``short_list``: v4 lists have no ``tags`` and ``description``.
     ``next_page``: v3 lists carry ``next_page_id``.
     ``bare_list``: v4 lists are a list alone. ``count_shift``: added to the total; None leaves the total out.
     ``broken_pages``: page number, from 1, to ``lost`` (empty), ``short`` (half of it) or ``repeated`` (the one
