@@ -451,6 +451,14 @@ def test_of_two_ends_the_earlier_counts() -> None:
     assert "being abandoned" in decision.reason
 
 
+@pytest.mark.parametrize(("late", "another"), [(-HOUR, False), (SECOND, False), (2 * SECOND, True), (HOUR, True)])
+def test_a_room_that_began_after_its_scheduled_end_is_another_one_and_stays(late: timedelta, another: bool) -> None:
+    by = live_rule(scheduled={"support-1": NOW - 9 * HOUR - late}, max_duration=HOUR)
+    decision = decide(live(9 * HOUR), by, NOW)
+    assert (decision.delete, "another room of that name" in decision.reason) == (not another, another)
+    assert not decision.overdue
+
+
 def test_a_scheduled_room_goes_after_its_hour_and_not_before() -> None:
     assert goes(live(), live_rule(scheduled={"support-1": NOW - SECOND}))
     assert why(live(), live_rule(scheduled={"support-1": NOW})) is Why.TOO_YOUNG
@@ -705,9 +713,9 @@ def room_is_over(item: Item, by: Rule) -> bool:
     scheduled = says.scheduled.get(item.id)
     if seen.run_time is None:
         return says.end_without_details and scheduled is not None and scheduled < latest
-    if scheduled is not None:
-        return scheduled < latest
     began = item.started_at or NOW - seen.run_time
+    if scheduled is not None:
+        return scheduled < latest and began <= scheduled + SECOND
     too_long = says.max_duration is not None and began + says.max_duration < latest
     return too_long or (says.abandoned_after is not None and abandoned(began, seen, says, latest))
 
@@ -726,6 +734,28 @@ def abandoned(began: datetime, seen: Live, says: LiveRule, latest: datetime) -> 
 def test_whatever_is_generated_nothing_goes_that_the_table_keeps(item: Item, by: Rule) -> None:
     if goes(item, by) and item.what == by.what:
         assert may_go(item, by)
+
+
+@pytest.mark.parametrize(
+    ("item", "overdue"),
+    [
+        (meeting(unsendable=True), True),
+        (meeting(unsendable=False), False),
+        (meeting(unsendable=True, ended_at=NOW - HOUR), False),
+        (meeting(unsendable=True, ended_at=None), False),
+        (meeting(unsendable=True, state=State.RUNNING), False),
+    ],
+)
+def test_an_id_that_cannot_be_sent_is_told_once_it_is_due(item: Item, overdue: bool) -> None:
+    decision = decide(replace(item, undeletable="its id is odd"), rule(), NOW)
+    assert (decision.delete, decision.why, decision.reason) == (False, Why.UNDELETABLE, "its id is odd")
+    assert decision.overdue is overdue
+
+
+def test_what_is_in_doubt_of_an_item_with_an_end_stands_in_its_reason() -> None:
+    for ended in (NOW - timedelta(days=40), NOW - HOUR):
+        decision = decide(meeting(ended_at=ended, doubt="its ages disagree"), rule(), NOW)
+        assert decision.reason.endswith("; its ages disagree")
 
 
 @given(items, rules)
