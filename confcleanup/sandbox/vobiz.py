@@ -158,6 +158,7 @@ class Vobiz(Emulator):
         self.rooms: dict[str, Room] = {}
         self.extra_names: list[str] = []
         self.recordings: dict[str, dict[str, Any]] = {}
+        self._added: dict[str, datetime] = {}
         self.repeats: list[str] = []
         self.lost_media: set[str] = set()
         self.schedule: dict[str, datetime] = {}
@@ -210,7 +211,7 @@ class Vobiz(Emulator):
         """A recording that ended so long ago, in the shape of sheet 3.4; ``fields`` override, ``ABSENT`` removes.
 
         ``offset`` (hours) and ``digits`` shape ``add_time``, which is the end of the recording. The days of
-        ``recording_storage_duration`` are counted from that when it is shown.
+        ``recording_storage_duration`` grow as time passes.
         """
         end = (self.clock() - ended).replace(microsecond=792760)
         plain = {
@@ -228,11 +229,12 @@ class Vobiz(Emulator):
             "recording_end_ms": wire_ms(end),
             "recording_duration_ms": f"{length / timedelta(milliseconds=1):.5f}",
             "rounded_recording_duration": -(-int(length.total_seconds()) // 60) * 60,
-            "recording_storage_duration": end,
+            "recording_storage_duration": ended.days,
             "recording_storage_rate": 0.005,
             "monthly_recording_storage_amount": 0,
         }
         self.recordings[recording_id] = _without_absent(plain | fields)
+        self._added[recording_id] = self.clock()
         return self.recordings[recording_id]
 
     def expire_tokens(self) -> None:
@@ -453,8 +455,9 @@ class Vobiz(Emulator):
 
     def _shown(self, row: dict[str, Any]) -> dict[str, Any]:
         shown = dict(row)
-        if isinstance(stored := row.get("recording_storage_duration"), datetime):
-            shown["recording_storage_duration"] = (self.clock() - stored).days
+        if type(days := row.get("recording_storage_duration")) is int:
+            now = self.clock()
+            shown["recording_storage_duration"] = days + (now - self._added.get(str(row.get("recording_id")), now)).days
         url = row.get("recording_url")
         if isinstance(url, str) and url.startswith("/"):
             shown["recording_url"] = self.public_url.rstrip("/") + url
