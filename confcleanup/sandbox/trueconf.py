@@ -3,7 +3,7 @@
 State is kept in the shape of v3 and rendered for v4. Odd habits that the sheet calls real are on: an expired
 token is 403 ``accessTokenInvalid`` on v3 and 401 on v4 (sheet 2.4), DELETE answers 200 with an id on v3 and 204
 with nothing on v4 (sheet 8), v4 writes start times as digits or ISO-8601 text (sheet 3.1), a page is smaller than
-asked for, ``stopped`` includes what has not begun, the lists of v4 have no tags (sheet 7.25).
+asked for, ``stopped`` includes what has not begun.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class TrueConf(Emulator):
 
     ``api``: the version that exists; the other is an unknown route. ``page_cap``: the largest page.
     ``first_page``: v4's, 0 or 1 (not documented). ``ignore_filters``: tag, state and owner do nothing.
-    ``v4_tag``: v4 honours ``tag`` too (not documented). ``short_list``: v4 lists have no ``tags`` and ``description``.
-    ``next_page``: v3 lists carry ``next_page_id``.
+    ``v4_tag``: v4 honours ``tag`` too (not documented). ``next_page``: v3 lists carry ``next_page_id``.
+    ``short_list``: rows of v4 lists have neither tags nor description.
     ``bare_list``: v4 lists are a list alone. ``count_shift``: added to the total; None leaves the total out.
     ``broken_pages``: page number, from 1, to ``lost`` (empty), ``short`` (half of it) or ``repeated`` (the one
     before). ``repeated``: ids of the first page that the next one shows again; they count once.
@@ -55,8 +55,8 @@ class TrueConf(Emulator):
         first_page: int = 1,
         ignore_filters: bool = False,
         v4_tag: bool = False,
-        short_list: bool = False,
         next_page: bool = False,
+        short_list: bool = False,
         bare_list: bool = False,
         count_shift: int | None = 0,
         broken_pages: Mapping[int, str] | None = None,
@@ -76,8 +76,8 @@ class TrueConf(Emulator):
         self.first_page = first_page
         self.ignore_filters = ignore_filters
         self.v4_tag = v4_tag
-        self.short_list = short_list
         self.next_page = next_page
+        self.short_list = short_list
         self.bare_list = bare_list
         self.count_shift = count_shift
         self.broken_pages = dict(broken_pages or {})
@@ -236,7 +236,9 @@ class TrueConf(Emulator):
         size = max(1, min(request.number("page_size", 200), self.page_cap))
         first = self.first_page if self.v4 else 1
         number = request.number("page" if self.v4 else "page_id", first) - first + 1
-        shown = [self._listed(row) for row in self._page(rows, number, size)]
+        shown = [self.rendered(row, self.v4) for row in self._page(rows, number, size)]
+        if self.v4 and self.short_list:
+            shown = [{key: row[key] for key in row.keys() - {"tags", "description"}} for row in shown]
         if self.v4 and self.bare_list:
             return Response(200, shown)
         body: dict[str, Any] = {"conferences": shown}
@@ -245,12 +247,6 @@ class TrueConf(Emulator):
         if self.next_page and not self.v4:
             body["next_page_id"] = number + 1 if number * size < len(rows) else -1
         return Response(200, body)
-
-    def _listed(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """An object as the list shows it: in v4 a short form of it (sheet 7.25)."""
-        shown = self.rendered(row, self.v4)
-        left_out = ("tags", "description") if self.v4 and self.short_list else ()
-        return {name: value for name, value in shown.items() if name not in left_out}
 
     def _page(self, rows: list[dict[str, Any]], number: int, size: int) -> list[dict[str, Any]]:
         """A page counted from 1; none before it and none after the last."""

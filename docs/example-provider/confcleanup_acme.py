@@ -97,6 +97,7 @@ def recording(row: Row) -> Item:
         state=state,
         title=given(row.get("title")),
         owner=given(row.get("host")),
+        tags=(),
         started_at=instant(row.get("started_at")),
         ended_at=ended,
         size_bytes=whole(row.get("bytes")),
