@@ -85,14 +85,15 @@ class Texts(Generic[T]):
         for glob, value in globs:
             rarest = min(_windows(glob), key=lambda letters: (-len(letters), seen[letters]), default="")
             self._globs.setdefault(rarest, []).append((glob, value))
-        self._sizes = {len(letters) for letters in self._globs}
+        self._letters = frozenset(self._globs)
+        self._sizes = {len(letters) for letters in self._letters}
 
     def fitting(self, text: str) -> Iterator[T]:
         """The values of all that fits a plain text."""
         yield from self._exact.get(text, ())
         for size in self._sizes:
-            for letters in {text[at : at + size] for at in range(len(text) - size + 1)}:
-                for glob, value in self._globs.get(letters, ()):
+            for letters in self._letters.intersection({text[at : at + size] for at in range(len(text) - size + 1)}):
+                for glob, value in self._globs[letters]:
                     if matcher(glob)(text):
                         yield value
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -12,6 +13,8 @@ from .patterns import Owners, Texts, ident, plain
 
 LINES = ("holds", "keep_ids", "keep_tags")
 """The lines of the table of decisions that keep an item before any filter is asked, in their order."""
+CACHED = 16384
+"""So many titles, owners and tags are remembered with what fits them: many items have the same."""
 FIELDS = {"id": "id", "owner": "owner", "title": "title", "tag": "tags"}
 """What a mark is compared with: the item's field."""
 
@@ -87,8 +90,10 @@ class Protection:
                 self._ids.setdefault(text, []).append(place)
             if mark.kind == "tag":
                 self._tags.setdefault(plain(mark.text), []).append(place)
-        self._titles = Texts(self._written("title"))
-        self._owners = Owners(self._written("owner"))
+        titles, owners = Texts(self._written("title")), Owners(self._written("owner"))
+        self._titled = lru_cache(CACHED)(lambda title: tuple(titles.fitting(plain(title))))
+        self._owned = lru_cache(CACHED)(lambda owner: tuple(owners.fitting(owner)))
+        self._tagged = lru_cache(CACHED)(lambda tag: tuple(self._tags.get(plain(tag), ())))
         self._asked = dict.fromkeys((mark.line, FIELDS[mark.kind]) for mark in self.marks if mark.kind != "id")
         self._fields = {field for _, field in self._asked}
 
@@ -103,12 +108,12 @@ class Protection:
                 found.update(self._ids.get(ident(name), ()))
         if "tags" in self._fields:
             for tag in item.tags or ():
-                found.update(self._tags.get(plain(tag), ()))
+                found.update(self._tagged(tag))
         if "title" in self._fields and item.title is not None:
-            found.update(self._titles.fitting(plain(item.title)))
+            found.update(self._titled(item.title))
         if "owner" in self._fields and item.owner:
-            found.update(self._owners.fitting(item.owner))
-        return sorted(found)
+            found.update(self._owned(item.owner))
+        return sorted(found) if found else []
 
     def unknown(self, item: Item) -> list[tuple[str, str]]:
         """The fields that marks ask for and the vendor did not give, each with the line that asks."""

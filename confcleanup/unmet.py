@@ -72,10 +72,11 @@ class Unmet:
             for name, key, text in self._filters[rule.what]:
                 if name == rule.name and key not in self._missing:
                     found.setdefault((name, key, rule.what), []).append(repr(text))
-        return [
-            f"rule {name!r}: {key}: {_some(texts)} among the {self._counts[what]} {what} listed{self._only(what)}"
-            for (name, key, what), texts in found.items()
-        ]
+        told: dict[str, list[str]] = {}
+        for (name, key, what), texts in found.items():
+            listed = f"among the {self._counts[what]} {what} listed{self._only(what)}"
+            told.setdefault(f"{key}: {_some(texts)} {listed}", []).append(repr(name))
+        return [f"rule{'s' if len(names) > 1 else ''} {', '.join(names)}: {text}" for text, names in told.items()]
 
     def _only(self, what: str) -> str:
         only = self.reach[what].only

@@ -97,6 +97,7 @@ def recording(row: Row) -> Item:
         state=state,
         title=text(row.get("title")),
         owner=text(row.get("host")),
+        tags=(),
         started_at=instant(row.get("started_at")),
         ended_at=ended,
         size_bytes=whole(row.get("bytes")),
