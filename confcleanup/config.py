@@ -106,9 +106,15 @@ class Config(msgspec.Struct, frozen=True):
         Raises ConfigError if a holds file cannot be read, ValueError if an age reaches too far back.
         """
         held = holds.active(self.holds, self.zone, now)
-        rules = [self._rule(account, rule, now, older_than, before) for rule in account.rules]
         protection = self._protection(account, held)
+        rules = self.unprotected(account, now, older_than, before)
         return [replace(rule, holds=held, protection=protection) for rule in rules]
+
+    def unprotected(
+        self, account: Account, now: datetime, older_than: Period | None, before: datetime | None
+    ) -> list[Rule]:
+        """The account's rules without what keeps items. Raises ValueError if an age reaches too far back."""
+        return [self._rule(account, rule, now, older_than, before) for rule in account.rules]
 
     def _protection(self, account: Account, held: Sequence[Hold]) -> Protection:
         """All that keeps items of an account: holds, its rules, and those of another account that is the same one."""

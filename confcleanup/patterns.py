@@ -81,10 +81,11 @@ class Texts(Generic[T]):
                 globs.append((text, value))
             else:
                 self._exact.setdefault(plain(text), []).append(value)
-        seen = Counter(letters for glob, _ in globs for letters in set(_windows(glob)))
-        for glob, value in globs:
-            rarest = min(_windows(glob), key=lambda letters: (-len(letters), seen[letters]), default="")
-            self._globs.setdefault(rarest, []).append((glob, value))
+        found = [_windows(glob) for glob, _ in globs]
+        seen = Counter(letters for windows in found for letters in windows)
+        for entry, windows in zip(globs, found, strict=True):
+            rarest = min(windows, key=lambda letters: (-len(letters), seen[letters], letters), default="")
+            self._globs.setdefault(rarest, []).append(entry)
         self._letters = frozenset(self._globs)
         self._sizes = {len(letters) for letters in self._letters}
 
@@ -92,16 +93,23 @@ class Texts(Generic[T]):
         """The values of all that fits a plain text."""
         yield from self._exact.get(text, ())
         for size in self._sizes:
-            for letters in self._letters.intersection({text[at : at + size] for at in range(len(text) - size + 1)}):
+            for letters in self._letters.intersection(map(text.__getitem__, _spans(len(text), size))):
                 for glob, value in self._globs[letters]:
                     if matcher(glob)(text):
                         yield value
 
 
-def _windows(glob: str) -> Iterator[str]:
-    for part in re.split(r"[*?]+", plain(glob)):
-        size = min(len(part), WINDOW)
-        yield from (part[at : at + size] for at in range(len(part) - size + 1) if size)
+@lru_cache(maxsize=4096)
+def _spans(length: int, size: int) -> list[slice]:
+    """Where so many letters in a row stand in a text of this length."""
+    return [slice(at, at + size) for at in range(length - size + 1)]
+
+
+def _windows(glob: str) -> set[str]:
+    """A few letters in a row, from anywhere in a glob."""
+    parts = filter(None, re.split(r"[*?]+", plain(glob)))
+    sized = ((part, min(len(part), WINDOW)) for part in parts)
+    return {part[span] for part, size in sized for span in _spans(len(part), size)}
 
 
 class Owners(Generic[T]):

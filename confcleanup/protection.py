@@ -102,18 +102,18 @@ class Protection:
 
     def fitting(self, item: Item) -> list[int]:
         """The places of all marks that fit an item, the one that decides first."""
-        found: set[int] = set()
+        found: list[int] = []
         if self._ids:
             for name in (item.id, *item.aliases):
-                found.update(self._ids.get(ident(name), ()))
+                found += self._ids.get(ident(name), ())
         if "tags" in self._fields:
             for tag in item.tags or ():
-                found.update(self._tagged(tag))
+                found += self._tagged(tag)
         if "title" in self._fields and item.title is not None:
-            found.update(self._titled(item.title))
+            found += self._titled(item.title)
         if "owner" in self._fields and item.owner:
-            found.update(self._owned(item.owner))
-        return sorted(found) if found else []
+            found += self._owned(item.owner)
+        return sorted(set(found)) if found else found
 
     def unknown(self, item: Item) -> list[tuple[str, str]]:
         """The fields that marks ask for and the vendor did not give, each with the line that asks."""

@@ -44,6 +44,8 @@ class Unmet:
         self._counts: Counter[str] = Counter()
         self._ids: list[str] | None = [] if any(mark.ids for mark in self.protection.marks) else None
         self._filters = {what: _filters(rules, what) for what in dict.fromkeys(rule.what for rule in rules)}
+        self._others: list[str] | None = None
+        self._loose: dict[str, str] = {}
         self.reach: Mapping[str, Reach] = {}
         """By source; set when the account is listed completely."""
 
@@ -100,9 +102,11 @@ class Unmet:
         return f"{text!r} (did you mean {near!r}?)" if near else repr(text)
 
     def _near(self, text: str) -> str | None:
-        others = [other for other in self._ids or () if not self.protection.names(other)]
-        alike = (other for other in others if loose(other) == loose(text))
-        return next(alike, None) or next((other for other in others if one_slip(ident(other), ident(text))), None)
+        if self._others is None:
+            self._others = [ident(other) for other in self._ids or () if not self.protection.names(other)]
+            self._loose = {loose(other): other for other in self._others}
+        wanted = ident(text)
+        return self._loose.get(loose(wanted)) or next((one for one in self._others if one_slip(one, wanted)), None)
 
 
 def unmet_holds(accounts: Sequence[Unmet]) -> list[str]:
@@ -163,8 +167,10 @@ def loose(text: str) -> str:
 
 def one_slip(one: str, two: str) -> bool:
     """Whether two ids differ by one letter that is other, lacking or too much, or by two that changed places."""
+    if abs(len(one) - len(two)) > 1 or (one[:2] != two[:2] and one[-2:] != two[-2:]):
+        return False
     short, long = sorted((one, two), key=len)
-    if len(short) < LEAST or len(long) - len(short) > 1 or one == two:
+    if len(short) < LEAST or one == two:
         return False
     at = next((at for at, letter in enumerate(short) if letter != long[at]), len(short))
     if len(short) < len(long):
