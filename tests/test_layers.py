@@ -28,16 +28,17 @@ LAYERS = [
     {"providers.base", "paging", "http"},
     {"addresses", "pace", "wire"},
     {"estimate"},
-    {"selection", "guards", "settings", "redact"},
+    {"selection", "unmet", "guards", "settings", "redact"},
     {"schedule"},
-    {"cutoff", "items", "errors", "shard", "system"},
+    {"cutoff", "items", "errors", "shard", "system", "patterns", "protection"},
     {""},
 ]
 """From the top down. A module imports from its own layer and those below. "" is the package, with its version."""
 
-PURE = ["selection", "guards", "cutoff", "items", "errors", "shard", "schedule"]
+PURE = ["selection", "patterns", "protection", "unmet", "guards", "cutoff", "items", "errors", "shard", "schedule"]
 PURE_IMPORTS = {
     *("__future__", "collections", "contextlib", "dataclasses", "datetime", "enum", "fnmatch", "fractions"),
+    *("functools",),
     *("hashlib", "json", "msgspec", "re", "typing", "unicodedata"),
 }
 """What neither reads nor writes anything, nor the clock, nor chance."""

@@ -27,6 +27,7 @@ from ..items import Item, Media, Result
 from ..pace import Stop
 from ..selection import Announcement, Rule
 from ..settings import AccountSettings, RuleSettings
+from ..unmet import Reach
 
 EARLIEST, LATEST = 946_684_800, 253_402_300_799
 """Unix seconds of the years 2000 and 9999; outside of them a number is not believed to be a time."""
@@ -98,6 +99,10 @@ class Provider(ABC):
     @abstractmethod
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         """Every item of a source. The rules are a hint for what the vendor can leave out by itself."""
+
+    def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
+        """How far what ``items`` listed for these rules reaches, once it is listed."""
+        return Reach()
 
     @abstractmethod
     def look(self, item: Item) -> Item | None:

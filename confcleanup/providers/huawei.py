@@ -12,7 +12,7 @@ import hmac
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
@@ -26,6 +26,7 @@ from ..paging import Page, Row
 from ..redact import redact
 from ..selection import Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
+from ..unmet import Reach
 from .base import Provider, Source, count_of, given, instant, rows_of, text, whole
 
 SIGN_IN = "v2/usg/acs/auth/appauth"
@@ -57,6 +58,7 @@ MEBIBYTE = 1024 * 1024
 PRIVATE = re.compile(r".*(password|pwd|joinUri|url|token).*", re.IGNORECASE)
 """Names of fields that open a meeting or a recording: passwordEntry, guestJoinUri, chairJoinUri, url, playUrl ..."""
 _UUID = re.compile(r"[0-9a-f]{32}")
+_KNOWN_BY = re.compile(r"[0-9a-f]{32}|[0-9]{3,20}")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2})?")
 
 NO_ADMINISTRATOR = (
@@ -76,16 +78,13 @@ class RecordingRule(RuleSettings, frozen=True, kw_only=True):
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()
         for ident in self.keep_ids:
-            if not _UUID.fullmatch(_plain(ident)):
-                yield "keep_ids", f"{ident!r} is no confUUID; write its 32 hexadecimal digits in quotes"
+            if not all(map(_KNOWN_BY.fullmatch, self.spellings(str(ident)))):
+                yield "keep_ids", f"{ident!r} is neither a confUUID (32 hexadecimal digits) nor a conferenceID (digits)"
 
-    def ids(self) -> frozenset[str]:
-        """The confUUIDs to keep, also given in capitals or with dashes."""
-        return frozenset(map(_plain, self.keep_ids))
-
-
-def _plain(ident: str | int) -> str:
-    return str(ident).replace("-", "").lower()
+    @classmethod
+    def spellings(cls, written: str) -> Collection[str]:
+        """Also in capitals, with dashes, or a conferenceID with blanks, as it stands in invitations."""
+        return (re.sub(r"[\s-]", "", written).lower(),)
 
 
 class HuaweiSettings(AccountSettings, frozen=True, kw_only=True):
@@ -107,6 +106,10 @@ class HuaweiSettings(AccountSettings, frozen=True, kw_only=True):
         yield from super().problems()
         if not self.app_id.strip():
             yield "app_id", "is empty"
+
+    def identity(self) -> tuple[str, ...]:
+        """Of one enterprise, whichever of its administrators signs in."""
+        return *super().identity(), self.app_id, self.corp_id or ""
 
 
 def signature(app_key: str, app_id: str, user_id: str, expire_time: int, nonce: str, corp_id: str = "") -> str:
@@ -224,6 +227,9 @@ class Huawei(Provider):
             next(self._rows(where, newest), None)
 
     # Listing ----------------------------------------------------------------------------------
+
+    def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
+        return Reach("this user's own, who is no administrator") if self._auth.member else Reach()
 
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         self.http.sign_in()

@@ -7,15 +7,16 @@ https://trueconf.com/blog/knowledge-base/how-to-delete-past-meetings-automatical
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import msgspec
 from msgspec.structs import replace
 
 from ..addresses import path, unsendable
-from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
+from ..errors import AccessRefused, HttpError, ProviderError
 from ..http import Http, Permit
 from ..items import Item, Kind, Outcome, Result, State
 from ..pace import Stop
@@ -23,6 +24,7 @@ from ..paging import Page, by_page, by_page_from_0_or_1
 from ..redact import redact
 from ..selection import Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
+from ..unmet import Reach
 from .base import Provider, Restored, Source, count_of, given, instant, rows_of, text, whole
 
 PAGE_V3, PAGE_V4 = 100, 1000
@@ -44,7 +46,8 @@ _SCHEDULE = {
     "once": Kind.ONE_TIME,
 }
 _STATE = {"stopped": State.OVER, "running": State.RUNNING}
-_CALL_STRING = re.compile(r"\\c\\(?P<id>[^@]+)(?:@(?P<host>.*))?", re.IGNORECASE)
+_CALL_STRING = re.compile(r"\\c\\(?P<id>[^@]+)(@.*)?", re.IGNORECASE)
+_LINK = re.compile(r"https?://[^/]+/(c|webrtc)/(?P<id>[^/?#]+)([/?#].*)?", re.IGNORECASE)
 
 
 class ConferenceRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,13 +64,17 @@ class ConferenceRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fie
         for ident in self.keep_ids:
             if isinstance(ident, int):
                 yield "keep_ids", f"write {ident} in quotes; ids are text, and their leading zeros matter"
-            elif (call := _CALL_STRING.fullmatch(ident)) and call["host"]:
-                yield "keep_ids", f"{ident!r} names a server; write {call['id']!r} if it is this account's own server"
 
-    def ids(self) -> frozenset[str]:
-        """Ids to keep, also given as call strings such as ``\\c\\0073310045``."""
-        calls = ((_CALL_STRING.fullmatch(str(ident)), str(ident)) for ident in self.keep_ids)
-        return frozenset(call["id"] if call else ident for call, ident in calls)
+    @classmethod
+    def spellings(cls, written: str) -> Collection[str]:
+        """Also a call string ``\\c\\0073310045``, a link ``https://host/c/0073310045`` and ``0073310045@host``.
+
+        Which host they name is no matter: to keep one conference too many does no harm.
+        """
+        written = written.strip()
+        if found := _CALL_STRING.fullmatch(written) or _LINK.fullmatch(written):
+            return (unquote(found["id"]) if "/" in written else found["id"],)
+        return dict.fromkeys((written, written.partition("@")[0] or written))
 
 
 class TrueConfSettings(AccountSettings, frozen=True, kw_only=True):
@@ -213,19 +220,18 @@ class TrueConf(Provider):
             self.http.skew is None
         ):  # with a given token nothing was asked of the server yet, whose clock is to be judged
             self._page(1, None)
-        tagged = any(rule.needs_tags for rule in rules)
         for row in {repr(row.get("id")): row for row in rows}.values():
             item = conference(row)
             # A Room knows no tags: an empty list of them is not the server's word.
             item = replace(item, tags=item.tags or None)
-            yield self._with_tags(item) if tagged and not item.undeletable else item
+            yield item
 
-    def _with_tags(self, item: Item) -> Item:
-        """The item as the server knows it; as it was listed, if its id cannot be sent."""
-        try:
-            return self.look(item) or replace(item, undeletable="the server does not have it (any more)")
-        except Unsendable:
-            return item
+    def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
+        """What the Room shows, or else, of API v3, what has the one tag that all rules ask for."""
+        if self.settings.room_url:
+            return Reach("those that the Room shows")
+        tag = None if self._v4 else _only_tag(rules)
+        return Reach(f"those with the tag {tag!r}", keeps=False) if tag else Reach()
 
     def look(self, item: Item) -> Item | None:
         try:

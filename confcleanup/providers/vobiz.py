@@ -29,6 +29,7 @@ from ..paging import Page, Row, by_offset
 from ..redact import harmless
 from ..selection import Announcement, LiveRule, Rule, begun_after
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Span, Table, When
+from ..unmet import Reach
 from .base import Provider, Source, count_of, instant, milliseconds, rows_of, text, whole
 
 log = logging.getLogger(__name__)
@@ -199,6 +200,9 @@ class VobizSettings(AccountSettings, frozen=True, kw_only=True):
     auth_token: Annotated[Secret, Secret]
     rate: Annotated[Pace, Rate] = Pace(10, 1)
 
+    def identity(self) -> tuple[str, ...]:
+        return *super().identity(), self.auth_id
+
 
 class _Auth:
     """Headers with every request. No expiry of them is documented, so a 401 is final (errors)."""
@@ -235,6 +239,10 @@ class Vobiz(Provider):
         return path("api", "v1", "Account", self.settings.auth_id, *parts, slash=True)
 
     # Listing ----------------------------------------------------------------------------------
+
+    def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
+        """A room is there only while people are in it, so that nothing follows from those that are not."""
+        return Reach("rooms that are live now", keeps=False, filters=False) if what == "conferences" else Reach()
 
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         if what == "conferences":

@@ -25,6 +25,7 @@ from ..paging import Page, Row, by_page_from_0_or_1
 from ..redact import redact
 from ..selection import Rule, same_owner
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Value
+from ..unmet import Reach
 from .base import EARLIEST, Provider, Source, count_of, given, instant, rows_of, text, whole
 
 COMPANY, ON_DEMAND = "company-recordings", "on-demand-recordings"
@@ -84,6 +85,10 @@ class VonageSettings(AccountSettings, frozen=True, kw_only=True):
     token_url: str = "https://api.vonage.com/token"  # noqa: S105  # a public address, no token
     provisioning_url: str = "https://api.vonage.com/t/vbc.prod/provisioning"
     rate: Annotated[Pace, Rate] = Pace(10, 60)
+
+    def identity(self) -> tuple[str, ...]:
+        """All at one address: ``self`` may be any account, and no two recordings of this vendor have one id."""
+        return super().identity()
 
     def urls(self) -> Iterator[tuple[str, str]]:
         yield from super().urls()
@@ -160,6 +165,12 @@ class Vonage(Provider):
                 self.warnings.append("users = 'self' is the API user alone, who has no on-demand recordings")
 
     # The list ---------------------------------------------------------------------------------
+
+    def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
+        """What ``_until`` and the setting ``users`` leave of it."""
+        users = " of the account's users" if what == ON_DEMAND and self.settings.users != "all" else ""
+        latest = max(rule.cutoff for rule in rules).astimezone(UTC)
+        return Reach(f"those{users} that began before {latest:%Y-%m-%d %H:%M} UTC")
 
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         for user in self._users(rules) if what == ON_DEMAND else [()]:

@@ -56,7 +56,7 @@ class TrueConf(Emulator):
         ignore_filters: bool = False,
         v4_tag: bool = False,
         next_page: bool = False,
-        short_list: bool = False,
+        short_list: bool = True,
         bare_list: bool = False,
         count_shift: int | None = 0,
         broken_pages: Mapping[int, str] | None = None,

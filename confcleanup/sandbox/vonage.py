@@ -543,7 +543,7 @@ class Vonage(Emulator):
         self._put_at(204412, days=30, hours=4, goes=True, offset=14)
         self._put_at(204413, days=33, goes=True, style="Z")
         self._put_at(204414, days=34, goes=True, style="fraction")
-        self._put(204430, days=45, goes=True)
+        self._put(204430, days=45, goes=True, extensions=["702"])
         self._put(204499, days=46, goes=True)
 
     def _fill_company_staying(self) -> None:

@@ -1055,7 +1055,7 @@ def test_app_id_and_app_key_are_needed() -> None:
     assert mistakes(HuaweiSettings, {"provider": "huawei", "app_id": " ", "app_key": "k"}) == ["x.app_id: is empty"]
 
 
-@pytest.mark.parametrize("ident", [912000111, "912000111", "fd0e7200", UUID + "0"])
+@pytest.mark.parametrize("ident", ["fd0e7200", UUID + "0", "budget", ""])
 def test_keep_ids_that_could_keep_nothing_are_a_mistake(ident: str | int) -> None:
     (found,) = mistakes(Client.sources["recordings"].rule, {"what": "recordings", "keep_ids": [ident]})
     assert "confUUID" in found
@@ -1065,7 +1065,14 @@ def test_keep_ids_that_could_keep_nothing_are_a_mistake(ident: str | int) -> Non
 def test_keep_ids_take_every_spelling_of_a_conf_uuid(ident: str) -> None:
     rule = build(Client.sources["recordings"].rule, {"what": "recordings", "keep_ids": [ident]}, "x", [])
     assert rule
-    assert rule.ids() == {UUID}
+    assert {text for meant in rule.ids().values() for text in meant} == {UUID}
+
+
+@pytest.mark.parametrize("ident", [912000111, "912000111", "912 000 111", "912-000-111"])
+def test_hazard_23_keep_ids_take_a_meetings_number_as_people_write_it(ident: str | int) -> None:
+    rule = build(Client.sources["recordings"].rule, {"what": "recordings", "keep_ids": [ident]}, "x", [])
+    assert rule
+    assert [*rule.ids()[str(ident)]] == ["912000111"]
 
 
 # The whole program ----------------------------------------------------------------------------
