@@ -48,6 +48,20 @@ def segment(text: str) -> str:
         raise Unsendable(f"{harmless(text)!r} cannot be sent as an id or a name: it is not valid Unicode") from None
 
 
+_ORDINARY = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+def unsendable(text: str) -> str | None:
+    """Why a text cannot be sent as an id or a name; None if it can."""
+    if _ORDINARY.fullmatch(text):
+        return None
+    try:
+        segment(text)
+    except Unsendable as error:
+        return str(error)
+    return None
+
+
 def as_meant(target: str) -> str:
     """The address, if the library would send exactly this one. Raises Unsendable."""
     if PLAIN.fullmatch(target):

@@ -22,8 +22,9 @@ from .errors import BrokenProvider, ConfigError, Problem
 from .guards import Limits
 from .holds import HoldSettings
 from .pace import FRESH, Limiter
+from .protection import Hold, Protection, hold_marks, keep_marks
 from .providers.base import Provider
-from .selection import Hold, Rule
+from .selection import Rule
 from .settings import AccountSettings, Age, LimitSettings, NotifySettings, RuleSettings, Table, build, require, unknown
 from .system import mode_of
 
@@ -108,9 +109,27 @@ class Config(msgspec.Struct, frozen=True):
         Raises ConfigError if a holds file cannot be read, ValueError if an age reaches too far back.
         """
         held = holds.active(self.holds, self.zone, now)
-        rules = [self._rule(account, rule, now, older_than, before) for rule in account.rules]
-        pairs = zip(account.rules, rules, strict=True)
-        return [replace(rule, holds=tuple(_spelt(hold, settings) for hold in held)) for settings, rule in pairs]
+        protection = self._protection(account, held)
+        rules = self.unprotected(account, now, older_than, before)
+        return [replace(rule, holds=held, protection=protection) for rule in rules]
+
+    def unprotected(
+        self, account: Account, now: datetime, older_than: Period | None, before: datetime | None
+    ) -> list[Rule]:
+        """The account's rules without what keeps items. Raises ValueError if an age reaches too far back."""
+        return [self._rule(account, rule, now, older_than, before) for rule in account.rules]
+
+    def _protection(self, account: Account, held: Sequence[Hold]) -> Protection:
+        """All that keeps items of an account: holds, its rules, and those of another account that is the same one."""
+        spelling = {type(rule).spellings for rule in account.rules}
+        meant = {hold.id: {text for spell in spelling for text in spell(hold.id)} for hold in held if hold.id}
+        marks = [*hold_marks(held, meant)]
+        for other in self.accounts.values():
+            if other.settings.identity() == account.settings.identity():
+                name = None if other.name == account.name else other.name
+                for rule in other.rules:
+                    marks += keep_marks(rule.name, rule.ids(), getattr(rule, "keep_tags", ()), name)
+        return Protection(marks)
 
     def _rule(
         self, account: Account, rule: RuleSettings, now: datetime, older_than: Period | None, before: datetime | None
@@ -123,11 +142,12 @@ class Config(msgspec.Struct, frozen=True):
             what=rule.what,
             cutoff=before or (cutoff(now, age, self.zone) if age else now),
             age="" if before or not age else str(age),
-            keep_ids=rule.ids(),
+            keep_ids=frozenset(ident for meant in rule.ids().values() for ident in meant),
             keep_tags=getattr(rule, "keep_tags", ()),
             tags=getattr(rule, "tags", ()),
             title=rule.title,
             owner=account.settings.default_owner() if owner is None else owner,
+            owner_given=owner is not None,
             names=getattr(rule, "names", ()),
             rooms=getattr(rule, "rooms", False) is True,
             live=live,
@@ -141,13 +161,6 @@ class Config(msgspec.Struct, frozen=True):
         """Whether nothing may make a rule select what ended less than a day ago."""
         allowed = self.allow_short_retention or rule.allow_short_retention
         return _deletes_by_age(account.provider, rule) and not allowed
-
-
-def _spelt(hold: Hold, rule: RuleSettings) -> Hold:
-    """A hold with its id as the provider spells ids, as in ``keep_ids``."""
-    if hold.id is None:
-        return hold
-    return replace(hold, id=next(iter(msgspec.structs.replace(rule, keep_ids=(hold.id,)).ids())))
 
 
 def find(given: str | None) -> Path:

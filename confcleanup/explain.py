@@ -7,7 +7,7 @@ from datetime import MAXYEAR, datetime, timedelta, tzinfo
 
 from .cutoff import Period, cutoff
 from .items import Item, Kind
-from .selection import STEP, Decision, Rule, Why, choose, decide
+from .selection import STEP, Decision, Rule, Why, choose, decide, lacking, protection_of, unknown
 
 QUESTIONS = {
     Why.HELD: "on legal hold?",
@@ -21,6 +21,7 @@ QUESTIONS = {
     Why.ROOM: "a room without a schedule, and the rule not for rooms?",
     Why.END_UNKNOWN: "its end unknown?",
     Why.TOO_YOUNG: "ended at or after the cutoff?",
+    Why.NOT_KNOWN: "is something not known that is asked for?",
 }
 DAY = timedelta(days=1)
 FAR = 200 * 366
@@ -38,7 +39,7 @@ def explain(
             continue
         decision = decide(item, rule, now)
         yield f"rule {rule.name!r} (cutoff {rule.cutoff.astimezone(zone):%Y-%m-%d %H:%M %Z}):"
-        yield from (f"  {line}" for line in _steps(item, decision))
+        yield from (f"  {line}" for line in _steps(item, rule, decision))
         end = decision.ended_at
         if decision.why is Why.TOO_YOUNG and age and end and (due := _due_from(end, age, zone)):
             yield f"  due from about {due.astimezone(zone):%Y-%m-%d} on"
@@ -46,12 +47,14 @@ def explain(
     yield f"{'It goes' if final.delete else 'It stays'}: {final.reason} (rule {final.rule!r})."
 
 
-def _steps(item: Item, decision: Decision) -> Iterator[str]:
+def _steps(item: Item, rule: Rule, decision: Decision) -> Iterator[str]:
     if item.kind is Kind.LIVE and STEP[decision.why] > STEP[Why.UNDELETABLE]:
         yield "a live room: its end is what the rule says"
     else:
-        passed = (why for why in QUESTIONS if STEP[why] < STEP[decision.why])
-        yield from (f"{QUESTIONS[why]:55} no" for why in passed)
+        missing = dict(unknown(item, rule, protection_of([rule])))
+        for why in (why for why in QUESTIONS if STEP[why] < STEP[decision.why]):
+            answer = lacking(missing[why]) if why in missing else "no"
+            yield f"{QUESTIONS[why]:55} {answer}"
     if decision.delete:
         yield f"it would be deleted: {decision.reason}"
     else:

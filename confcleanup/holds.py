@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime, time, tzinfo
@@ -12,8 +13,9 @@ from typing import Annotated
 
 from .cutoff import parse_instant
 from .errors import ConfigError, Problem
-from .selection import Hold
+from .protection import Hold
 from .settings import Table, When
+from .system import mode_of
 
 MARKS = ("id", "owner", "title", "tag")
 COLUMNS = (*MARKS, "reason", "until")
@@ -76,12 +78,16 @@ def _end(text: str | None, zone: tzinfo) -> datetime | None:
 def _from_file(path: Path) -> list[dict[str, str | None]]:
     """The lines of a holds file: CSV (also with ; or tabs) with a header of our columns, or one id a line."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open(encoding="utf-8-sig") as file:
+            open_to_all = (mode_of(file.fileno()) or 0) & stat.S_IWOTH
+            lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigError(
             [Problem("holds.file", f"{path} cannot be read ({why}); without it nothing is deleted")]
         ) from None
+    if open_to_all:
+        raise ConfigError([Problem("holds.file", f"{path} can be written by everybody: chmod o-w {path}")])
     numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
     if not numbered:
         why = "is empty; if nothing is held, take holds.file out of the config, or leave a header alone in the file"
@@ -117,7 +123,10 @@ def _cells(header: str, separator: str) -> list[str]:
 
 
 def _line(header: list[str], line: str, separator: str) -> tuple[dict[str, str | None], str | None]:
-    cells = next(csv.reader([line], delimiter=separator))
+    try:
+        cells = next(csv.reader([line], delimiter=separator, strict=True))
+    except csv.Error as error:
+        return {}, f"cannot be read ({error}); a field ends on the line on which it begins"
     if len(cells) > len(header):
         return {}, f"{len(cells)} fields where the header has {len(header)}"
     entry: dict[str, str | None] = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}

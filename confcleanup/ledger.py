@@ -691,6 +691,7 @@ def _body(item: Item) -> dict[str, Any]:
         "created_at": _text(item.created_at),
         "size_bytes": item.size_bytes,
         "address": list(item.address),
+        "aliases": list(item.aliases),
         "run_time": item.live.run_time.total_seconds() if item.live and item.live.run_time else None,
     }
 
@@ -708,6 +709,7 @@ def _item(body: Mapping[str, Any]) -> Item:
         created_at=_instant(body.get("created_at")),
         live=Live(timedelta(seconds=run_time)) if run_time is not None else None,
         address=tuple(body.get("address", ())),
+        aliases=tuple(body.get("aliases", ())),
     )
 
 
@@ -717,6 +719,7 @@ def _deletion(intent: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str
     }
     known |= {"size_bytes": intent.get("size_bytes"), "intended_at": intent["intended_at"]}
     ends = {name: outcome.get(name) for name in ("finished_at", "outcome", "error")}
+    known["aliases"] = intent.get("aliases", [])
     return {**known, **ends, "outcome": ends["outcome"] or str(Outcome.UNKNOWN)}
 
 

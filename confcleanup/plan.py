@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -12,13 +13,14 @@ import msgspec
 from msgspec.structs import replace
 
 from . import estimate
-from .errors import ConfcleanupError, LedgerError, ProviderError, Stopped
+from .errors import AccessRefused, ConfcleanupError, LedgerError, ProviderError, Stopped
 from .guards import BLIND, NOTHING_PAST, Limits, Listed, Past, objections
 from .items import Item, Kind, Outcome
 from .providers.base import Provider
 from .redact import harmless
 from .selected import Entry, Selected
-from .selection import UNDECIDED, Decision, Rule, Why, another_room, choose, digest
+from .selection import UNDECIDED, Decision, Rule, Why, another_room, choose, digest, protection_of
+from .unmet import Unmet
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ MISREAD = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, 
 SHOWN = 5
 """So many items that are recorded as deleted and listed again are named in warnings."""
 STUCK_FOR = timedelta(days=1)
+NOT_THERE = "the server does not have it (any more)"
 
 
 class Stuck(msgspec.Struct):
@@ -68,6 +71,7 @@ class Plan(msgspec.Struct):
     ``error``: the account could not be listed, or had to be left before its end. ``refusals``: guards.
     ``recorded``: what the ledger has as deleted or gone and is listed again, by key, and when that was recorded.
     ``lists`` are how many were listed of each source; ``which`` says in words which items ``listed`` counts.
+    ``unmet``: what is written to keep or to select items and fits nothing that is listed; ``notices`` say so.
     ``seconds``: about how long a run takes; ``runs``: in how many of max_runtime it is done.
     """
 
@@ -87,6 +91,8 @@ class Plan(msgspec.Struct):
     runs: int = 1
     lists: dict[str, Listed] = msgspec.field(default_factory=dict)
     which: str = "listed"
+    unmet: Unmet | None = None
+    notices: list[str] = msgspec.field(default_factory=list)
 
     def count(self, outcome: Outcome) -> int:
         """How many of the selected items ended this way."""
@@ -170,12 +176,16 @@ def make_plan(
     With a ``reviewed`` plan nothing is selected that is not in it and unchanged.
     """
     plan, parts = Plan(name, provider.name), set[str]()
+    protection = protection_of(rules)
+    rules = [replace(rule, protection=protection) for rule in rules]
+    unmet = Unmet(rules)
+    sources = {rule.what: [other for other in rules if other.what == rule.what] for rule in rules}
     try:
-        for what in dict.fromkeys(rule.what for rule in rules):
-            before, mine = plan.listed, [rule for rule in rules if rule.what == what]
-            source = provider.sources[what]
-            _take(plan, _listed(provider, what, mine), rules, now, watcher, reviewed, deletes=source.deletes)
-            part = source.asked_for(provider.settings, mine)
+        for what, speaking in sources.items():
+            before, source = plan.listed, provider.sources[what]
+            items = _listed(provider, what, speaking)
+            _take(plan, provider, items, rules, now, watcher, reviewed, unmet, deletes=source.deletes)
+            part = source.asked_for(provider.settings, speaking)
             lasting = source.deletes and not source.passing
             plan.lists[what] = Listed(plan.listed - before, whole=not part, lasting=lasting)
             parts.add(part)
@@ -190,6 +200,10 @@ def make_plan(
     plan.warnings += provider.warnings
     if plan.failed:
         return plan
+    if not plan.error:
+        unmet.reach = {what: provider.reach(what, speaking) for what, speaking in sources.items()}
+        plan.unmet = unmet
+        plan.notices += unmet.warnings()
     plan.which = (parts.pop() if len(parts) == 1 else "") or "listed"
     if provider.http.sent and provider.http.skew is None:
         plan.warnings.append(BLIND)
@@ -239,9 +253,16 @@ class Review:
 
 
 def _listed(provider: Provider, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
-    """What a provider lists. Whatever else it raises fails its own account, not the report of all the others."""
-    try:
+    """What a provider lists."""
+    with _its_own_fault():
         yield from provider.items(what, rules)
+
+
+@contextmanager
+def _its_own_fault() -> Iterator[None]:
+    """Whatever else a provider raises fails its own account, not the report of all the others."""
+    try:
+        yield
     except (ConfcleanupError, *MISREAD):
         raise
     except Exception as error:
@@ -249,20 +270,53 @@ def _listed(provider: Provider, what: str, rules: Sequence[Rule]) -> Iterator[It
         raise ProviderError(f"a fault in the program or a provider: {type(error).__name__}") from error
 
 
+def judged(
+    provider: Provider, item: Item, rules: Sequence[Rule], now: datetime
+) -> tuple[Item, Decision, Sequence[int]]:
+    """A listed item, what the rules make of it, and the places of the marks that protect it.
+
+    If it would go but for something that is not known of it, it is looked at where that may tell more. Then the item is
+    as it was seen there. Raises AccessRefused, Stopped.
+    """
+    protection = protection_of(rules)
+    fits = protection.fitting(item)
+    decision = choose(item, rules, now, fits)
+    if decision.why is not Why.NOT_KNOWN or not provider.sources[item.what].details:
+        return item, decision, fits
+    try:
+        with _its_own_fault():
+            fresh = provider.look(item)
+        if fresh and fresh.key != item.key:
+            raise ProviderError("the answer is about something else")
+    except (AccessRefused, Stopped):
+        raise
+    except (ConfcleanupError, *MISREAD) as error:
+        log.debug("a listed item could not be looked at", exc_info=True)
+        why = str(error) if isinstance(error, ConfcleanupError) else f"the answer could not be read ({error!r})"
+        return item, replace(decision, reason=f"{decision.reason}; looking at it failed: {why}"), fits
+    seen = fresh or replace(item, undeletable=NOT_THERE)
+    fits = protection.fitting(seen)
+    return seen, choose(seen, rules, now, fits), fits
+
+
 def _take(
     plan: Plan,
+    provider: Provider,
     items: Iterator[Item],
     rules: Sequence[Rule],
     now: datetime,
     watcher: Watcher,
     reviewed: Review | None,
+    unmet: Unmet,
     *,
     deletes: bool,
 ) -> None:
     named = {rule.name: rule for rule in rules}
     chosen: list[Entry] = []
-    for item in items:
-        entry = Entry(item, choose(item, rules, now))
+    for listed in items:
+        item, decision, fits = judged(provider, listed, rules, now)
+        unmet.note(item, fits)
+        entry = Entry(item, decision)
         if reviewed:
             entry = reviewed.judge(entry)
         decision = entry.decision

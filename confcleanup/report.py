@@ -21,7 +21,7 @@ SMALL = 32 * 1024
 """Letters up to which an account's kept items take no open file, of which a process has a thousand."""
 ITEM = (
     *("rule", "what", "id", "title", "owner", "kind", "tags", "started_at", "ended_at"),
-    *("size_bytes", "decision", "reason", "outcome", "error"),
+    *("size_bytes", "decision", "reason", "outcome", "error", "aliases"),
 )
 
 
@@ -48,6 +48,7 @@ def item(entry: Entry) -> dict[str, Any]:
         "reason": _told(decision.reason),
         "outcome": entry.outcome and str(entry.outcome),
         "error": _told(entry.error),
+        "aliases": list(thing.aliases),
     }
 
 
@@ -58,7 +59,7 @@ def account(plan: Plan) -> dict[str, Any]:
         "provider": plan.provider,
         "status": plan.status,
         "error": _told("; ".join([*filter(None, [plan.error]), *plan.refusals]) or None),
-        "warnings": [redact(warning) for warning in plan.warnings],
+        "warnings": [redact(warning) for warning in plan.warnings + plan.notices],
         "listed": plan.listed,
         "selected": len(plan.selected),
         **{str(outcome): plan.count(outcome) for outcome in Outcome},

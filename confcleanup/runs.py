@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
 from . import __version__
 from .config import Account, Config
@@ -34,6 +33,7 @@ from .redact import redact
 from .reviewed import Reviewed
 from .selection import Rule
 from .system import HANGUPS, TERMINATIONS
+from .unmet import unmet_holds
 
 log = logging.getLogger(__name__)
 if TYPE_CHECKING:
@@ -125,8 +125,10 @@ def execute(
         jobs = [_Job(request, account, run, clock, watcher, interrupted, ledger, stack) for account in request.accounts]
         if not request.delete or confirm is None:
             run.plans = side_by_side(jobs, lambda job: job.plan(delete=request.delete))
+            _note_unmet_holds(request, run.plans)
             return run
         run.plans = side_by_side(jobs, lambda job: job.plan(delete=False))
+        _note_unmet_holds(request, run.plans)
         agreed = not any(job.due for job in jobs) or confirm(run)
         side_by_side(jobs, lambda job: job.delete(agreed=agreed))
     return run
@@ -368,10 +370,15 @@ class _Job:
 def _chosen_rules(request: Request, account: Account, now: datetime) -> list[Rule]:
     """The rules to apply. What any rule of the account keeps by id or tag stays, also where it was not chosen."""
     rules = request.config.rules(account, now, request.older_than, request.before)
-    ids = frozenset(ident for rule in rules for ident in rule.keep_ids)
-    tags = tuple(dict.fromkeys(tag for rule in rules for tag in rule.keep_tags))
-    chosen = [rule for rule in rules if not request.rules or rule.name in request.rules]
-    return [replace(rule, keep_ids=ids, keep_tags=tags) for rule in chosen]
+    return [rule for rule in rules if not request.rules or rule.name in request.rules]
+
+
+def _note_unmet_holds(request: Request, plans: Sequence[Plan]) -> None:
+    """Names the holds that fit nothing, once all that the config knows of was listed completely."""
+    everything = not request.rules and {plan.account for plan in plans} == set(request.config.accounts)
+    accounts = [plan.unmet for plan in plans if plan.unmet]
+    if everything and len(accounts) == len(plans):
+        plans[0].notices += unmet_holds(accounts)
 
 
 def check(account: Account, stop: Stop, clock: Callable[[], datetime]) -> tuple[list[str], list[str]]:

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 import msgspec
 from msgspec.structs import replace
 
 from .cutoff import spoken
 from .items import Item, Kind, Live, State
+from .patterns import matches as matches
+from .patterns import same_ids as same_ids
+from .patterns import same_owner as same_owner
+from .protection import Hold as Hold
+from .protection import Protection, hold_marks, keep_marks
 
 SAME_ROOM = timedelta(seconds=60)
+WHOLE_SECONDS = timedelta(seconds=1)
 OTHER_ROOM = "it is another room of the same name, begun since"
 
 
@@ -37,12 +41,15 @@ class Why(StrEnum):
     ROOM = "room without a schedule"
     END_UNKNOWN = "end not known"
     TOO_YOUNG = "too young"
+    NOT_KNOWN = "a field not known"
     NOT_REVIEWED = "not in the reviewed plan"
     DUE = "due"
 
 
 STEP = {why: step for step, why in enumerate(Why)}
-UNDECIDED = frozenset({Why.STATE_UNKNOWN, Why.END_UNKNOWN})
+UNDECIDED = frozenset({Why.STATE_UNKNOWN, Why.END_UNKNOWN, Why.NOT_KNOWN})
+PROTECTED = {"holds": Why.HELD, "keep_ids": Why.KEEP_ID, "keep_tags": Why.KEEP_TAG}
+ASKERS = {Why.HELD: "a legal hold asks", Why.KEEP_TAG: "keep_tags asks", Why.FILTER: "the rule asks"}
 LIVE, OVER, DUE, TOO_YOUNG = Kind.LIVE, State.OVER, Why.DUE, Why.TOO_YOUNG
 """By name, as Python 3.11 takes long to find members in their class; a list may have a million items."""
 ENDING = frozenset({Kind.ONE_TIME, Kind.RECORDING, Kind.MEETING})
@@ -73,33 +80,12 @@ class LiveRule(msgspec.Struct, frozen=True):
     announcement: Announcement | None = None
 
 
-class Hold(msgspec.Struct, frozen=True):
-    """A legal hold: whatever one of its marks fits stays, under every rule. ``title`` and ``owner`` are globs.
-
-    ``until`` is None for a hold without an end. A hold whose end has passed is no longer handed to a rule.
-    """
-
-    reason: str
-    id: str | None = None
-    owner: str | None = None
-    title: str | None = None
-    tag: str | None = None
-    until: datetime | None = None
-
-    def fits(self, item: Item) -> bool:
-        """Whether any mark of the hold is the item's."""
-        return (
-            (self.id is not None and item.id == self.id)
-            or (self.owner is not None and any(same_owner(owner, self.owner) for owner in _owners(item.owner)))
-            or (self.title is not None and matches(item.title, self.title))
-            or (self.tag is not None and _plain(self.tag) in map(_plain, item.tags or ()))
-        )
-
-
 class Rule(msgspec.Struct, frozen=True):
     """One rule, with its cutoff already computed (aware UTC). Globs are matched without case.
 
-    ``age`` is the retention in the operator's words, for reasons. Empty filters match everything.
+    ``age`` is the retention in the operator's words, for reasons. Empty filters match everything. ``protection`` is
+    all that keeps items of the account, made once for all its rules; without it, it is what these rules say.
+    ``owner_given`` is False where the owner is not the rule's own word but the account's user.
     """
 
     name: str
@@ -115,11 +101,8 @@ class Rule(msgspec.Struct, frozen=True):
     rooms: bool = False
     live: LiveRule | None = None
     holds: tuple[Hold, ...] = ()
-
-    @property
-    def needs_tags(self) -> bool:
-        """Whether a decision depends on an item's tags."""
-        return bool(self.tags or self.keep_tags or any(hold.tag for hold in self.holds))
+    protection: Protection | None = None
+    owner_given: bool = True
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -137,18 +120,58 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     overdue: bool = False
 
 
+def protection_of(rules: Sequence[Rule]) -> Protection:
+    """All that keeps items of the account that these rules are of."""
+    if rules and rules[0].protection is not None:
+        return rules[0].protection
+    marks = [*hold_marks(dict.fromkeys(hold for rule in rules for hold in rule.holds), {})]
+    for rule in rules:
+        marks += keep_marks(rule.name, {ident: (ident,) for ident in sorted(rule.keep_ids)}, rule.keep_tags)
+    return Protection(marks)
+
+
 def decide(item: Item, rule: Rule, now: datetime) -> Decision:
     """Applies one rule to one item at the time ``now`` (aware UTC)."""
-    held = _held(item, rule)
-    return Decision(False, *held, rule.name) if held else _decide_free(item, rule, now)
+    protection = protection_of([rule])
+    fits = protection.fitting(item)
+    return _protected(protection, fits, [rule]) if fits else _decide_free(item, rule, protection, now)
 
 
-def _decide_free(item: Item, rule: Rule, now: datetime) -> Decision:
-    """Applies one rule to an item that it does not hold."""
+def _decide_free(item: Item, rule: Rule, protection: Protection, now: datetime) -> Decision:
+    """Applies one rule to an item that no mark fits. It does not go if something that is asked for is not known."""
+    decision = _decide_known(item, rule, now)
+    if decision.delete and (missing := next(unknown(item, rule, protection), None)):
+        asker, field = missing
+        reason = f"{lacking(field)}, and {ASKERS[asker]} for {'them' if field == 'tags' else 'it'}"
+        return Decision(False, Why.NOT_KNOWN, reason, rule.name, decision.ended_at)
+    return decision
+
+
+def unknown(item: Item, rule: Rule, protection: Protection) -> Iterator[tuple[Why, str]]:
+    """What is asked about an item that the vendor did not tell: the line of the table that asks, and the field."""
+    yield from ((PROTECTED[line], field) for line, field in protection.unknown(item))
+    asked = {"title": rule.title is not None, "owner": rule.owner is not None, "tags": bool(rule.tags)}
+    yield from ((Why.FILTER, field) for field, asks in asked.items() if asks and getattr(item, field) is None)
+
+
+def lacking(field: str) -> str:
+    """That a field of an item is not known, in words."""
+    return f"its {field} {'are' if field == 'tags' else 'is'} not known"
+
+
+def _decide_known(item: Item, rule: Rule, now: datetime) -> Decision:
+    """Applies one rule as if a field that is not known were as the rule wants it."""
     if mismatch := _mismatch(item, rule):
         return Decision(False, Why.FILTER, mismatch, rule.name)
     if item.undeletable:
-        return Decision(False, Why.UNDELETABLE, item.undeletable, rule.name, item.ended_at)
+        # What is due and cannot even be asked for stays for ever, unless a person deals with it.
+        due = item.unsendable and _by_times(item, rule, now).delete
+        return Decision(False, Why.UNDELETABLE, item.undeletable, rule.name, item.ended_at, due)
+    return _by_times(item, rule, now)
+
+
+def _by_times(item: Item, rule: Rule, now: datetime) -> Decision:
+    """Applies the rest of the table: states, types and times."""
     if item.kind is LIVE:
         return _announced(_decide_live(item, rule, rule.live or LiveRule(), now), rule.live)
     if stays := _without_end(item, rule):
@@ -156,7 +179,8 @@ def _decide_free(item: Item, rule: Rule, now: datetime) -> Decision:
     end, verb = (item.ended_at, "ended") if item.kind in ENDING else (item.created_at, "created")
     if end is None:
         return Decision(False, Why.END_UNKNOWN, item.doubt or "its end is not known", rule.name)
-    return _by_age(rule, end, now, verb)
+    decision = _by_age(rule, end, now, verb)
+    return replace(decision, reason=f"{decision.reason}; {item.doubt}") if item.doubt else decision
 
 
 def _without_end(item: Item, rule: Rule) -> tuple[Why, str] | None:
@@ -182,54 +206,24 @@ def _by_age(rule: Rule, end: datetime, now: datetime, verb: str) -> Decision:
     return Decision(due, DUE if due else TOO_YOUNG, reason, rule.name, end)
 
 
-def _held(item: Item, rule: Rule) -> tuple[Why, str] | None:
-    for hold in rule.holds:
-        if hold.fits(item):
-            end = f", until {hold.until:%Y-%m-%d}" if hold.until else ""
-            return Why.HELD, f"on legal hold: {hold.reason}{end}"
-    if item.id in rule.keep_ids:
-        return Why.KEEP_ID, "named in keep_ids"
-    if rule.keep_tags and item.tags:
-        kept = set(map(_plain, rule.keep_tags))
-        for tag in item.tags:
-            if _plain(tag) in kept:
-                return Why.KEEP_TAG, f"has the keep tag {tag!r}"
-    return None
+def _protected(protection: Protection, fits: Sequence[int], rules: Sequence[Rule]) -> Decision:
+    """The decision about an item that these marks fit, by the first of them."""
+    mark = protection.marks[fits[0]]
+    named = mark.rule if any(rule.name == mark.rule for rule in rules) else rules[0].name
+    return Decision(False, PROTECTED[mark.line], mark.reason, named)
 
 
 def _mismatch(item: Item, rule: Rule) -> str | None:
-    if rule.title is not None and not matches(item.title, rule.title):
+    """Which filter an item does not match; a filter on what is not known is no mismatch."""
+    if rule.title is not None and item.title is not None and not matches(item.title, rule.title):
         return f"its title does not match {rule.title!r}"
-    if rule.owner is not None and not same_owner(item.owner, rule.owner):
+    if rule.owner is not None and item.owner is not None and not same_owner(item.owner, rule.owner):
         return f"its owner is not {rule.owner!r}"
-    if rule.tags and not set(rule.tags) & set(item.tags or ()):
+    if rule.tags and item.tags is not None and not set(rule.tags) & set(item.tags):
         return "it has none of the rule's tags"
     if rule.names and not any(matches(item.id, name) for name in rule.names):
         return "its name matches none of the rule's names"
     return None
-
-
-def matches(text: str | None, glob: str) -> bool:
-    """Whether a text matches a glob, without regard to case or to how accents are encoded."""
-    return text is not None and fnmatchcase(_plain(text), _plain(glob))
-
-
-def same_owner(owner: str | None, wanted: str) -> bool:
-    """Whether an owner is the one wanted (a glob); ``anna`` and ``anna@vc.example.org`` are the same."""
-    if not owner:
-        return False
-    if ("@" in owner) == ("@" in wanted):
-        return matches(owner, wanted)
-    return matches(owner.partition("@")[0], wanted.partition("@")[0])
-
-
-def _owners(owner: str | None) -> list[str]:
-    """An owner, and each part of one that names several: a hold on one of them holds."""
-    return [owner, *(part.strip() for part in owner.split(","))] if owner else []
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold()
 
 
 def _decide_live(item: Item, rule: Rule, live_rule: LiveRule, now: datetime) -> Decision:
@@ -238,9 +232,12 @@ def _decide_live(item: Item, rule: Rule, live_rule: LiveRule, now: datetime) -> 
     scheduled = live_rule.scheduled.get(item.id)
     if live.run_time is None:
         return _decide_blind(item, rule, scheduled, live_rule.end_without_details, now)
+    began = item.started_at or now - live.run_time
+    if scheduled is not None and begun_after(began, scheduled):
+        reason = f"it began {spoken(began - scheduled)} after its scheduled end, so it is another room of that name"
+        return Decision(False, Why.TOO_YOUNG, reason, rule.name, scheduled)
     if scheduled is not None:
         return _live_by(rule, scheduled, "its scheduled end", now)
-    began = item.started_at or now - live.run_time
     ends = []
     if live_rule.max_duration is not None:
         ends.append((began + live_rule.max_duration, f"the most it may last ({spoken(live_rule.max_duration)})"))
@@ -250,6 +247,14 @@ def _decide_live(item: Item, rule: Rule, live_rule: LiveRule, now: datetime) -> 
     if not ends:
         return Decision(False, Why.TOO_YOUNG, "no line of the rule ends this room", rule.name)
     return _live_by(rule, *min(ends), now)
+
+
+def begun_after(began: datetime, scheduled: datetime) -> bool:
+    """Whether a room is another one than the one whose end was set: that one had begun by then.
+
+    A run time in whole seconds lets a room seem to have begun up to a second later than it did.
+    """
+    return began > scheduled + WHOLE_SECONDS
 
 
 def _announced(decision: Decision, live_rule: LiveRule | None) -> Decision:
@@ -290,16 +295,16 @@ def _live_by(rule: Rule, end: datetime, what: str, now: datetime) -> Decision:
     return Decision(False, Why.TOO_YOUNG, f"{spoken(now - end)} past {what}, kept for {kept_for}", rule.name, end)
 
 
-def choose(item: Item, rules: Sequence[Rule], now: datetime) -> Decision:
+def choose(item: Item, rules: Sequence[Rule], now: datetime, fits: Sequence[int] | None = None) -> Decision:
     """Applies all rules of an account that speak of this item's source; at least one must.
 
-    The item goes if one rule selects it and no rule of the account holds it by id or tag. If it
-    stays, the reason is that of the rule which came closest to selecting it.
+    The item goes if one rule selects it and nothing protects it. If it stays, the reason is that of the rule which
+    came closest to selecting it. ``fits`` are the marks of the rules' protection that fit it, if that was asked before.
     """
-    for rule in rules:
-        if held := _held(item, rule):
-            return Decision(False, *held, rule.name)
-    decisions = [_decide_free(item, rule, now) for rule in rules if rule.what == item.what]
+    protection = protection_of(rules)
+    if fits := protection.fitting(item) if fits is None else fits:
+        return _protected(protection, fits, rules)
+    decisions = [_decide_free(item, rule, protection, now) for rule in rules if rule.what == item.what]
     if len(decisions) == 1:
         return decisions[0]
     return max(decisions, key=lambda decision: (decision.delete, decision.overdue, STEP[decision.why]))
@@ -320,9 +325,11 @@ def difference(listed: Item, fresh: Item) -> str | None:
     if listed.live and fresh.live:
         shrunk = listed.live.run_time and fresh.live.run_time and fresh.live.run_time < listed.live.run_time
         return OTHER_ROOM if shrunk or another_room(listed, fresh) else None
+    if listed.tags and fresh.tags is None:
+        return "its tags are not known any more"
     for name, before, after in (
         ("its schedule", (listed.started_at, listed.ended_at), (fresh.started_at, fresh.ended_at)),
-        ("its tags", *_tag_sets(listed.tags, fresh.tags)),
+        ("its tags", *_tag_sets(listed, fresh)),
         ("its kind", listed.kind, fresh.kind),
     ):
         if before != after:
@@ -330,9 +337,11 @@ def difference(listed: Item, fresh: Item) -> str | None:
     return None
 
 
-def _tag_sets(before: Iterable[str] | None, after: Iterable[str] | None) -> tuple[object, object]:
-    """Tags to compare; where the listing knew none, there is nothing to compare."""
-    return (None, None) if before is None else (set(before), set(after or ()))
+def _tag_sets(listed: Item, fresh: Item) -> tuple[object, object]:
+    """Tags to compare; where they were not known then or are not now, there is nothing to compare."""
+    if listed.tags is None or fresh.tags is None:
+        return None, None
+    return set(listed.tags), set(fresh.tags)
 
 
 def same_times(one: Item, other: Item) -> bool:

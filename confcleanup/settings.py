@@ -12,7 +12,7 @@ import shutil
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from fractions import Fraction
 from importlib.util import find_spec
@@ -361,6 +361,10 @@ class AccountSettings(LimitSettings, frozen=True, kw_only=True):
             if isinstance(value := getattr(self, name), Secret):
                 yield name, value
 
+    def identity(self) -> tuple[str, ...]:
+        """What tells this account at the vendor from others; two of a config with the same are one there."""
+        return self.provider, *same_address(self.url)
+
     def default_owner(self) -> str | None:
         """The owner that rules without one are held to; None for none."""
         return None
@@ -383,9 +387,14 @@ class RuleSettings(Table, frozen=True, kw_only=True):
     title: str | None = None
     archive: str | None = None
 
-    def ids(self) -> frozenset[str]:
-        """The ids to keep, as the provider writes them."""
-        return frozenset(map(str, self.keep_ids))
+    @classmethod
+    def spellings(cls, written: str) -> Collection[str]:
+        """The ids that an id may stand for as people write it, also in a hold and for ``explain``."""
+        return (written,)
+
+    def ids(self) -> dict[str, Collection[str]]:
+        """The ids to keep, as they are written, each with those that it may stand for."""
+        return {str(written): self.spellings(str(written)) for written in self.keep_ids}
 
     def live(self, zone: tzinfo) -> LiveRule | None:
         """What the rule says about live rooms, if it speaks of any; ``zone`` reads times without an offset."""
@@ -452,6 +461,13 @@ def url_mistake(url: str, insecure: bool) -> str | None:
         secure = f"{parts.scheme}s://"
         return f"{parts.scheme}:// would send secrets in clear text; use {secure}, or say allow_insecure_http = true"
     return None
+
+
+def same_address(url: str) -> tuple[str, ...]:
+    """An address without what may be written in several ways: case, scheme, the scheme's own port, needless slashes."""
+    parts = urlsplit(url)
+    port = parts.port if parts.port not in (80, 443) else None
+    return (parts.hostname or "").rstrip("."), str(port or ""), "/".join(filter(None, parts.path.split("/")))
 
 
 def is_loopback(host: str) -> bool:

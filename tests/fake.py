@@ -21,6 +21,12 @@ NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CUTOFF = NOW - timedelta(days=30)
 
 
+def one_rule(account: str) -> str:
+    """An emulator's account with one rule in place of its samples: nothing is written that could fit nothing."""
+    head, _, rest = account.partition("\n[[")
+    return f'{head}\n[[{rest.partition("]]")[0]}]]\nwhat = "conferences"\nolder_than = "30 days"\n'
+
+
 class FakeRule(RuleSettings, frozen=True, kw_only=True):
     """A rule without keys of its own."""
 

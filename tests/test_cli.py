@@ -23,6 +23,8 @@ from confcleanup.cli import COMMANDS, cli
 from confcleanup.sandbox.server import Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
 
+from .fake import one_rule
+
 DAY = timedelta(days=1)
 
 
@@ -37,6 +39,10 @@ class Setting:
     def write(self, text: str | None = None, mode: int = 0o600, **extra: Any) -> None:
         self.config.write_text(text if text is not None else self.emulator.account("hq", self.url, **extra), "utf-8")
         self.config.chmod(mode)
+
+    def one_rule(self) -> None:
+        """A config in which nothing is written that fits nothing."""
+        self.write(one_rule(self.emulator.account("hq", self.url)))
 
     def __call__(self, *words: str, stdin: str | None = None) -> Result:
         options = ["-c", str(self.config), "--state", str(self.folder / "state")]
@@ -70,6 +76,7 @@ def test_the_readme_names_every_exit_status_and_command_it_shows() -> None:
 
 
 def test_without_a_terminal_a_plan_is_one_line_an_account_and_one_that_tells_the_mode(hq: Setting) -> None:
+    hq.one_rule()
     done = hq("plan")
     assert done.exit_code == 0
     first, last = done.stdout.splitlines()
@@ -79,6 +86,7 @@ def test_without_a_terminal_a_plan_is_one_line_an_account_and_one_that_tells_the
 
 
 def test_without_a_terminal_a_run_is_one_line_an_account(hq: Setting) -> None:
+    hq.one_rule()
     done = hq("run", "--yes")
     assert done.exit_code == 0
     assert done.stdout == "hq: deleted 1 of 1 selected; kept 1 (1 too young)\n"
@@ -384,6 +392,7 @@ def test_what_max_runtime_left_is_said_even_with_quiet(hq: Setting, monkeypatch:
 
 
 def test_verbose_says_each_step_of_an_account(hq: Setting) -> None:
+    hq.one_rule()
     said = hq("-v", "run", "--yes").stderr.splitlines()
     assert [re.sub(r" in [0-9.]+ s$", "", line) for line in said] == [
         "info: signed in at 127.0.0.1",

@@ -48,7 +48,7 @@ SELECTS: dict[str, tuple[set[str], set[str]]] = {
     "Recordings of a quarter": (set(), set()),
     "Only look": (set(), HUAWEI),
     "A year for the company's, two months for users'": ({"204411", "305026"}, {"204401", "305001"}),
-    "Keep the calls of one extension": ({"204409"}, {"204411", "204401"}),
+    "Keep the calls of one extension": ({"204430"}, {"204411", "204401", "204409"}),
     "Legal holds": ({"old_version"}, {"0073310045", "0048411002", "0000000009"}),
     "A tight brake for the first weeks": ({"old_version"}, set()),
     "A training server that is emptied every night": ({"0073310045", "a b"}, {"0000000012", "0000000013", "room_7"}),

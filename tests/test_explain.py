@@ -35,7 +35,7 @@ def test_what_goes_has_answered_every_question_with_no() -> None:
     lines = told(thing("a"))
     assert lines[0] == "rule 'old' (cutoff 2026-01-30 12:00 UTC):"
     assert all(line.endswith(" no") for line in lines[1:-2])
-    assert len(lines[1:-2]) == 11
+    assert len(lines[1:-2]) == 12
     assert lines[-2:] == [
         "  it would be deleted: ended 40 days ago, kept for 30 days",
         "It goes: ended 40 days ago, kept for 30 days (rule 'old').",
@@ -56,6 +56,11 @@ def test_what_goes_has_answered_every_question_with_no() -> None:
         (thing("a", kind=Kind.ROOM), {}, "a room without a schedule, and the rule not for rooms? yes"),
         (thing("a", ended_at=None), {}, "its end unknown? yes"),
         (thing("a", days=3), {}, "ended at or after the cutoff? yes: ended 3 days ago, kept for 30 days"),
+        (
+            thing("a", title=None),
+            {"title": "x"},
+            "is something not known that is asked for? yes: its title is not known",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -65,8 +70,20 @@ def test_the_first_question_answered_with_yes_is_the_last_one_asked(
     lines = [" ".join(line.split()) for line in told(item, rule(**more))]
     asked = [line for line in lines[1:] if "?" in line]
     assert asked[-1].startswith(question)
-    assert all(line.endswith(" no") for line in asked[:-1])
+    assert all(line.endswith((" no", "its title is not known")) for line in asked[:-1])
     assert lines[-1].startswith("It stays: ")
+
+
+def test_a_question_that_cannot_be_answered_is_not_answered_with_no() -> None:
+    held = rule(holds=(Hold("case 7", owner="anna"),), keep_tags=("keep",), tags=("delete",))
+    lines = [" ".join(line.split()) for line in told(thing("a", owner=None, tags=None), held)]
+    assert lines[1:5] == [
+        "on legal hold? its owner is not known",
+        "named in keep_ids? no",
+        "carries a keep tag? its tags are not known",
+        "outside the rule's title, owner, tags or names? its tags are not known",
+    ]
+    assert lines[-1] == "It stays: its owner is not known, and a legal hold asks for it (rule 'old')."
 
 
 def test_each_rule_of_the_source_is_walked_and_the_whole_account_decides() -> None:

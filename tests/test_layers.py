@@ -28,16 +28,29 @@ LAYERS = [
     {"providers.base", "paging", "http"},
     {"addresses", "pace", "wire"},
     {"estimate"},
-    {"selection", "guards", "settings", "redact"},
+    {"selection", "unmet", "guards", "settings", "redact"},
     {"schedule"},
-    {"cutoff", "items", "errors", "shard", "media", "system"},
+    {"cutoff", "items", "errors", "shard", "media", "system", "patterns", "protection"},
     {""},
 ]
 """From the top down. A module imports from its own layer and those below. "" is the package, with its version."""
 
-PURE = ["selection", "guards", "cutoff", "items", "errors", "shard", "media", "schedule"]
+PURE = [
+    "selection",
+    "patterns",
+    "protection",
+    "unmet",
+    "guards",
+    "cutoff",
+    "items",
+    "errors",
+    "shard",
+    "media",
+    "schedule",
+]
 PURE_IMPORTS = {
     *("__future__", "collections", "contextlib", "dataclasses", "datetime", "enum", "fnmatch", "fractions"),
+    *("functools",),
     *("hashlib", "json", "msgspec", "re", "typing", "unicodedata"),
 }
 """What neither reads nor writes anything, nor the clock, nor chance."""

@@ -22,6 +22,8 @@ from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.sandbox.vobiz import _toml_lines
 
+from .fake import one_rule
+
 DAY = timedelta(days=1)
 UUID = "5f1c9a2e-0000-4000-8000-00000000beef"
 
@@ -54,7 +56,7 @@ class Setting:
         self.ping = f"{receiver_url}/{UUID}"
         self.apprise = receiver_url.replace("http://", "json://") + "/note"
         self.prometheus = folder / "confcleanup.prom"
-        self.account = server.account("hq", url)
+        self.account = one_rule(server.account("hq", url))
 
     def __call__(self, *words: str, notify: dict[str, Any] | None = None, extra: str = "") -> Result:
         config = self.folder / "config.toml"

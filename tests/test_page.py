@@ -403,6 +403,7 @@ def test_an_entry_of_an_older_program_has_no_size_and_is_counted(ledger: Ledger)
 
 def test_plan_writes_the_page_for_its_owner_alone_and_deletes_nothing(hq: Setting) -> None:
     file = hq.folder / "new" / "plan.html"
+    hq.one_rule()
     done = hq("plan", "--html", str(file))
     assert (done.exit_code, done.stderr) == (0, "")
     assert "Nothing was deleted. 1 of 2 items would go." in file.read_text("utf-8")

@@ -28,7 +28,7 @@ from .fake import NOW, rule, thing
 
 ITEM_KEYS = [
     *("rule", "what", "id", "title", "owner", "kind", "tags", "started_at", "ended_at", "size_bytes"),
-    *("decision", "reason", "outcome", "error"),
+    *("decision", "reason", "outcome", "error", "aliases"),
 ]
 COUNTS = ["listed", "selected", "deleted", "gone", "changed", "failed", "unknown", "deferred"]
 ADDED = {"warnings", "undecided", "stuck", "estimated_seconds", "kept"}
@@ -95,7 +95,7 @@ def test_an_account_has_the_contracts_fields_and_four_more() -> None:
 
 
 def test_an_item_has_exactly_the_contracts_fields() -> None:
-    item = thing("0048411003", title="Standup", owner="anna", tags=("a", "b"), size_bytes=7)
+    item = thing("0048411003", title="Standup", owner="anna", tags=("a", "b"), size_bytes=7, aliases=("7",))
     assert item_of(entry(item, Outcome.FAILED, "502")) == {
         "rule": "old",
         "what": "things",
@@ -111,6 +111,7 @@ def test_an_item_has_exactly_the_contracts_fields() -> None:
         "reason": "ended 40 days ago, kept for 30 days",
         "outcome": "failed",
         "error": "502",
+        "aliases": ["7"],
     }
 
 

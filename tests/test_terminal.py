@@ -17,6 +17,8 @@ import pytest
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 
+from .fake import one_rule
+
 pty = pytest.importorskip("pty", reason="there are pseudo-terminals on POSIX only")
 DAY = timedelta(days=1)
 
@@ -80,7 +82,7 @@ def hq(tmp_path: Path) -> Iterator[tuple[TrueConf, Terminal]]:
     emulator.add_conference("young", topic="Young \x1b[31m one", ended=DAY)
     with Server(emulator) as server:
         config = tmp_path / "config.toml"
-        config.write_text(emulator.account("hq", server.url), encoding="utf-8")
+        config.write_text(one_rule(emulator.account("hq", server.url)), encoding="utf-8")
         config.chmod(0o600)
         yield emulator, Terminal(config)
 

@@ -261,9 +261,13 @@ def _check_short(
 
 
 def _check_ages(request: Request) -> None:
+    """Finds ages that reach too far back, and holds that cannot be read, before anything is contacted."""
+    from .. import holds
+
+    holds.active(request.config.holds, request.config.zone, clock())
     try:
         for account in request.accounts:
-            request.config.rules(account, clock(), request.older_than, request.before)
+            request.config.unprotected(account, clock(), request.older_than, request.before)
     except ValueError as error:
         raise click.UsageError(f"--older-than: {error}") from None
 

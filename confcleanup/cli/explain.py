@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ExitCode
 from ..redact import harmless, redact
 from .options import Globals, chosen, clock, global_options, log, offered, require_ready
+
+if TYPE_CHECKING:
+    from ..items import Item
 
 
 @click.command("explain")
@@ -19,11 +23,14 @@ from .options import Globals, chosen, clock, global_options, log, offered, requi
 def command(settings: Globals, account_name: str, item_id: str) -> None:
     """Say, step by step, which rule keeps or deletes the item ID of an account, and when that would change.
 
+    ID may also be another number by which the vendor knows it, such as a conferenceID or a call_id.
     Lists the account to find it; deletes nothing. Status 1 if there is no such item.
     """
     from ..explain import explain
     from ..pace import Stop
-    from ..selection import Rule
+    from ..plan import judged
+    from ..providers import spellings
+    from ..selection import Rule, same_ids
 
     config = settings.load()
     (account,) = chosen(config, (account_name,), "account")
@@ -37,11 +44,10 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
         for what in dict.fromkeys(rule.what for rule in rules):
             everything = Rule("", what, now)  # so that the vendor is asked to leave nothing out
             for item in provider.items(what, [*(rule for rule in rules if rule.what == what), everything]):
-                if item.id == item_id:
+                if same_ids((item.id, *item.aliases), spellings(provider.name, what, item_id)):
                     found = True
-                    title = f" {item.title!r}" if item.title else ""
-                    print(redact(harmless(f"{what} {item.id}{title}, {item.kind}, owner {item.owner or 'not known'}")))
-                    for line in explain(item, rules, ages, config.zone, now):
+                    seen = judged(provider, item, rules, now)[0]
+                    for line in (_named(seen), *explain(seen, rules, ages, config.zone, now)):
                         print(redact(harmless(line)))
     if not found:
         log.error(
@@ -51,3 +57,11 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
             extra={"account": account_name},
         )
         sys.exit(int(ExitCode.NOT_DONE))
+
+
+def _named(item: Item) -> str:
+    """An item in one line, with everything by which people may know it."""
+    known_as = f" ({', '.join(item.aliases)})" if item.aliases else ""
+    title = f" {item.title!r}" if item.title else ""
+    owner = "not known" if item.owner is None else item.owner or "none"
+    return f"{item.what} {item.id}{known_as}{title}, {item.kind}, owner {owner}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("run", "account", "provider", "rule", "what", "id", "title", "ended_at"),
-    *("intended_at", "finished_at", "outcome", "error"),
+    *("intended_at", "finished_at", "outcome", "error", "aliases"),
 )
 STATUSES = {
     "failed": "could not be listed",
@@ -31,7 +31,7 @@ STATUSES = {
 @click.command("history")
 @ACCOUNTS
 @click.option("--rule", "rules", metavar="NAME", multiple=True, help="Only this rule.", shell_complete=offered("rules"))
-@click.option("--id", "ids", metavar="ID", multiple=True, help="Only this item.")
+@click.option("--id", "ids", metavar="ID", multiple=True, help="Only this item, by its id or an alias.")
 @click.option(
     "--outcome", "outcomes", type=click.Choice([*map(str, Outcome)]), multiple=True, help="Only this outcome."
 )
@@ -101,12 +101,23 @@ def _prove(ledger: Ledger) -> None:
 
 
 def _wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
-    named = {"account_names": "account", "rules": "rule", "ids": "id", "outcomes": "outcome"}
+    named = {"account_names": "account", "rules": "rule", "outcomes": "outcome"}
+    if filters["ids"] and not _has_id(entry, filters["ids"]):
+        return False
     if any(filters[option] and entry.get(name) not in filters[option] for option, name in named.items()):
         return False
     when = datetime.fromisoformat(entry["intended_at"])
     since, until = filters["since"], filters["until"]
     return not (since and when < since) and not (until and when >= until)
+
+
+def _has_id(entry: dict[str, Any], ids: Sequence[str]) -> bool:
+    """Whether an entry is about one of these ids, as people write them."""
+    from ..providers import spellings
+    from ..selection import same_ids
+
+    names = (entry["id"], *entry.get("aliases", ()))
+    return same_ids(names, [text for ident in ids for text in spellings(entry["provider"], entry["what"], ident)])
 
 
 def _other_wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
@@ -144,7 +155,8 @@ def _table(
         shown += 1
         title = harmless(entry["title"] or "")
         error = f"  {harmless(entry['error'])}" if entry["error"] else ""
-        where = f"{entry['account']} {entry['what']} {harmless(entry['id'])}"
+        known_as = f" ({', '.join(entry['aliases'])})" if entry["aliases"] else ""
+        where = f"{entry['account']} {entry['what']} {harmless(entry['id'] + known_as)}"
         print(f"{entry['intended_at']}  {entry['outcome']:8}  {where}  {title}  [{entry['rule']}]{error}")
     for entry in restored:
         came = (

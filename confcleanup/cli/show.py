@@ -39,10 +39,13 @@ WORDS = {
     Why.STATE_UNKNOWN: "of unknown state",
     Why.ROOM: "without a schedule",
     Why.END_UNKNOWN: "without a known end",
+    Why.NOT_KNOWN: "with a field that is not known",
 }
 """Reasons as they read after a number; the others read well as they are."""
 SHORT = 5
 """Seconds below which nobody wants to know how long a run takes."""
+WIDE = 140
+"""On a terminal with as many columns an id of 36 letters and another number have room beside each other."""
 NARROW = 80
 """On a terminal with fewer columns an item is two lines in place of a row."""
 LINES = 20
@@ -205,19 +208,28 @@ def _table(shown: list[Entry], width: int, *, before: bool) -> Table:
 
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 2))
     what = max(len(entry.item.what) for entry in shown)
-    ident = min(ID_WIDTH, max(len(entry.item.id) for entry in shown))
+    widest = ID_WIDTH if width < WIDE else 2 * ID_WIDTH
+    names = [_names(entry, widest) for entry in shown]
+    ident = min(widest, max(map(len, names)))
     left = width - what - ident - REASON_WIDTH - (OUTCOME_WIDTH if not before else 0)
     table.add_column("what", no_wrap=True)
-    table.add_column("id", no_wrap=True, min_width=ident, overflow="ellipsis", max_width=ID_WIDTH)
+    table.add_column("id", no_wrap=True, min_width=ident, overflow="ellipsis", max_width=widest)
     table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(TITLE_LEAST, left))
     table.add_column("why it goes")
     if not before:
         table.add_column("outcome", no_wrap=True)
-    for entry in shown:
-        cells = [entry.item.what, entry.item.id, entry.item.title or "", entry.decision.reason]
+    for entry, name in zip(shown, names, strict=True):
+        cells = [entry.item.what, name, entry.item.title or "", entry.decision.reason]
         cells += [str(entry.outcome or "")] if not before else []
         table.add_row(*(Text(redact(harmless(text))) for text in cells))
     return table
+
+
+def _names(entry: Entry, widest: int) -> str:
+    """An item's id, and its other numbers where there is room for them."""
+    item = entry.item
+    whole = f"{item.id} ({', '.join(item.aliases)})"
+    return whole if item.aliases and len(whole) <= widest else item.id
 
 
 def account_line(run: Run, plan: Plan) -> str:
@@ -311,7 +323,7 @@ def trouble(plan: Plan, *, declined: bool = False) -> None:
     """Warnings and errors of an account, on standard error. Who said no needs no advice on how to say yes."""
     name = plan.account
     told = logging.LoggerAdapter(log, {"account": name})
-    for warning in plan.warnings:
+    for warning in plan.warnings + plan.notices:
         told.warning("%s: %s", name, warning)
     if plan.stuck.oldest:
         urgent = logging.LoggerAdapter(log, {"account": name, **URGENT})

@@ -6,7 +6,8 @@ Others add theirs with the entry-point group ``confcleanup.providers``: a name, 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from ..errors import BrokenProvider
@@ -57,6 +58,15 @@ def provider(name: str) -> type[Provider]:
 def names() -> list[str]:
     """The names of all providers, ours first."""
     return [*BUILT_IN, *(name for name in _added() if name not in BUILT_IN)]
+
+
+@lru_cache(maxsize=64)
+def spellings(name: str, what: str, written: str) -> Collection[str]:
+    """The ids of a provider's source that an id may stand for as people write it."""
+    try:
+        return provider(name).sources[what].rule.spellings(written)
+    except (KeyError, BrokenProvider):
+        return (written,)
 
 
 def usable() -> Iterator[type[Provider]]:

@@ -27,6 +27,7 @@ from ..items import Item, Media, Result
 from ..pace import Stop
 from ..selection import Announcement, Rule
 from ..settings import AccountSettings, RuleSettings
+from ..unmet import Reach
 
 EARLIEST, LATEST = 946_684_800, 253_402_300_799
 """Unix seconds of the years 2000 and 9999; outside of them a number is not believed to be a time."""
@@ -115,6 +116,10 @@ class Provider(ABC):
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         """Every item of a source. The rules are a hint for what the vendor can leave out by itself."""
 
+    def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
+        """How far what ``items`` listed for these rules reaches, once it is listed."""
+        return Reach()
+
     @abstractmethod
     def look(self, item: Item) -> Item | None:
         """The item as it is now; None if it is gone. Raises ProviderError if that cannot be told."""
@@ -178,8 +183,16 @@ def whole(value: object) -> int | None:
 
 def text(value: object) -> str | None:
     """Text, or a number as text; None for anything else and for empty text."""
+    return given(value) or None
+
+
+def given(value: object) -> str | None:
+    """A title or an owner as the vendor gave it: an empty text is its word, and a number is text.
+
+    None where it gave none, or something that is no text: then it is not known.
+    """
     if isinstance(value, str):
-        return value or None
+        return value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 

@@ -11,7 +11,7 @@ import base64
 import hmac
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import chain
@@ -26,7 +26,8 @@ from ..paging import Page, Row
 from ..redact import redact
 from ..selection import Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
-from .base import Provider, Source, count_of, instant, rows_of, text, whole
+from ..unmet import Reach
+from .base import Provider, Source, count_of, given, instant, rows_of, text, whole
 
 SIGN_IN = "v2/usg/acs/auth/appauth"
 SIGNED_IN = "v1/usg/acs/token"
@@ -60,6 +61,7 @@ MEBIBYTE = 1024 * 1024
 PRIVATE = re.compile(r".*(password|pwd|joinUri|url|token).*", re.IGNORECASE)
 """Names of fields that open a meeting or a recording: passwordEntry, guestJoinUri, chairJoinUri, url, playUrl ..."""
 _UUID = re.compile(r"[0-9a-f]{32}")
+_KNOWN_BY = re.compile(r"[0-9a-f]{32}|[0-9]{3,20}")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2})?")
 
 NO_ADMINISTRATOR = (
@@ -78,16 +80,13 @@ class RecordingRule(RuleSettings, frozen=True, kw_only=True):
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()
         for ident in self.keep_ids:
-            if not _UUID.fullmatch(_plain(ident)):
-                yield "keep_ids", f"{ident!r} is no confUUID; write its 32 hexadecimal digits in quotes"
+            if not all(map(_KNOWN_BY.fullmatch, self.spellings(str(ident)))):
+                yield "keep_ids", f"{ident!r} is neither a confUUID (32 hexadecimal digits) nor a conferenceID (digits)"
 
-    def ids(self) -> frozenset[str]:
-        """The confUUIDs to keep, also given in capitals or with dashes."""
-        return frozenset(map(_plain, self.keep_ids))
-
-
-def _plain(ident: str | int) -> str:
-    return str(ident).replace("-", "").lower()
+    @classmethod
+    def spellings(cls, written: str) -> Collection[str]:
+        """Also in capitals, with dashes, or a conferenceID with blanks, as it stands in invitations."""
+        return (re.sub(r"[\s-]", "", written).lower(),)
 
 
 class HuaweiSettings(AccountSettings, frozen=True, kw_only=True):
@@ -109,6 +108,10 @@ class HuaweiSettings(AccountSettings, frozen=True, kw_only=True):
         yield from super().problems()
         if not self.app_id.strip():
             yield "app_id", "is empty"
+
+    def identity(self) -> tuple[str, ...]:
+        """Of one enterprise, whichever of its administrators signs in."""
+        return *super().identity(), self.app_id, self.corp_id or ""
 
 
 def signature(app_key: str, app_id: str, user_id: str, expire_time: int, nonce: str, corp_id: str = "") -> str:
@@ -224,6 +227,9 @@ class Huawei(Provider):
             next(self._rows(where, newest), None)
 
     # Listing ----------------------------------------------------------------------------------
+
+    def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
+        return Reach("this user's own, who is no administrator") if self._auth.member else Reach()
 
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         self.http.sign_in()
@@ -490,22 +496,39 @@ def recording(row: Mapping[str, Any], window: Window, ends: Mapping[str, datetim
     elif row.get("isDecodeFinish") is not True:
         state, doubt = State.UNFINISHED, "still being transcoded"
     size = whole(row.get("rcdSize"))
+    undeletable = _undeletable(ident)
     return Item(
         what="recordings",
         id=ident if isinstance(ident, str) else "",
         kind=Kind.RECORDING,
         state=state,
-        title=text(row.get("subject")),
-        owner=text(row.get("scheduserName")),
+        title=given(row.get("subject")),
+        owner=given(row.get("scheduserName")),
+        # The API knows no tags, so that nothing carries one.
+        tags=(),
         started_at=start,
         ended_at=end,
         # In whole MB; 0 stands for less than one.
         size_bytes=size * MEBIBYTE if size and size > 0 else None,
         doubt=doubt,
-        undeletable=None if isinstance(ident, str) and ident else f"it has no confUUID ({ident!r})",
+        undeletable=undeletable,
+        unsendable=undeletable is not None,
         address=(str(window.first),),
+        aliases=_aliases(row),
         raw=public(row),
     )
+
+
+def _undeletable(ident: object) -> str | None:
+    if not isinstance(ident, str) or not ident:
+        return f"it has no confUUID ({ident!r})"
+    return None if _UUID.fullmatch(ident) else f"its confUUID {ident!r} is not 32 hexadecimal digits (0-9, a-f)"
+
+
+def _aliases(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The meeting's number, which people know and which is used again: its name differs from list to list."""
+    numbers = (text(row.get(name)) for name in ("confID", "conferenceID", "vmrConferenceID"))
+    return tuple(dict.fromkeys(number for number in numbers if number))
 
 
 def _ended(
@@ -530,13 +553,16 @@ def meeting(row: Mapping[str, Any], window: Window) -> Item:
         id=ident if isinstance(ident, str) else "",
         kind=Kind.MEETING,
         state=State.OVER if _destroyed(row) else State.RUNNING,
-        title=text(row.get("subject")),
-        owner=text(row.get("scheduserName")),
+        title=given(row.get("subject")),
+        owner=given(row.get("scheduserName")),
+        # The API knows no tags, so that nothing carries one.
+        tags=(),
         started_at=moment(row.get("startTime")),
         ended_at=end,
         doubt=None if end else f"its endTime cannot be read ({row.get('endTime')!r})",
         undeletable=AGES_OUT,
         address=(str(window.first),),
+        aliases=_aliases(row),
         raw=public(row),
     )
 

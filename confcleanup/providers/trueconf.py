@@ -7,15 +7,16 @@ https://trueconf.com/blog/knowledge-base/how-to-delete-past-meetings-automatical
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import msgspec
 from msgspec.structs import replace
 
-from ..addresses import path
-from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
+from ..addresses import path, unsendable
+from ..errors import AccessRefused, HttpError, ProviderError
 from ..http import Answer, Http, Permit, uncontradicted
 from ..items import Item, Kind, Outcome, Result, State
 from ..pace import Stop
@@ -23,7 +24,8 @@ from ..paging import Page, by_page, by_page_from_0_or_1
 from ..redact import redact
 from ..selection import Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
-from .base import Provider, Restored, Source, count_of, instant, rows_of, text, whole
+from ..unmet import Reach
+from .base import Provider, Restored, Source, count_of, given, instant, rows_of, text, whole
 
 PAGE_V3, PAGE_V4 = 100, 1000
 RESTORED = (
@@ -33,6 +35,7 @@ RESTORED = (
 """What of a saved conference is sent to create it anew; the rest the server makes by itself."""
 LONGEST = 10 * 366 * 86400
 SECOND = timedelta(seconds=1)
+NO_TIMES = (None, None, None)
 WEBSOCKET = ("ws://", "wss://")
 _SCHEDULE = {
     "-1": Kind.ROOM,
@@ -43,7 +46,8 @@ _SCHEDULE = {
     "once": Kind.ONE_TIME,
 }
 _STATE = {"stopped": State.OVER, "running": State.RUNNING}
-_CALL_STRING = re.compile(r"\\c\\(?P<id>[^@]+)(?:@(?P<host>.*))?", re.IGNORECASE)
+_CALL_STRING = re.compile(r"\\c\\(?P<id>[^@]+)(@.*)?", re.IGNORECASE)
+_LINK = re.compile(r"https?://[^/]+/(c|webrtc)/(?P<id>[^/?#]+)([/?#].*)?", re.IGNORECASE)
 
 
 class ConferenceRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,13 +64,17 @@ class ConferenceRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fie
         for ident in self.keep_ids:
             if isinstance(ident, int):
                 yield "keep_ids", f"write {ident} in quotes; ids are text, and their leading zeros matter"
-            elif (call := _CALL_STRING.fullmatch(ident)) and call["host"]:
-                yield "keep_ids", f"{ident!r} names a server; write {call['id']!r} if it is this account's own server"
 
-    def ids(self) -> frozenset[str]:
-        """Ids to keep, also given as call strings such as ``\\c\\0073310045``."""
-        calls = ((_CALL_STRING.fullmatch(str(ident)), str(ident)) for ident in self.keep_ids)
-        return frozenset(call["id"] if call else ident for call, ident in calls)
+    @classmethod
+    def spellings(cls, written: str) -> Collection[str]:
+        """Also a call string ``\\c\\0073310045``, a link ``https://host/c/0073310045`` and ``0073310045@host``.
+
+        Which host they name is no matter: to keep one conference too many does no harm.
+        """
+        written = written.strip()
+        if found := _CALL_STRING.fullmatch(written) or _LINK.fullmatch(written):
+            return (unquote(found["id"]) if "/" in written else found["id"],)
+        return dict.fromkeys((written, written.partition("@")[0] or written))
 
 
 class TrueConfSettings(AccountSettings, frozen=True, kw_only=True):
@@ -168,7 +176,11 @@ class TrueConf(Provider):
     settings_type = TrueConfSettings
     sources = {
         "conferences": Source(
-            "ended one-time conferences; tagged rooms if the rule says so", ConferenceRule, recheck=True, part=_tagged
+            "ended one-time conferences; tagged rooms if the rule says so",
+            ConferenceRule,
+            recheck=True,
+            details=True,
+            part=_tagged,
         )
     }
 
@@ -217,19 +229,18 @@ class TrueConf(Provider):
             self.http.skew is None
         ):  # with a given token nothing was asked of the server yet, whose clock is to be judged
             self._page(1, None)
-        tagged = any(rule.needs_tags for rule in rules)
         for row in {repr(row.get("id")): row for row in rows}.values():
             item = conference(row)
             # A Room knows no tags: an empty list of them is not the server's word.
             item = replace(item, tags=item.tags or None)
-            yield self._with_tags(item) if tagged and not item.undeletable else item
+            yield item
 
-    def _with_tags(self, item: Item) -> Item:
-        """The item as the server knows it; as it was listed, if its id cannot be sent."""
-        try:
-            return self.look(item) or replace(item, undeletable="the server does not have it (any more)")
-        except Unsendable:
-            return item
+    def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
+        """What the Room shows, or else, of API v3, what has the one tag that all rules ask for."""
+        if self.settings.room_url:
+            return Reach("those that the Room shows")
+        tag = None if self._v4 else _only_tag(rules)
+        return Reach(f"those with the tag {tag!r}", keeps=False) if tag else Reach()
 
     def look(self, item: Item) -> Item | None:
         try:
@@ -310,42 +321,59 @@ def _only_tag(rules: Sequence[Rule]) -> str | None:
 
 
 def conference(row: Mapping[str, Any]) -> Item:
-    """A conference of API v3 or v4, or of a Room's schedule, as an ``Item``. What cannot be read is in doubt."""
+    """A conference of API v3 or v4, or of a Room's schedule, as an ``Item``. What cannot be read is in doubt.
+
+    The lists of v4 and of a Room have no ``tags``: those are not known.
+    """
     ident, tags = row.get("id"), row.get("tags")
+    undeletable = _undeletable(ident)
     kind, start, end, doubt = _schedule(row)
     state = _STATE.get(str(row.get("state")))
     if state is None:
         state, doubt = State.UNKNOWN, f"its state is {row.get('state')!r}"
     if tags is not None and not (isinstance(tags, list) and set(map(type, tags)) <= {str}):
-        tags, kind, doubt = [], Kind.UNKNOWN, "its tags cannot be read"
+        tags, kind, doubt = None, Kind.UNKNOWN, "its tags cannot be read"
     return Item(
         what="conferences",
         id=ident if isinstance(ident, str) else "",
         kind=kind,
         state=state,
-        title=text(row.get("topic")),
-        owner=text(row.get("owner")),
+        title=given(row.get("topic")),
+        owner=given(row.get("owner")),
         tags=tuple(tags) if tags is not None else None,
         started_at=start,
         ended_at=end,
         created_at=instant(row.get("created_at")),
         doubt=doubt,
-        undeletable=None if isinstance(ident, str) and ident else f"its id is not text ({ident!r})",
+        undeletable=undeletable,
+        unsendable=undeletable is not None,
         raw=row,
     )
 
 
+def _undeletable(ident: object) -> str | None:
+    return unsendable(ident) if isinstance(ident, str) and ident else f"its id is not text ({ident!r})"
+
+
 def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime | None, str | None]:
-    """Kind, start, end, and what is in doubt. Only one-time conferences have an end that counts."""
+    """Kind, start, end, and what is in doubt. Only one-time conferences have an end that counts.
+
+    A schedule that says two things is of an unknown kind: nobody knows which of them is true.
+    """
     schedule = row.get("schedule")
     fields: Mapping[str, Any] = schedule if isinstance(schedule, dict) else {}
-    named = row.get("schedule_type", fields.get("type"))
-    kind = _SCHEDULE.get(str(named)) if type(named) in (int, str) else None
-    if kind is None:
-        return Kind.UNKNOWN, None, None, f"its schedule has the unknown type {named!r}"
-    if kind is Kind.ROOM:
-        return kind, None, None, None
+    named = [place[name] for place, name in ((row, "schedule_type"), (fields, "type")) if name in place] or [None]
+    kinds = {_SCHEDULE.get(str(name)) if type(name) in (int, str) else None for name in named}
     start, duration = instant(fields.get("start_time")), whole(fields.get("duration"))
+    if len(kinds) > 1:
+        return Kind.UNKNOWN, start, None, f"it has two types of schedule ({named[0]!r} and {named[1]!r})"
+    kind = kinds.pop()
+    if kind is None:
+        return Kind.UNKNOWN, start, None, f"its schedule has the unknown type {named[0]!r}"
+    if kind is Kind.ROOM:
+        return (Kind.UNKNOWN, start, None, "it has no schedule, and yet a start_time") if start else (kind, *NO_TIMES)
+    if kind is Kind.ONE_TIME and _some_days(fields.get("days")):
+        return Kind.UNKNOWN, start, None, f"it happens once, and yet on days of the week ({fields['days']!r})"
     if start is None or duration is None or not 0 < duration <= LONGEST:
         missing = "start_time" if start is None else "duration"
         return kind, start, None, f"its {missing} cannot be read ({fields.get(missing)!r})"
@@ -355,5 +383,15 @@ def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime |
         end = start + SECOND * duration
     except OverflowError:
         return kind, start, None, "its end lies beyond the calendar"
-    given = instant(fields.get("end_time"))
-    return kind, start, max(end, given) if given else end, None
+    stated = fields.get("end_time")
+    if stated is None or stated == "":
+        return kind, start, end, None
+    given_end = instant(stated)
+    if given_end is None:
+        return kind, start, None, f"its end_time cannot be read ({stated!r})"
+    return kind, start, max(end, given_end), None
+
+
+def _some_days(days: object) -> bool:
+    """Whether days of the week are named: by name, or in a Room's list of seven numbers."""
+    return any(days) if isinstance(days, list) else bool(days)

@@ -14,22 +14,23 @@ import csv
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from msgspec import Meta
 
-from ..addresses import path
+from ..addresses import path, unsendable
 from ..errors import AccessRefused, ConfigError, HttpError, Problem, ProviderError, Unsendable
 from ..http import Http, Permit, vendor_message
 from ..items import Item, Kind, Live, Media, Outcome, Result, State
 from ..pace import Stop
 from ..paging import Page, Row, by_offset
 from ..redact import harmless
-from ..selection import Announcement, LiveRule, Rule
+from ..selection import Announcement, LiveRule, Rule, begun_after
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Span, Table, When
+from ..unmet import Reach
 from .base import Provider, Source, count_of, instant, milliseconds, rows_of, seconds_of, text, whole
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,12 @@ SLACK = timedelta(seconds=60)
 """So much longer than the room is running may a member have been in it: whole seconds, read one after the other."""
 UNFINISHED = timedelta(days=1)
 """For so long after it was added, a recording without an end is taken for one that is still being made."""
+APART = timedelta(days=1)
+"""By more than this, two statements of a recording's age contradict each other."""
+LATEST_ZONE = timezone(timedelta(hours=-12))
+"""Where a time without an offset is the latest."""
+SUB_RESOURCES = frozenset({"member", "play", "record", "speak"})
+"""What follows a room's name in the vendor's own addresses (conference/members, conference/members/play-audio)."""
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -209,6 +216,9 @@ class VobizSettings(AccountSettings, frozen=True, kw_only=True):
             return (VENDOR_HOSTS,) if host.endswith(VENDOR_HOSTS[1:]) else ()
         return tuple(host.lower() for host in self.media_hosts)
 
+    def identity(self) -> tuple[str, ...]:
+        return *super().identity(), self.auth_id
+
 
 class _Auth:
     """Headers with every request. No expiry of them is documented, so a 401 is final (errors)."""
@@ -250,12 +260,22 @@ class Vobiz(Provider):
 
     # Listing ----------------------------------------------------------------------------------
 
+    def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
+        """A room is there only while people are in it, so that nothing follows from those that are not."""
+        return Reach("rooms that are live now", keeps=False, filters=False) if what == "conferences" else Reach()
+
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         if what == "conferences":
             yield from self._rooms(rules)
         else:
+            oldest = None
             for row in by_offset(self._page, _key):
-                yield recording(row, self.clock())
+                item = recording(row, self.clock())
+                oldest = min(filter(None, (oldest, item.created_at)), default=None)
+                yield item
+            cutoffs = [rule.cutoff for rule in rules]
+            if oldest and cutoffs and (warning := hidden(oldest, max(cutoffs), self.clock())):
+                self.warnings.append(warning)
 
     def _rooms(self, rules: Sequence[Rule]) -> Iterator[Item]:
         """Listed rooms and those that the rules register, each looked up by itself.
@@ -269,14 +289,17 @@ class Vobiz(Provider):
         if not names:
             self.warnings.append(EMPTY_LIST)
         registered = [name for rule in rules if rule.live for name in rule.live.scheduled]
-        silent = []
+        silent, others = [], []
         for name in dict.fromkeys([*names, *registered]):
             room = self._room_or_unsendable(name)
             if room is not None:
                 silent += [name] if room.doubt and not room.unsendable else []
+                others += [name] if _another(room, rules) else []
                 yield room
         if silent:
             self.warnings.append(_silence(silent))
+        if others:
+            self.warnings.append(_registered_once(others))
 
     def _room_or_unsendable(self, name: str) -> Item | None:
         try:
@@ -289,7 +312,7 @@ class Vobiz(Provider):
 
         It began its run time before now; the vendor gives no time of its own (conference/conference-object).
         """
-        row = self._read("Conference", name)
+        row = self._read("Conference", _room_name(name))
         if row is None:
             return None
         live, doubt = details(row, name)
@@ -346,7 +369,7 @@ class Vobiz(Provider):
         """
         said = {"text": announcement.text, "voice": announcement.voice, "language": announcement.language}
         action, body = ("Play", {"url": announcement.text}) if _SOUND.fullmatch(announcement.text) else ("Speak", said)
-        where = self._path("Conference", item.id, "Member", "all", action)
+        where = self._path("Conference", _room_name(item.id), "Member", "all", action)
         answer = _noted(self.http.change("POST", where, permit, ok={200, 202}, json_body=body).json())
         if "error" in answer:
             raise ProviderError(f"POST was answered with an error ({vendor_message(answer)})")
@@ -361,7 +384,7 @@ class Vobiz(Provider):
 
     def _delete(self, item: Item, permit: Permit) -> Result:
         room = item.what == "conferences"
-        where = ("Conference", item.id) if room else ("Recording", _recording_id(item.id))
+        where = ("Conference", _room_name(item.id)) if room else ("Recording", _recording_id(item.id))
         try:
             # An empty body under our Content-Type is refused by some servers; the vendor also shows {}.
             self.http.delete(self._path(*where), permit, ok={204}, json_body={})
@@ -384,9 +407,36 @@ class Vobiz(Provider):
 
 
 def _silence(names: Sequence[str]) -> str:
-    shown = ", ".join(f'"{harmless(name)}"' for name in names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
     rooms = "1 live room" if len(names) == 1 else f"{len(names)} live rooms"
-    return f"Vobiz gives no usable details of {rooms}, which nothing but a scheduled end can end: {shown}"
+    return f"Vobiz gives no usable details of {rooms}, which nothing but a scheduled end can end: {_shown(names)}"
+
+
+def _registered_once(names: Sequence[str]) -> str:
+    rooms = "1 live room" if len(names) == 1 else f"{len(names)} live rooms"
+    advice = "remove the old ends_at from rooms or rooms_file, or set a new one"
+    return f"{rooms} began after the ends_at of that name, so they are other rooms and stay; {advice}: {_shown(names)}"
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(f'"{harmless(name)}"' for name in names[:SHOWN]) + (", …" if len(names) > SHOWN else "")
+
+
+def _another(room: Item, rules: Sequence[Rule]) -> bool:
+    """Whether a room began after the end that a rule's registry gives for its name."""
+    ends = [rule.live.scheduled.get(room.id) for rule in rules if rule.live]
+    return any(end and room.started_at and begun_after(room.started_at, end) for end in ends)
+
+
+def hidden(oldest: datetime, cutoff: datetime, now: datetime) -> str | None:
+    """A warning where the oldest recording of a whole list is younger than the cutoff by far, so that none is due.
+
+    Vobiz resembles Plivo, which lists the last 7 days unless it is asked otherwise; how to ask Vobiz is not
+    documented. A gap of a quarter of the rule's age tells this from an account with few calls.
+    """
+    if oldest - cutoff <= max(APART, (now - cutoff) / 4):
+        return None
+    since = f"the oldest one that it lists was added on {oldest:%Y-%m-%d}, and the rules ask for those before"
+    return f"Vobiz may list only recent recordings and hide older ones: {since} {cutoff:%Y-%m-%d}; check its console"
 
 
 def _noted(body: Body) -> Body:
@@ -417,9 +467,18 @@ def _asked_pause(error: HttpError) -> float | None:
     return float(seconds) if seconds is not None and seconds >= 0 else None
 
 
+def _room_name(name: str) -> str:
+    """A room's name. Raises Unsendable for one that a server which decodes first takes for a part of a room."""
+    for reading in (name, unquote(name), unquote(unquote(name))):
+        parts = [part.strip().casefold() for part in re.split(r"[/\\]", reading)]
+        if len(parts) > 1 and SUB_RESOURCES.intersection(parts):
+            raise Unsendable(f"{harmless(name)!r} cannot be sent as a room's name: it could address a part of a room")
+    return name
+
+
 def _recording_id(ident: str) -> str:
     """A recording's id; ``BulkDelete`` stands where ids stand. Raises Unsendable."""
-    if not _RECORDING_ID.fullmatch(ident) or ident.casefold() == "bulkdelete":
+    if not _RECORDING_ID.fullmatch(ident) or ident.casefold() == "bulkdelete" or unsendable(ident):
         raise Unsendable(f"{harmless(ident)!r} cannot be sent as a recording's id")
     return ident
 
@@ -467,12 +526,18 @@ def _room(
         kind=Kind.LIVE,
         state=State.RUNNING,
         title=name,
+        tags=(),
         started_at=began,
         live=live,
         doubt=doubt,
         unsendable=unsendable,
+        aliases=_aliases(row, "conference_uuid"),
         raw=row,
     )
+
+
+def _aliases(row: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    return tuple(ident for name in names if (ident := text(row.get(name))))
 
 
 def _key(row: Row) -> str:
@@ -486,46 +551,93 @@ def recording(row: Mapping[str, Any], now: datetime) -> Item:
     ``conference_name`` is null or empty for ordinary calls. ``now`` (aware UTC) tells which may be unfinished.
     """
     ident, added = row.get("recording_id"), _moment(row.get("add_time"))
-    end, doubt = _ended(row, added)
+    end, doubt = _ended(row, added, now)
     unfinished = row.get("recording_end_ms") is None and added is not None and now - added < UNFINISHED
     if unfinished:
         doubt = "it has no recording_end_ms and was added less than a day ago, so it may still be recorded"
+    title, undeletable = _title(row), _undeletable(ident)
     return Item(
         what="recordings",
         id=ident if isinstance(ident, str) else "",
         kind=Kind.RECORDING,
         state=State.UNFINISHED if unfinished else State.OVER,
-        title=text(row.get("conference_name")) or _between(row),
+        title=title,
+        # Nobody can tag a recording here, so it carries no tag. Whose it is, Vobiz does not tell.
+        tags=(),
         started_at=milliseconds(row.get("recording_start_ms")),
         ended_at=end,
         created_at=added,
-        doubt=doubt,
-        undeletable=None if isinstance(ident, str) and ident else f"its id is not text ({ident!r})",
+        doubt=doubt or (None if title else _between(row)),
+        undeletable=undeletable,
+        unsendable=undeletable is not None,
+        aliases=_aliases(row, "call_uuid", "conference_uuid"),
         raw=row,
     )
 
 
-def _ended(row: Mapping[str, Any], added: datetime | None) -> tuple[datetime | None, str | None]:
+def _undeletable(ident: object) -> str | None:
+    if not isinstance(ident, str) or not ident:
+        return f"its id is not text ({ident!r})"
+    try:
+        _recording_id(ident)
+    except Unsendable as error:
+        return str(error)
+    return None
+
+
+def _ended(row: Mapping[str, Any], added: datetime | None, now: datetime) -> tuple[datetime | None, str | None]:
     """The end, and what is in doubt: ``recording_end_ms``, else ``add_time``, without which no end is believed.
 
-    The milliseconds are text with decimals, or null (recording/recording-object).
+    The milliseconds are text with decimals, or null (recording/recording-object). Where another statement of its age
+    is later by more than a day, that one counts: some of the vendor's texts mix UTC and local time.
     """
     if added is None:
         return None, f"its add_time cannot be read ({row.get('add_time')!r})"
-    stated = row.get("recording_end_ms")
-    if stated is None:
-        return added, None
-    end, start = milliseconds(stated), milliseconds(row.get("recording_start_ms"))
+    stated, start = row.get("recording_end_ms"), milliseconds(row.get("recording_start_ms"))
+    name, end = ("add_time", added) if stated is None else ("recording_end_ms", milliseconds(stated))
     if end is None:
         return None, f"its recording_end_ms cannot be read ({stated!r})"
-    return (None, "it ends before it begins") if start and end < start else (end, None)
+    if stated is not None and start and end < start:
+        return None, "it ends before it begins"
+    stored = _stored_since(row, now, end)
+    others = {"add_time": added, "recording_start_ms": start, "recording_storage_duration": stored}
+    said = {other: when for other, when in others.items() if when and when - end > APART}
+    if said:
+        latest = max(said, key=lambda other: said[other])
+        return said[latest], f"its {latest} is more than a day later than its {name}, and counts"
+    return end, None
+
+
+def _stored_since(row: Mapping[str, Any], now: datetime, end: datetime) -> datetime | None:
+    """The latest time to which ``recording_storage_duration`` may lead, if that contradicts the end.
+
+    It counts days since the creation. The end of that day stays the same from one look to the next.
+    """
+    days = whole(row.get("recording_storage_duration"))
+    if days is None or not 0 <= days <= LONGEST.days or now - timedelta(days=days) - end <= APART:
+        return None
+    return datetime.combine((now - timedelta(days=days - 1)).date(), time.min, UTC)
 
 
 def _moment(value: object) -> datetime | None:
-    """A date and time with an offset; not a bare number, which ``add_time`` never is."""
-    return instant(value) if whole(value) is None else None
+    """A date and time; not a bare number, which ``add_time`` never is. Without an offset, the latest it may mean."""
+    timed = isinstance(value, str) and ":" in value and whole(value) is None
+    return instant(value, LATEST_ZONE) if timed else None
 
 
-def _between(row: Mapping[str, Any]) -> str | None:
+def _title(row: Mapping[str, Any]) -> str | None:
+    """The conference's name; of a call, which has null or nothing there, who called whom.
+
+    It is not known unless both numbers are: a hold on a caller's number could not be judged by the other one.
+    """
+    name = row.get("conference_name", False)
     caller, called = text(row.get("from_number")), text(row.get("to_number"))
-    return f"{caller or 'unknown'} to {called}" if called else caller
+    if name is None or name == "":
+        return f"{caller} to {called}" if caller and called else None
+    return text(name)
+
+
+def _between(row: Mapping[str, Any]) -> str:
+    """What is known instead of a title, for people."""
+    caller, called = (text(row.get(name)) or "unknown" for name in ("from_number", "to_number"))
+    return f"who called whom is not known ({caller} to {called})"

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
-from ..addresses import path
+from ..addresses import path, unsendable
 from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
 from ..http import Http, Permit
 from ..items import Item, Kind, Media, Outcome, Result, State
@@ -25,12 +25,15 @@ from ..paging import Page, Row, by_page_from_0_or_1
 from ..redact import redact
 from ..selection import Rule, same_owner
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Value
-from .base import EARLIEST, Provider, Source, count_of, instant, rows_of, seconds_of, text, whole
+from ..unmet import Reach
+from .base import EARLIEST, Provider, Source, count_of, given, instant, rows_of, seconds_of, text, whole
 
 COMPANY, ON_DEMAND = "company-recordings", "on-demand-recordings"
 DOMAIN = "@vbc.prod"
 PAGE_SIZE = 100
 LONGEST = timedelta(days=366)
+APART = timedelta(days=1)
+"""By more than this, two statements of a recording's end contradict each other."""
 BEFORE_ALL = datetime.fromtimestamp(EARLIEST, UTC)
 _ADVICE = {
     (COMPANY, 403): "the user needs the permission for Company Call Recording, the application the CallRecording suite",
@@ -82,6 +85,10 @@ class VonageSettings(AccountSettings, frozen=True, kw_only=True):
     token_url: str = "https://api.vonage.com/token"  # noqa: S105  # a public address, no token
     provisioning_url: str = "https://api.vonage.com/t/vbc.prod/provisioning"
     rate: Annotated[Pace, Rate] = Pace(10, 60)
+
+    def identity(self) -> tuple[str, ...]:
+        """All at one address: ``self`` may be any account, and no two recordings of this vendor have one id."""
+        return super().identity()
 
     def urls(self) -> Iterator[tuple[str, str]]:
         yield from super().urls()
@@ -163,6 +170,12 @@ class Vonage(Provider):
                 self.warnings.append("users = 'self' is the API user alone, who has no on-demand recordings")
 
     # The list ---------------------------------------------------------------------------------
+
+    def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
+        """What ``_until`` and the setting ``users`` leave of it."""
+        users = " of the account's users" if what == ON_DEMAND and self.settings.users != "all" else ""
+        latest = max(rule.cutoff for rule in rules).astimezone(UTC)
+        return Reach(f"those{users} that began before {latest:%Y-%m-%d %H:%M} UTC")
 
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         for user in self._users(rules) if what == ON_DEMAND else [()]:
@@ -315,11 +328,14 @@ def _explained(error: HttpError, what: str, whose: str = "") -> HttpError:
 
 
 def _user(row: Row) -> tuple[str, str]:
-    """A user's id and name. Raises ProviderError without an id: nobody could list that user's recordings."""
+    """A user's id and name, which is empty if it is not known.
+
+    Raises ProviderError without an id: nobody could list that user's recordings.
+    """
     ident = text(row.get("id")) or ""
     if not _is_number(ident):
         raise ProviderError(f"a user in the list has no usable id ({row.get('id')!r})")
-    return ident, text(row.get("login_name")) or text(row.get("email")) or ident
+    return ident, text(row.get("login_name")) or text(row.get("email")) or ""
 
 
 def page_of(body: Mapping[str, Any], names: Sequence[str], number: int) -> Page:
@@ -353,26 +369,36 @@ def _embedded(body: Mapping[str, Any], names: Sequence[str]) -> Collection[Row] 
 def recording(row: Mapping[str, Any], what: str, address: tuple[str, ...] = (), owner: str | None = None) -> Item:
     """A recording of either source (API reference) as an ``Item``. What cannot be read is in doubt.
 
-    ``owner`` is a user's name; without one, the extensions stand for it. Numbers are taken for texts, as the
-    reference's own examples have them. No field tells whether a call is still being recorded.
+    ``owner`` is the name of the user at ``address``; of company recordings, the extensions stand for it. Numbers are
+    taken for texts, as the reference's own examples have them. No field tells whether a call is still being recorded.
     """
     ident = text(row.get("id"))
+    undeletable = _undeletable(ident) if ident else f"its id is not a number ({row.get('id')!r})"
     start, end, doubt = _times(row)
+    title = _title(row)
     return Item(
         what=what,
         id=ident or "",
         kind=Kind.RECORDING,
         state=State.OVER,
-        title=_title(row),
-        owner=owner or _extensions(row.get("extensions")),
+        title=title,
+        owner=owner or None if address else _extensions(row),
+        # The API knows no tags, so that a recording carries none.
+        tags=(),
         started_at=start,
         ended_at=end,
         size_bytes=whole(row.get("file_size_in_bytes")),
-        doubt=doubt,
-        undeletable=None if ident else f"its id is not a number ({row.get('id')!r})",
+        doubt=doubt or (None if title else _between(row)),
+        undeletable=undeletable,
+        unsendable=undeletable is not None,
         address=address,
+        aliases=(call,) if (call := text(row.get("call_id"))) else (),
         raw=row,
     )
+
+
+def _undeletable(ident: str) -> str | None:
+    return unsendable(ident) if _is_number(ident) else f"its id {ident!r} is not a number"
 
 
 def _times(row: Mapping[str, Any]) -> tuple[datetime | None, datetime | None, str | None]:
@@ -380,13 +406,16 @@ def _times(row: Mapping[str, Any]) -> tuple[datetime | None, datetime | None, st
     start, stated = _moment(row.get("start")), row.get("end")
     if start is None:
         return None, None, f"its start cannot be read ({row.get('start')!r})"
+    by_length = _start_plus_duration(start, row.get("duration"))
     end = _moment(stated)
     if stated is None or stated == "":
-        end, stated = _start_plus_duration(start, row.get("duration")), row.get("duration")
+        end, stated = by_length, row.get("duration")
     if end is None:
         return start, None, f"its end cannot be read ({stated!r})"
     if end < start:
         return start, None, "it ends before it begins"
+    if by_length and by_length - end > APART:
+        return start, by_length, "its duration leads to more than a day after its end, and counts"
     return start, end, None
 
 
@@ -408,12 +437,30 @@ def _moment(value: object) -> datetime | None:
 
 
 def _title(row: Mapping[str, Any]) -> str | None:
-    """Who called whom: ``ANA EXAMPLE (15550100001) to 15550100009``, or as much of it as is known."""
+    """Who called whom: ``ANA EXAMPLE (15550100001) to 15550100009``, or without a name that the vendor leaves empty.
+
+    It is not known unless the name and both numbers were given: a hold could not be judged by the rest.
+    """
+    name, number, called = given(row.get("cnam")), text(row.get("caller_id")), text(row.get("dnis"))
+    if name is None or number is None or called is None:
+        return None
+    return f"{name} ({number}) to {called}" if name else f"{number} to {called}"
+
+
+def _between(row: Mapping[str, Any]) -> str:
+    """What is known instead of a title, for people."""
     name, number, called = (text(row.get(field)) for field in ("cnam", "caller_id", "dnis"))
     caller = f"{name} ({number})" if name and number else name or number
-    return " to ".join([caller or "unknown", called]) if called else caller
+    return f"who called whom is not known ({caller or 'unknown'} to {called or 'unknown'})"
 
 
-def _extensions(value: object) -> str | None:
-    parts = [text(part) for part in value] if isinstance(value, list) else []
-    return ",".join(part for part in parts if part) or None
+def _extensions(row: Mapping[str, Any]) -> str | None:
+    """The extensions of a company recording; none where the vendor says so, None where it says nothing readable.
+
+    They come as ``extensions``, or as ``extension``, as a list or as a single one (the live and the India API).
+    """
+    stated = [value for name in ("extensions", "extension") if (value := row.get(name)) is not None]
+    parts = [given(part) for value in stated for part in (value if isinstance(value, list) else [value])]
+    if not stated or None in parts:
+        return None
+    return ",".join(dict.fromkeys(part for part in parts if part))

@@ -607,13 +607,17 @@ class Huawei(Emulator):
         *,
         ended: timedelta = timedelta(days=40),
         length: timedelta = timedelta(hours=1),
+        late: timedelta = timedelta(0),
         owner: str = "ff80a1",
         files: Mapping[str, bytes] | None = None,
         detail: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> Recording:
-        """A recording that ended so long ago; ``fields`` are wire names, ``...`` leaves one out."""
-        start = self.clock() - ended - length
+        """A recording that ended so long ago; ``fields`` are wire names, ``...`` leaves one out.
+
+        ``late``: so long after its meeting it began; ``startTime`` is the meeting's (sheet 7.26).
+        """
+        start = self.clock() - ended - length - late
         row: Row = {
             "confUUID": uuid,
             "confID": "912000111",

@@ -35,6 +35,7 @@ class TrueConf(Emulator):
     ``api``: the version that exists; the other is an unknown route. ``page_cap``: the largest page.
     ``first_page``: v4's, 0 or 1 (not documented). ``ignore_filters``: tag, state and owner do nothing.
     ``v4_tag``: v4 honours ``tag`` too (not documented). ``next_page``: v3 lists carry ``next_page_id``.
+    ``short_list``: rows of v4 lists have neither tags nor description.
     ``bare_list``: v4 lists are a list alone. ``count_shift``: added to the total; None leaves the total out.
     ``broken_pages``: page number, from 1, to ``lost`` (empty), ``short`` (half of it) or ``repeated`` (the one
     before). ``repeated``: ids of the first page that the next one shows again; they count once.
@@ -55,6 +56,7 @@ class TrueConf(Emulator):
         ignore_filters: bool = False,
         v4_tag: bool = False,
         next_page: bool = False,
+        short_list: bool = True,
         bare_list: bool = False,
         count_shift: int | None = 0,
         broken_pages: Mapping[int, str] | None = None,
@@ -75,6 +77,7 @@ class TrueConf(Emulator):
         self.ignore_filters = ignore_filters
         self.v4_tag = v4_tag
         self.next_page = next_page
+        self.short_list = short_list
         self.bare_list = bare_list
         self.count_shift = count_shift
         self.broken_pages = dict(broken_pages or {})
@@ -234,6 +237,8 @@ class TrueConf(Emulator):
         first = self.first_page if self.v4 else 1
         number = request.number("page" if self.v4 else "page_id", first) - first + 1
         shown = [self.rendered(row, self.v4) for row in self._page(rows, number, size)]
+        if self.v4 and self.short_list:
+            shown = [{key: row[key] for key in row.keys() - {"tags", "description"}} for row in shown]
         if self.v4 and self.bare_list:
             return Response(200, shown)
         body: dict[str, Any] = {"conferences": shown}

@@ -110,6 +110,8 @@ class Vobiz(Emulator):
     """Sheet 9: the body of DELETE for a room that is not there; None sends none."""
     trims_names: bool = False
     """Sheet 7.3, 9: whether path parts are trimmed, so that ``%20`` or ``%20.`` means all rooms."""
+    decodes_first: bool = False
+    """Sheet 7.31: whether a path is decoded before it is cut into parts, so that ``x%2FMember%2Fall`` are three."""
     strict_slash: bool = False
     """Sheet 2, 7.4: a path without its last slash is no route for GET and POST; on: nor for DELETE."""
     needs_content_type: bool = True
@@ -133,7 +135,9 @@ class Vobiz(Emulator):
     total_counts: Literal["ids", "rows"] = "ids"
     """Sheet 7.16: whether ``total_count`` counts a repeated recording once or twice."""
     hides_older_than: timedelta | None = None
-    """Sheet 3.4: without an ``add_time`` filter, older recordings are counted but not listed."""
+    """Sheet 3.4, 7.32: without an ``add_time`` filter, older recordings are not listed."""
+    counts_hidden: bool = True
+    """Whether ``total_count`` counts those too."""
     pages: Literal["whole", "short", "lost", "repeated"] = "whole"
     """Faults of paging: the last row of each page lost, the second page empty, always the first page."""
     null_next: bool = True
@@ -158,6 +162,7 @@ class Vobiz(Emulator):
         self.rooms: dict[str, Room] = {}
         self.extra_names: list[str] = []
         self.recordings: dict[str, dict[str, Any]] = {}
+        self._added: dict[str, datetime] = {}
         self.repeats: list[str] = []
         self.lost_media: set[str] = set()
         self.schedule: dict[str, datetime] = {}
@@ -209,7 +214,8 @@ class Vobiz(Emulator):
     ) -> dict[str, Any]:
         """A recording that ended so long ago, in the shape of sheet 3.4; ``fields`` override, ``ABSENT`` removes.
 
-        ``offset`` (hours) and ``digits`` shape ``add_time``, which is the end of the recording.
+        ``offset`` (hours) and ``digits`` shape ``add_time``, which is the end of the recording. The days of
+        ``recording_storage_duration`` grow as time passes.
         """
         end = (self.clock() - ended).replace(microsecond=792760)
         plain = {
@@ -232,6 +238,7 @@ class Vobiz(Emulator):
             "monthly_recording_storage_amount": 0,
         }
         self.recordings[recording_id] = _without_absent(plain | fields)
+        self._added[recording_id] = self.clock()
         return self.recordings[recording_id]
 
     def expire_tokens(self) -> None:
@@ -260,6 +267,7 @@ class Vobiz(Emulator):
         """The path without empty and dot parts, encoded or not (sheet 7.3), and whether it ended in a slash."""
         kept: list[str] = []
         part = ""
+        path = unquote(path) if self.decodes_first else path
         for raw in path.split("/")[1:]:
             part = unquote(raw).strip() if self.trims_names else unquote(raw)
             if part == "..":
@@ -299,6 +307,9 @@ class Vobiz(Emulator):
                 return self._end_room(name)
             case ["POST" | "DELETE", name, "Member", ids, "Play" | "Speak" as action]:
                 return self._announce(request, name, ids, action)
+            case ["DELETE", name, *rest] if rest[:1] in (["Member"], ["Record"]):
+                self.disasters.append(f"DELETE of {'/'.join(rest)} of room {name}")
+                return Response(204)
         return Response(404, NO_ROUTE)
 
     def _recording(self, request: Request, parts: list[str]) -> Response:
@@ -404,7 +415,8 @@ class Vobiz(Emulator):
             return self._error(400, "INVALID_REQUEST", "limit must be 1 to 100 and offset 0 or more")
         found = self._filtered(request)
         rows = self._rows(found, any(name.startswith("add_time__") for name, _ in request.query))
-        total = len(found) if self.total_counts == "ids" else len(rows)
+        counted = found if self.counts_hidden else [row for row in found if row in rows]
+        total = len(counted) if self.total_counts == "ids" else len(rows)
         return self._page(rows, total, min(limit, self.page_cap), offset)
 
     def _filtered(self, request: Request) -> list[dict[str, Any]]:
@@ -448,10 +460,14 @@ class Vobiz(Emulator):
         return self._ok({"meta": meta, "objects": objects})
 
     def _shown(self, row: dict[str, Any]) -> dict[str, Any]:
+        shown = dict(row)
+        if type(days := row.get("recording_storage_duration")) is int:
+            now = self.clock()
+            shown["recording_storage_duration"] = days + (now - self._added.get(str(row.get("recording_id")), now)).days
         url = row.get("recording_url")
         if isinstance(url, str) and url.startswith("/"):
-            return row | {"recording_url": self.public_url.rstrip("/") + url}
-        return dict(row)
+            shown["recording_url"] = self.public_url.rstrip("/") + url
+        return shown
 
     def _retrieve_recording(self, recording_id: str) -> Response:
         row = self.recordings.get(recording_id)
@@ -590,6 +606,7 @@ class Vobiz(Emulator):
         self.add_recording(_uuid(2), ended=41 * day, offset=0, digits=6, conference_name="")
         self.add_recording(_uuid(3), ended=45 * day, add_time=_iso(self.clock() - 45 * day))
         trunk: dict[str, Any] = {"recording_type": "trunk", "recording_start_ms": None, "recording_end_ms": None}
+        trunk |= {"from_number": "", "to_number": ""}
         self.add_recording(_uuid(4), ended=50 * day, **trunk)
         self.add_recording(_uuid(5), ended=35 * day, recording_type="conference", conference_name="Team Meeting")
         self.add_recording(_uuid(6), ended=60 * day, monthly_recording_storage_amount=0.0125)
@@ -603,7 +620,7 @@ class Vobiz(Emulator):
         self.doomed["recordings"] |= set(self.recordings) - before
 
     def _fill_fresh_recordings(self) -> None:
-        """Not yet 30 days old, though a careless reading of the offset says otherwise; all stay."""
+        """Not yet 30 days old, though a careless reading says otherwise (sheet 4, 7.27 and 7.28); all stay."""
         day, hour = timedelta(days=1), timedelta(hours=1)
         self.add_recording(_uuid(20), ended=day)
         self.add_recording(_uuid(21), ended=10 * day, offset=0, digits=6, conference_name="")
@@ -611,6 +628,9 @@ class Vobiz(Emulator):
         self.add_recording(_uuid(23), ended=30 * day - 4 * hour, offset=-8, recording_end_ms=None)
         self.add_recording(_uuid(24), ended=2 * day, recording_end_ms=None, recording_duration_ms=None)
         late = wire_time(self.clock() - 30 * day - 6 * hour)
+        self.add_recording(_uuid(26), ended=60 * day, add_time=wire_time(self.clock() - day))
+        bare = wire_time(self.clock() - 30 * day - 8 * hour).rpartition("+")[0]
+        self.add_recording(_uuid(27), ended=30 * day + 8 * hour, add_time=bare, recording_end_ms=None)
         self.add_recording(_uuid(25), ended=29 * day + 12 * hour, length=18 * hour, add_time=late)
 
     def _fill_doubtful_recordings(self) -> None:

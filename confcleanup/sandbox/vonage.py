@@ -128,6 +128,8 @@ class Vonage(Emulator):
     """Whether the user has the Company Call Recording permission (sheet 6)."""
     integer_types: bool = False
     """caller_id, dnis and extensions as integers, as in the vendor's examples (sheet 8)."""
+    extension_as: Literal["extensions", "text", "list", "neither"] = "extensions"
+    """Where a row has its extensions (sheet 7.25): in ``extensions``, in ``extension`` as text or list, or nowhere."""
     embedded_when_empty: bool = False
     """Whether an empty answer has ``_embedded`` and page 1 instead of page 0 (sheet 7.7)."""
     ignore_filters: bool = False
@@ -348,10 +350,14 @@ class Vonage(Emulator):
         base = f"{RECORDING_API}/api/accounts/{self.account_id}/{place}"
         links = {"self": {"href": f"{self.links_host}{base}/{key}"}}
         shown = {"download_url": f"{self.public_url}{RECORDING_API}/api/audio/recording/{key}", **row, "_links": links}
+        if self.extension_as != "extensions":
+            ours = shown.pop("extensions", None)
+            shown["extension"] = {"text": ",".join(map(str, ours or [])), "list": ours}.get(self.extension_as)
         if self.integer_types:
             for name in ("caller_id", "dnis"):
                 shown[name] = _number(shown.get(name))
-            shown["extensions"] = [_number(part) for part in shown.get("extensions") or []]
+            if "extensions" in shown:
+                shown["extensions"] = [_number(part) for part in shown["extensions"] or []]
         return shown
 
     def _found(self, request: Request, rows: dict[str, Row]) -> dict[str, Row]:
@@ -539,7 +545,7 @@ class Vonage(Emulator):
         self._put_at(204412, days=30, hours=4, goes=True, offset=14)
         self._put_at(204413, days=33, goes=True, style="Z")
         self._put_at(204414, days=34, goes=True, style="fraction")
-        self._put(204430, days=45, goes=True)
+        self._put(204430, days=45, goes=True, extensions=["702"])
         self._put(204499, days=46, goes=True)
 
     def _fill_company_staying(self) -> None:

@@ -12,7 +12,7 @@ from confcleanup.http import Http, Permit
 from confcleanup.items import Item, Kind, Outcome, Result, State
 from confcleanup.pace import Stop
 from confcleanup.paging import Page, Row, by_page
-from confcleanup.providers.base import Provider, Source, count_of, instant, rows_of, text, whole
+from confcleanup.providers.base import Provider, Source, count_of, given, instant, rows_of, text, whole
 from confcleanup.selection import Rule
 from confcleanup.settings import AccountSettings, Pace, Rate, RuleSettings, Secret
 
@@ -90,8 +90,9 @@ def recording(row: Row) -> Item:
         id=text(row.get("id")) or "",
         kind=Kind.RECORDING,
         state=state,
-        title=text(row.get("title")),
-        owner=text(row.get("host")),
+        title=given(row.get("title")),
+        owner=given(row.get("host")),
+        tags=(),
         started_at=instant(row.get("started_at")),
         ended_at=ended,
         size_bytes=whole(row.get("bytes")),

@@ -31,6 +31,7 @@ from confcleanup.providers.huawei import (
     HuaweiSettings,
     Window,
     code,
+    meeting,
     moment,
     public,
     recording,
@@ -184,8 +185,8 @@ def test_hazard_02_a_meeting_of_the_history_is_never_sent_although_its_id_is_tha
     server = huawei(1)
     server.add_history(Huawei.uuid(0))
     with world(server) as place:
-        (meeting,) = place.listed("meetings")
-        assert place.client.delete([meeting], Permit())[0].outcome is Outcome.FAILED
+        (listed,) = place.listed("meetings")
+        assert place.client.delete([listed], Permit())[0].outcome is Outcome.FAILED
         assert place.deletions == []
 
 
@@ -724,6 +725,91 @@ def test_hazard_18_data_that_is_missing_while_something_is_counted_is_an_error(d
             place.listed()
 
 
+@pytest.mark.parametrize(
+    ("numbers", "aliases"),
+    [
+        ({"confID": "912000111"}, ("912000111",)),
+        ({"confID": 912000111}, ("912000111",)),
+        ({"confID": "004811003", "conferenceID": "004811003"}, ("004811003",)),
+        ({"confID": "912000111", "vmrConferenceID": "555"}, ("912000111", "555")),
+        ({"confID": None}, ()),
+        ({"confID": ""}, ()),
+    ],
+    ids=repr,
+)
+def test_hazard_23_people_know_a_recording_by_the_number_of_its_meeting(
+    numbers: dict[str, Any], aliases: tuple[str, ...]
+) -> None:
+    assert recording(ROW | numbers, Window(0, 1), {}).aliases == aliases
+
+
+def test_hazard_23_a_meeting_of_the_history_has_the_same_number_under_another_name() -> None:
+    server = huawei()
+    server.add_recording(UUID, confID="912000777")
+    server.add_history(UUID, conferenceID="912000777")
+    with world(server) as place:
+        assert [place.listed(what)[0].aliases for what in ("recordings", "meetings")] == [("912000777",)] * 2
+
+
+@pytest.mark.parametrize(
+    "ident", ["912000111", UUID.upper(), UUID[:-1], f"{UUID}0", f"{UUID},{UUID}", f"{UUID}\n", "x"]
+)
+def test_hazard_24_an_id_of_the_wrong_form_cannot_be_deleted_from_when_it_is_listed(ident: str) -> None:
+    server = huawei(1)
+    server.add_recording(ident)
+    with world(server) as place:
+        plan = run(place)
+        assert [entry.item.id for entry in plan.selected] == [Huawei.uuid(0)]
+        (kept,) = plan.overdue
+        assert "is not 32 hexadecimal digits" in kept.decision.reason
+        assert (kept.item.id, plan.undone) == (ident, True)
+    assert server.recordings.keys() == {ident}
+
+
+def test_hazard_24_such_an_id_disturbs_nobody_until_it_is_due() -> None:
+    server = huawei(1)
+    server.add_recording("912000111", ended=timedelta(days=3))
+    with world(server) as place:
+        assert not run(place).undone
+
+
+def test_hazard_26_a_recording_that_began_late_in_its_meeting_is_no_older_than_the_meeting() -> None:
+    """Its row has the meeting's start, so that start + length alone would make it too old."""
+    server = huawei()
+    hours = timedelta(hours=1)
+    server.add_recording(UUID, ended=timedelta(days=30) - hours, length=hours / 2, late=5 * hours)
+    server.add_history(UUID, ended=timedelta(days=30) - hours, length=5.5 * hours)
+    server.add_recording(Huawei.uuid(2), ended=timedelta(days=30) + hours, length=hours / 2, late=5 * hours)
+    server.add_history(Huawei.uuid(2), ended=timedelta(days=30) + hours, length=5.5 * hours)
+    with world(server) as place:
+        items = {item.id: item for item in place.listed()}
+        assert items[UUID].ended_at == NOW - timedelta(days=30) + hours
+        assert {ident for ident, item in items.items() if decide(item, RULE, NOW).delete} == {Huawei.uuid(2)}
+
+
+@pytest.mark.parametrize("states", [{"available": False}, {"isDecodeFinish": False}], ids=repr)
+def test_what_never_becomes_available_has_the_end_that_its_row_gives(states: dict[str, Any]) -> None:
+    item = recording(ROW | states, Window(0, 1), {})
+    assert (item.state, item.ended_at) == (State.UNFINISHED, datetime(2026, 1, 5, 7, 47, tzinfo=UTC))
+    assert decide(item, RULE, NOW).why is Why.RUNNING
+
+
+@pytest.mark.parametrize("length", [0, None, "soon"], ids=repr)
+def test_what_never_became_available_and_has_no_length_has_its_start(length: Any) -> None:
+    item = recording(ROW | {"available": False, "rcdTime": length}, Window(0, 1), {})
+    assert (item.ended_at, item.started_at) == (None, datetime(2026, 1, 5, 6, 30, tzinfo=UTC))
+    assert decide(item, RULE, NOW).why is Why.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("value", "known"), [(None, None), (["x"], None), ("", ""), ("anna", "anna"), (7, "7")], ids=repr
+)
+def test_a_subject_or_a_scheduler_that_huawei_does_not_give_is_not_known(value: Any, known: str | None) -> None:
+    row = ROW | {"subject": value, "scheduserName": value, "endTime": "2026-01-05 07:46"}
+    for item in (recording(row, Window(0, 1), {}), meeting(row, Window(0, 1))):
+        assert (item.title, item.owner, item.tags) == (known, known, ())
+
+
 # The backlog ----------------------------------------------------------------------------------
 
 
@@ -1044,7 +1130,7 @@ def test_app_id_and_app_key_are_needed() -> None:
     assert mistakes(HuaweiSettings, {"provider": "huawei", "app_id": " ", "app_key": "k"}) == ["x.app_id: is empty"]
 
 
-@pytest.mark.parametrize("ident", [912000111, "912000111", "fd0e7200", UUID + "0"])
+@pytest.mark.parametrize("ident", ["fd0e7200", UUID + "0", "budget", ""])
 def test_keep_ids_that_could_keep_nothing_are_a_mistake(ident: str | int) -> None:
     (found,) = mistakes(Client.sources["recordings"].rule, {"what": "recordings", "keep_ids": [ident]})
     assert "confUUID" in found
@@ -1054,7 +1140,14 @@ def test_keep_ids_that_could_keep_nothing_are_a_mistake(ident: str | int) -> Non
 def test_keep_ids_take_every_spelling_of_a_conf_uuid(ident: str) -> None:
     rule = build(Client.sources["recordings"].rule, {"what": "recordings", "keep_ids": [ident]}, "x", [])
     assert rule
-    assert rule.ids() == {UUID}
+    assert {text for meant in rule.ids().values() for text in meant} == {UUID}
+
+
+@pytest.mark.parametrize("ident", [912000111, "912000111", "912 000 111", "912-000-111"])
+def test_hazard_23_keep_ids_take_a_meetings_number_as_people_write_it(ident: str | int) -> None:
+    rule = build(Client.sources["recordings"].rule, {"what": "recordings", "keep_ids": [ident]}, "x", [])
+    assert rule
+    assert [*rule.ids()[str(ident)]] == ["912000111"]
 
 
 # The whole program ----------------------------------------------------------------------------

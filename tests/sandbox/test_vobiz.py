@@ -300,6 +300,30 @@ def test_old_recordings_can_be_hidden_but_counted() -> None:
     assert (ids, meta["total_count"]) == (["r00", "r01", "r02"], 5)
 
 
+def test_what_is_hidden_can_be_left_out_of_the_count_too() -> None:
+    ids, meta = page(with_recordings(5, hides_older_than=timedelta(days=2), counts_hidden=False))
+    assert (ids, meta["total_count"]) == (["r00", "r01", "r02"], 3)
+
+
+def test_the_days_of_storage_grow_as_time_passes() -> None:
+    passing = [START]
+    vobiz = Vobiz(lambda: passing[0])
+    vobiz.add_recording("r", ended=timedelta(days=40))
+    passing[0] += timedelta(days=3)
+    assert ask(vobiz, "GET", "Recording/r/").body["recording_storage_duration"] == 43
+
+
+@pytest.mark.parametrize("decodes", [True, False])
+@pytest.mark.parametrize("part", ["Member%2Fall", "Record"])
+def test_a_path_can_be_decoded_before_it_is_cut_so_that_a_name_addresses_a_part_of_a_room(
+    part: str, decodes: bool
+) -> None:
+    vobiz = Vobiz(lambda: START, decodes_first=decodes)
+    vobiz.add_room("x")
+    assert ask(vobiz, "DELETE", f"Conference/x%2F{part}/").status == (204 if decodes else 404)
+    assert bool(vobiz.disasters) is decodes
+
+
 @pytest.mark.parametrize(("shape", "keys"), [("january", {"api_id", "recordings"}), ("bare", {"api_id", "objects"})])
 def test_the_list_has_other_shapes(shape: str, keys: set[str]) -> None:
     assert set(ask(with_recordings(1, recording_list_shape=shape), "GET", "Recording/").body) == keys
