@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from confcleanup.cli import cli
 from confcleanup.cutoff import Period, cutoff
@@ -196,3 +197,30 @@ def test_an_id_that_is_not_listed_is_in_the_log_file_too(hq: Setting, tmp_path: 
 def test_an_unknown_account_is_wrong_usage(hq: Setting) -> None:
     assert hq("hp", "old").exit_code == 2
     assert hq.emulator.seen == []
+
+
+@pytest.mark.parametrize(
+    "spelt", ["\\c\\0073310045", "https://vc.example.org/c/0073310045", "0073310045@vc.example.org", " 0073310045"]
+)
+def test_the_command_finds_an_item_by_whatever_people_call_it(hq: Setting, spelt: str) -> None:
+    hq.emulator.add_conference("0073310045", topic="Standup", ended=41 * DAY)
+    done = hq("hq", spelt)
+    assert done.stdout.startswith("conferences 0073310045 'Standup'")
+
+
+def test_the_command_shows_the_other_numbers_of_an_item_and_finds_it_by_them(
+    hq: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from confcleanup.providers import trueconf
+
+    made = trueconf.conference
+    monkeypatch.setattr(trueconf, "conference", lambda row: replace(made(row), aliases=("912000111",)))
+    assert hq("hq", "912000111").stdout.startswith("conferences old (912000111) 'Budget")
+
+
+def test_the_command_looks_up_what_the_list_does_not_show(tmp_path: Path) -> None:
+    emulator = TrueConf(api="v4", short_list=True)
+    emulator.add_conference("old", ended=41 * DAY, tags=["cleanup", "keep"])
+    with Server(emulator) as server:
+        done = Setting(tmp_path, server.url, emulator)("hq", "old")
+    assert done.stdout.splitlines()[-1].startswith("It stays: has the keep tag 'keep'")

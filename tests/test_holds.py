@@ -22,6 +22,7 @@ from confcleanup.sandbox.room import Room
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.selection import Hold, choose
+from confcleanup.system import POSIX
 
 from .fake import NOW, rule, thing
 
@@ -174,6 +175,7 @@ def test_a_line_without_a_reason_holds_all_the_same(tmp_path: Path) -> None:
         ("id,raeson\n1,x\n", "line 1: unknown column 'raeson'"),
         ("id,reason\n1,x,y\n", "line 2: 3 fields where the header has 2"),
         ("id,reason\n,because\n", "line 2: names no id, owner, title or tag"),
+        ('id,reason\n"0048,because\n', "line 2: cannot be read"),
         ("reason,until\nbecause,\n", "line 2: names no id, owner, title or tag"),
         ("# about\n\nid,until\n1,soon\n", "line 4: 'soon' is not a date or time"),
     ],
@@ -182,6 +184,17 @@ def test_an_odd_line_is_told_with_its_number(tmp_path: Path, content: str | byte
     with pytest.raises(ConfigError) as caught:
         from_file(tmp_path / "holds.csv", content)
     assert told in str(caught.value)
+
+
+@pytest.mark.skipif(not POSIX, reason="modes say nothing here")
+def test_a_file_that_everybody_can_write_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "holds.csv"
+    file.write_text("id\n0048\n")
+    file.chmod(0o666)
+    with pytest.raises(ConfigError, match=r"can be written by everybody: chmod o-w .*holds\.csv"):
+        active(HoldSettings(file=str(file)), UTC, NOW)
+    file.chmod(0o664)
+    assert active(HoldSettings(file=str(file)), UTC, NOW)
 
 
 def test_every_odd_line_is_told_at_once(tmp_path: Path) -> None:
