@@ -265,9 +265,9 @@ class _Job:
         return {rule.name: rule.cutoff.isoformat(timespec="seconds") for rule in self._rules}
 
     def _note(self) -> None:
-        """Records what this run found here, for the guards of later runs."""
+        """Records what this run found here, for the guards of later runs. A list that lacks a part is no measure."""
         plan = self._plan
-        if self._journal and not plan.failed and not plan.refusals:
+        if self._journal and not plan.failed and not plan.unlisted and not plan.refusals:
             counts = {"listed": plan.listed, "selected": len(plan.selected), "left": plan.left}
             self._journal.note("listing", scope=self._scope, **counts)
 
