@@ -12,8 +12,9 @@ from __future__ import annotations
 import csv
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -28,12 +29,12 @@ from ..paging import Page, Row, by_offset
 from ..redact import harmless
 from ..selection import Announcement, LiveRule, Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Span, Table, When
-from .base import Provider, Source, count_of, instant, milliseconds, rows_of, text, whole
+from .base import Part, Provider, Source, count_of, in_turn, instant, milliseconds, rows_of, text, whole
 
 log = logging.getLogger(__name__)
 Body = TypeVar("Body", bound=Mapping[str, Any])
 
-PAGE = 100
+PAGE = ("limit", "100")
 """The most recordings on one page (recording/list-all-recordings)."""
 SHOWN = 5
 """So many rooms without details are named in a warning; the formats for machines have them all."""
@@ -230,13 +231,17 @@ class Vobiz(Provider):
     # Listing ----------------------------------------------------------------------------------
 
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
-        if what == "conferences":
-            yield from self._rooms(rules)
-        else:
-            for row in by_offset(self._page, _key):
-                yield recording(row, self.clock())
+        yield from in_turn(self.parts(what, rules))
 
-    def _rooms(self, rules: Sequence[Rule]) -> Iterator[Item]:
+    def parts(self, what: str, rules: Sequence[Rule]) -> Iterable[Part]:
+        """The recordings are one part; of the rooms each is one."""
+        return self._rooms(rules) if what == "conferences" else [Part("", self._recordings)]
+
+    def _recordings(self) -> Iterator[Item]:
+        for row in by_offset(self._page, _key, strict=self.strict):
+            yield recording(row, self.clock())
+
+    def _rooms(self, rules: Sequence[Rule]) -> Iterator[Part]:
         """Listed rooms and those that the rules register, each looked up by itself.
 
         The list is names only, may miss live rooms, and is empty also while rooms are live
@@ -248,14 +253,18 @@ class Vobiz(Provider):
         if not names:
             self.warnings.append(EMPTY_LIST)
         registered = [name for rule in rules if rule.live for name in rule.live.scheduled]
-        silent = []
+        silent: list[str] = []
         for name in dict.fromkeys([*names, *registered]):
-            room = self._room_or_unsendable(name)
-            if room is not None:
-                silent += [name] if room.doubt and not room.unsendable else []
-                yield room
+            yield Part(f'room "{harmless(name)}"', partial(self._one_room, name, silent))
         if silent:
             self.warnings.append(_silence(silent))
+
+    def _one_room(self, name: str, silent: list[str]) -> Iterator[Item]:
+        """The room, if it is there; ``silent`` gathers those without details."""
+        room = self._room_or_unsendable(name)
+        if room is not None:
+            silent += [name] if room.doubt and not room.unsendable else []
+            yield room
 
     def _room_or_unsendable(self, name: str) -> Item | None:
         try:
@@ -293,12 +302,16 @@ class Vobiz(Provider):
 
         ``meta.next`` lacks the ``/api`` of its path, so it is never followed; null, it ends the list.
         """
-        body = _noted(self.http.get(self._path("Recording"), [("limit", str(PAGE)), ("offset", str(offset))]).json())
+        asked = [("offset", str(offset))]
+        where = self._path("Recording")
+        body = _noted(
+            self.sizes.ask(PAGE, lambda size: self.http.get(where, [*size, *asked]), first=offset == 0).json()
+        )
         meta = body.get("meta")
         if not isinstance(meta, dict):
             raise ProviderError("the answer has no 'meta'")
         rows = rows_of(body, "objects")
-        return Page(rows, count_of(meta, "total_count"), last="next" in meta and meta["next"] is None)
+        return Page(rows, count_of(meta, "total_count"), last=meta["next"] is None if "next" in meta else None)
 
     # One item ---------------------------------------------------------------------------------
 
