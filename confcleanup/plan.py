@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from math import ceil
 
 import msgspec
@@ -16,7 +17,8 @@ from . import estimate
 from .errors import AccessRefused, ConfcleanupError, LedgerError, ProviderError, Stopped
 from .guards import BLIND, NOTHING_PAST, Limits, Listed, Past, objections
 from .items import Item, Kind, Outcome
-from .providers.base import Provider
+from .paging import Repeated, Unsteady
+from .providers.base import OUTAGES, Part, Provider, is_outage
 from .redact import harmless
 from .selected import Entry, Selected
 from .selection import UNDECIDED, Decision, Rule, Why, another_room, choose, digest, protection_of
@@ -32,6 +34,8 @@ SHOWN = 5
 """So many items that are recorded as deleted and listed again are named in warnings."""
 STUCK_FOR = timedelta(days=1)
 NOT_THERE = "the server does not have it (any more)"
+HELD_BACK = 500
+"""Up to so many kept items of a part are told when the part is complete, so that what is dropped is not told."""
 
 
 class Stuck(msgspec.Struct):
@@ -72,6 +76,7 @@ class Plan(msgspec.Struct):
     ``recorded``: what the ledger has as deleted or gone and is listed again, by key, and when that was recorded.
     ``lists`` are how many were listed of each source; ``which`` says in words which items ``listed`` counts.
     ``unmet``: what is written to keep or to select items and fits nothing that is listed; ``notices`` say so.
+    ``unlisted``: the parts of it that could not be listed, and why; nothing of them is selected.
     ``seconds``: about how long a run takes; ``runs``: in how many of max_runtime it is done.
     """
 
@@ -84,6 +89,7 @@ class Plan(msgspec.Struct):
     warnings: list[str] = msgspec.field(default_factory=list)
     refusals: list[str] = msgspec.field(default_factory=list)
     error: str | None = None
+    unlisted: list[str] = msgspec.field(default_factory=list)
     failed: bool = False
     stuck: Stuck = msgspec.field(default_factory=lambda: Stuck())
     recorded: dict[tuple[str, ...], datetime] = msgspec.field(default_factory=dict)
@@ -116,14 +122,19 @@ class Plan(msgspec.Struct):
         if self.refusals:
             return "refused"
         open_ends = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.DEFERRED)
-        return "partial" if self.error or self.overdue or any(map(self.count, open_ends)) else "ok"
+        undone = self.error or self.unlisted or self.overdue or any(map(self.count, open_ends))
+        return "partial" if undone else "ok"
 
     @property
     def undone(self) -> bool:
         """Whether something that was asked for is not done, so that a person has to look."""
-        return bool(
-            self.error or self.overdue or self.recorded or self.count(Outcome.FAILED) or self.count(Outcome.UNKNOWN)
-        )
+        left_open = self.count(Outcome.FAILED) or self.count(Outcome.UNKNOWN)
+        return bool(self.error or self.unlisted or self.overdue or self.recorded or left_open)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether something of the account could not be listed or judged."""
+        return bool(self.failed or self.unlisted or self.undecided or self.warnings)
 
     def note_recorded(self, entries: Iterable[Entry], recorded: Mapping[tuple[str, ...], datetime]) -> None:
         """Names those of some entries that are recorded as deleted and are listed again."""
@@ -171,8 +182,9 @@ def make_plan(
     past: Past = NOTHING_PAST,
     reviewed: Review | None = None,
 ) -> Plan:
-    """Lists an account completely and decides about every item. A listing that fails selects nothing.
+    """Lists an account part by part and decides about every item. Of a part that fails nothing is selected.
 
+    Where no part could be listed, or access is refused, the account has failed.
     With a ``reviewed`` plan nothing is selected that is not in it and unchanged.
     """
     plan, parts = Plan(name, provider.name), set[str]()
@@ -181,16 +193,9 @@ def make_plan(
     unmet = Unmet(rules)
     sources = {rule.what: [other for other in rules if other.what == rule.what] for rule in rules}
     try:
-        for what, speaking in sources.items():
-            before, source = plan.listed, provider.sources[what]
-            items = _listed(provider, what, speaking)
-            _take(plan, provider, items, rules, now, watcher, reviewed, unmet, deletes=source.deletes)
-            part = source.asked_for(provider.settings, speaking)
-            lasting = source.deletes and not source.passing
-            plan.lists[what] = Listed(plan.listed - before, whole=not part, lasting=lasting)
-            parts.add(part)
+        complete = _Listing(plan, provider, rules, now, watcher, reviewed, unmet).sources()
         if reviewed:
-            plan.selected.extend(reviewed.never_seen(rules, now))
+            plan.selected.extend(reviewed.never_seen(rules, now, complete))
         _estimate(plan, provider, limits)
     except (ProviderError, Stopped, LedgerError) as error:
         _fail(plan, str(error))
@@ -200,10 +205,17 @@ def make_plan(
     plan.warnings += provider.warnings
     if plan.failed:
         return plan
-    if not plan.error:
+    if not plan.unlisted:
         unmet.reach = {what: provider.reach(what, speaking) for what, speaking in sources.items()}
         plan.unmet = unmet
         plan.notices += unmet.warnings()
+    for what, speaking in sources.items():
+        source = provider.sources[what]
+        part, count, lasting = source.asked_for(provider.settings, speaking), plan.lists[what].count, source.deletes
+        # A list that lacks a part is shorter for that reason: it says nothing about what the last run left.
+        lasting = lasting and not source.passing and what in complete
+        plan.lists[what] = Listed(count, whole=not part, lasting=lasting)
+        parts.add(part)
     plan.which = (parts.pop() if len(parts) == 1 else "") or "listed"
     if provider.http.sent and provider.http.skew is None:
         plan.warnings.append(BLIND)
@@ -223,12 +235,22 @@ class Review:
         self._digests = digests
         self._items = items
         self._unseen = dict(items)
+        self._lately: list[tuple[str, ...]] = []
+
+    def begin(self) -> None:
+        """From here on, what is seen may have to be taken back."""
+        self._lately.clear()
+
+    def take_back(self) -> None:
+        """What was seen since the last beginning was not seen."""
+        self._unseen |= {key: self._items[key] for key in self._lately}
 
     def judge(self, entry: Entry) -> Entry:
         """The entry as it stands after the review: as it was, kept, or selected as ``changed``."""
         item, decision = entry.item, entry.decision
         planned = self._digests.get(item.key)
-        self._unseen.pop(item.key, None)
+        if self._unseen.pop(item.key, None):
+            self._lately.append(item.key)
         if planned is None:
             reason = "it is not in the reviewed plan"
             return (
@@ -241,30 +263,30 @@ class Review:
             return Entry(item, decision, Outcome.CHANGED, "it is not as it was when the plan was made")
         return entry
 
-    def never_seen(self, rules: Sequence[Rule], now: datetime) -> list[Entry]:
-        """What the plan names and the listing does not. That it is gone would be a guess: it was not asked for."""
+    def never_seen(self, rules: Sequence[Rule], now: datetime, complete: Collection[str]) -> list[Entry]:
+        """What the plan names and the listing does not. That it is gone would be a guess: it was not asked for.
+
+        ``complete`` are the sources that were listed without a gap; what is missing in another may lie in the gap.
+        """
         decision = Decision(True, Why.DUE, "it is in the reviewed plan", rules[0].name)
-        asked = {rule.what for rule in rules}
         return [
             Entry(item, decision, Outcome.CHANGED, "it is not listed any more")
             for item in self._unseen.values()
-            if item.what in asked
+            if item.what in complete
         ]
-
-
-def _listed(provider: Provider, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
-    """What a provider lists."""
-    with _its_own_fault():
-        yield from provider.items(what, rules)
 
 
 @contextmanager
 def _its_own_fault() -> Iterator[None]:
-    """Whatever else a provider raises fails its own account, not the report of all the others."""
+    """Whatever a provider raises becomes a ProviderError: it fails its own part, not the report of all the others."""
     try:
         yield
-    except (ConfcleanupError, *MISREAD):
+    except ConfcleanupError:
         raise
+    except MISREAD as error:
+        log.debug("an answer could not be read", exc_info=True)
+        why = f"an answer of the provider could not be read ({type(error).__name__}); please report this"
+        raise ProviderError(why) from error
     except Exception as error:
         log.debug("a fault while listing", exc_info=True)
         raise ProviderError(f"a fault in the program or a provider: {type(error).__name__}") from error
@@ -299,43 +321,183 @@ def judged(
     return seen, choose(seen, rules, now, fits), fits
 
 
-def _take(
-    plan: Plan,
-    provider: Provider,
-    items: Iterator[Item],
-    rules: Sequence[Rule],
-    now: datetime,
-    watcher: Watcher,
-    reviewed: Review | None,
-    unmet: Unmet,
-    *,
-    deletes: bool,
-) -> None:
-    named = {rule.name: rule for rule in rules}
-    chosen: list[Entry] = []
-    for listed in items:
-        item, decision, fits = judged(provider, listed, rules, now)
-        unmet.note(item, fits)
-        entry = Entry(item, decision)
-        if reviewed:
-            entry = reviewed.judge(entry)
+class _Mark(msgspec.Struct):
+    """How a plan stood before a part was listed."""
+
+    listed: int
+    kept: Counter[Why]
+    overdue: int
+    stuck: Stuck
+    selected: int
+    warnings: int
+
+
+class _Listing:
+    """One account being listed, part by part. What a part added to the plan is dropped if the part fails."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        provider: Provider,
+        rules: Sequence[Rule],
+        now: datetime,
+        watcher: Watcher,
+        reviewed: Review | None,
+        unmet: Unmet,
+    ) -> None:
+        self._plan = plan
+        self._provider = provider
+        self._rules = rules
+        self._named = {rule.name: rule for rule in rules}
+        self._unmet = unmet
+        self._now = now
+        self._watcher = watcher
+        self._reviewed = reviewed
+        self._failed: dict[str, list[str]] = {}
+        self._listed = 0
+        self._outages = 0
+
+    def sources(self) -> set[str]:
+        """Lists every source; those that were listed without a gap. Raises what fails the account as a whole."""
+        try:
+            complete = {what for what in dict.fromkeys(rule.what for rule in self._rules) if self._source(what)}
+        finally:
+            why = [": ".join(filter(None, [", ".join(names), error])) for error, names in self._failed.items()]
+            self._plan.unlisted = why if self._listed else []
+        if why and not self._listed:
+            raise ProviderError("; ".join(why))
+        return complete
+
+    def _source(self, what: str) -> bool:
+        """Lists the parts of a source; whether none failed. What concerns the whole account is raised."""
+        gaps, before = 0, self._plan.listed
+        for part in self._parts(what):
+            try:
+                if self._outages >= OUTAGES:
+                    raise ProviderError("not asked for, because the server did not answer for the parts before")
+                self._part(part)
+                self._listed, self._outages = self._listed + 1, 0
+            except ProviderError as error:
+                if isinstance(error, AccessRefused) and not (self._listed and error.status == 403):
+                    raise
+                self._outages += is_outage(error)
+                gaps += 1
+                log.info("%s: %s could not be listed: %s", self._plan.account, part.name or what, error)
+                only = not part.name and len({rule.what for rule in self._rules}) == 1
+                self._failed.setdefault(str(error), []).append("" if only else part.name or what)
+        self._plan.lists[what] = Listed(self._plan.listed - before)
+        return not gaps
+
+    def _parts(self, what: str) -> Iterator[Part]:
+        """The parts of a source. If the provider cannot tell them, one that fails for that reason."""
+        try:
+            yield from self._provider.parts(what, [rule for rule in self._rules if rule.what == what])
+        except Exception as error:  # noqa: BLE001  # what it means is judged where the part is listed
+            yield Part("", partial(_fails, error))
+
+    def _part(self, part: Part) -> None:
+        """Lists a part; once more if its list is unsteady. Raises ProviderError and leaves nothing of it behind."""
+        for first in (True, False):
+            mark = self._begin()
+            self._provider.strict = first
+            try:
+                self._take(_listed(part), mark)
+                return
+            except ProviderError as error:
+                self._drop(mark)
+                if not (first and isinstance(error, Unsteady)):
+                    raise
+                log.info("%s: %s; listing it once more", self._plan.account, error)
+            finally:
+                self._provider.strict = False
+
+    def _begin(self) -> _Mark:
+        plan = self._plan
+        if self._reviewed:
+            self._reviewed.begin()
+        counts = (plan.listed, plan.kept.copy(), len(plan.overdue), replace(plan.stuck))
+        return _Mark(*counts, plan.selected.last, len(self._provider.warnings))
+
+    def _drop(self, mark: _Mark) -> None:
+        plan = self._plan
+        plan.listed, plan.kept, plan.stuck = mark.listed, mark.kept, mark.stuck
+        del plan.overdue[mark.overdue :]
+        del self._provider.warnings[mark.warnings :]
+        plan.selected.forget(mark.selected)
+        if self._reviewed:
+            self._reviewed.take_back()
+
+    def _take(self, items: Iterator[Item], mark: _Mark) -> None:
+        plan, chosen = self._plan, list[Entry]()
+        held: list[Entry] | None = []
+        for listed in items:
+            item, decision, fits = judged(self._provider, listed, self._rules, self._now)
+            self._unmet.note(item, fits)
+            entry = Entry(item, decision)
+            if self._reviewed:
+                entry = self._reviewed.judge(entry)
+            if isinstance(listed.raw, Repeated):
+                plan.selected.extend(chosen)
+                chosen.clear()
+                if (found := self._again(entry, mark)) is None:
+                    continue
+                entry = found
+            else:
+                plan.listed += 1
+            if entry.decision.delete:
+                chosen.append(entry)
+            else:
+                self._keep(entry)
+                held = self._tell(entry, held)
+            if plan.listed % 100 == 0:
+                self._watcher.listed(plan.account, plan.listed)
+                plan.selected.extend(chosen)
+                chosen.clear()
+        plan.selected.extend(chosen)
+        for entry in held or ():
+            self._watcher.kept(plan.account, entry)
+        self._watcher.listed(plan.account, plan.listed)
+
+    def _again(self, entry: Entry, mark: _Mark) -> Entry | None:
+        """What another row of a listed item changes: it stays unless every row says that it goes. None: nothing."""
+        if entry.decision.delete and entry.outcome is None:
+            return None
+        number = self._plan.selected.withdraw(entry.item)
+        if number is None:
+            return None
         decision = entry.decision
-        plan.listed += 1
-        if not decision.delete:
-            plan.kept[decision.why] += 1
-            if _stays_for_ever(item, decision.why, named[decision.rule], deletes=deletes):
-                plan.stuck.note(entry, named[decision.rule].cutoff)
-            if decision.overdue:
-                plan.overdue.append(entry)
-            watcher.kept(plan.account, entry)
-        else:
-            chosen.append(entry)
-        if plan.listed % 100 == 0:
-            watcher.listed(plan.account, plan.listed)
-            plan.selected.extend(chosen)
-            chosen.clear()
-    watcher.listed(plan.account, plan.listed)
-    plan.selected.extend(chosen)
+        if not decision.delete and number <= mark.selected:
+            mark.kept[decision.why] += 1
+        reason = f"it is listed more than once, and not each time as due: {decision.reason}"
+        return Entry(entry.item, replace(decision, reason=reason), entry.outcome, entry.error)
+
+    def _keep(self, entry: Entry) -> None:
+        plan, decision = self._plan, entry.decision
+        plan.kept[decision.why] += 1
+        rule = self._named[decision.rule]
+        if _stays_for_ever(entry.item, decision.why, rule, deletes=self._provider.sources[entry.item.what].deletes):
+            plan.stuck.note(entry, rule.cutoff)
+        if decision.overdue:
+            plan.overdue.append(entry)
+
+    def _tell(self, entry: Entry, held: list[Entry] | None) -> list[Entry] | None:
+        """Tells that an item stays, or holds that back; None once there is too much to hold back."""
+        if held is not None and len(held) < HELD_BACK:
+            held.append(entry)
+            return held
+        for kept in (*(held or ()), entry):
+            self._watcher.kept(self._plan.account, kept)
+        return None
+
+
+def _listed(part: Part) -> Iterator[Item]:
+    """What a part lists."""
+    with _its_own_fault():
+        yield from part.items()
+
+
+def _fails(error: Exception) -> Iterator[Item]:
+    raise error
 
 
 def _stays_for_ever(item: Item, why: Why, rule: Rule, *, deletes: bool) -> bool:

@@ -58,7 +58,7 @@ def account(plan: Plan) -> dict[str, Any]:
         "account": plan.account,
         "provider": plan.provider,
         "status": plan.status,
-        "error": _told("; ".join([*filter(None, [plan.error]), *plan.refusals]) or None),
+        "error": _told("; ".join([*filter(None, [plan.error]), *plan.unlisted, *plan.refusals]) or None),
         "warnings": [redact(warning) for warning in plan.warnings + plan.notices],
         "listed": plan.listed,
         "selected": len(plan.selected),

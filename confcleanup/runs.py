@@ -357,9 +357,10 @@ class _Job:
         """Records what this run found here, for the guards of later runs.
 
         A refused run selected nothing that counts. What it listed is what there is, unless that was in doubt itself.
+        A list that lacks a part is no measure.
         """
         plan = self._plan
-        if not self._journal or plan.failed:
+        if not self._journal or plan.failed or plan.unlisted:
             return
         doubted = shrunken(plan.lists, self._before) if plan.refusals else ()
         left = {self._scope(what): count for what, count in plan.left.items() if what not in doubted}

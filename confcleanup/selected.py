@@ -97,6 +97,32 @@ class Selected:
                 rows = [_row(entry) for entry in group]  # before any is stored, as one of them may be odd
                 self._counts[outcome] += self._opened().executemany(ADD, rows).rowcount
 
+    @property
+    def last(self) -> int:
+        """The number of the newest entry; 0 without any."""
+        with self._used() as db:
+            return db.execute("SELECT coalesce(max(number), 0) FROM entry").fetchone()[0] if db else 0
+
+    def forget(self, after: int) -> None:
+        """Forgets the entries whose numbers are larger than this one."""
+        self._remove("number > ?", after)
+
+    def withdraw(self, item: Item) -> int | None:
+        """Forgets the entry of an item; its number, or None if there was none."""
+        return self._remove("key = ?", repr(item.key))
+
+    def _remove(self, condition: str, value: int | str) -> int | None:
+        """Removes entries; the largest of their numbers."""
+        found: list[tuple[str | None, int, int]] = []
+        with self._used() as db:
+            if db is not None:
+                counted = f"SELECT outcome, count(*), max(number) FROM entry WHERE {condition} GROUP BY outcome"  # noqa: S608  # all from this class
+                found = db.execute(counted, (value,)).fetchall()
+                db.execute(f"DELETE FROM entry WHERE {condition}", (value,))  # noqa: S608  # all from this class
+            for outcome, count, _ in found:
+                self._counts[Outcome(outcome) if outcome else None] -= count
+        return max((number for *_, number in found), default=None)
+
     def settle(self, entry: Entry, result: Result) -> None:
         """Notes what became of an entry; at least in the counts, as it has happened."""
         before, entry.outcome, entry.error = entry.outcome, result.outcome, result.error

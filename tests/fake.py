@@ -80,6 +80,7 @@ class Fake(Provider):
             self.calls.append(("delete", item.id))
         self.before_delete(item)
         there = self.held.pop(item.id, None)
+        self.listing = [listed for listed in self.listing if listed.id != item.id or not there]
         self.after_delete(item)
         return Result(Outcome.DELETED if there else Outcome.GONE)
 

@@ -10,8 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.errors import ProviderError
-from confcleanup.paging import Page, Row, Seen, by_offset, by_page, by_page_from_0_or_1
+from confcleanup.errors import HttpError, ProviderError
+from confcleanup.paging import (
+    Page,
+    Repeated,
+    Row,
+    Seen,
+    Sizes,
+    Unsteady,
+    by_offset,
+    by_page,
+    by_page_from_0_or_1,
+    twice,
+)
 
 Way = Callable[[Callable[[int], Page], Callable[[Row], object]], Iterator[Row]]
 INCOMPLETE = "the list is not complete: the vendor counts"
@@ -47,19 +58,27 @@ class Vendor:
 
 
 def listed(vendor: Vendor, way: Way = by_page) -> list[int]:
+    """What is listed first of each id."""
     fetch = vendor.offset if way is by_offset else vendor.page
-    return [row["id"] for row in way(fetch, identity)]
+    return ids(way(fetch, identity))
 
 
 def pages(*rows: list[int], total: int | None, last: int | None = None) -> Callable[[int], Page]:
     """Answers by page number from 1; empty pages afterwards. ``last`` is the page that calls itself so."""
     return lambda number: Page(
-        [{"id": ident} for ident in (rows[number - 1] if number <= len(rows) else [])], total, number == last
+        [{"id": ident} for ident in (rows[number - 1] if number <= len(rows) else [])],
+        total,
+        None if last is None else number == last,
     )
 
 
 def ids(rows: Iterator[Row]) -> list[int]:
-    return [row["id"] for row in rows]
+    """The ids of the rows that are no repetition."""
+    return [row["id"] for row in rows if not isinstance(row, Repeated)]
+
+
+def repeated(rows: Iterator[Row]) -> list[int]:
+    return [row["id"] for row in rows if isinstance(row, Repeated)]
 
 
 ways = pytest.mark.parametrize("way", [by_offset, by_page, by_page_from_0_or_1])
@@ -150,14 +169,136 @@ def test_a_repeated_page_in_the_middle_does_not_pass_for_a_complete_list() -> No
         ids(by_page(pages([1, 2], [1, 2], [3, 4], total=6), identity))
 
 
-def test_a_row_that_moved_to_the_next_page_is_listed_once_and_not_counted_twice() -> None:
-    with pytest.raises(ProviderError, match=f"{INCOMPLETE} 5, its pages showed 4"):
-        ids(by_page(pages([1, 2], [2, 3], [4], total=5), identity))
+def test_a_row_that_stands_on_two_pages_comes_as_a_repetition_and_counts_as_the_vendor_counts() -> None:
+    shown = pages([1, 2], [2, 3], [4], total=5)
+    assert ids(by_page(shown, identity)) == [1, 2, 3, 4]
+    assert repeated(by_page(shown, identity)) == [2]
     assert ids(by_page(pages([1, 2], [2, 3], [4], total=4), identity)) == [1, 2, 3, 4]
 
 
-def test_a_row_that_stands_twice_on_one_page_is_listed_once_and_counted_as_the_vendor_counts() -> None:
-    assert ids(by_page(pages([1, 1, 2], [3], total=4), identity)) == [1, 2, 3]
+def test_a_row_that_stands_twice_on_one_page_comes_as_a_repetition_and_counts_as_the_vendor_counts() -> None:
+    shown = pages([1, 1, 2], [3], total=4)
+    assert ids(by_page(shown, identity)) == [1, 2, 3]
+    assert repeated(by_page(shown, identity)) == [1]
+
+
+def test_repeated_rows_that_reach_the_count_do_not_end_the_list() -> None:
+    assert ids(by_page(pages([1, 1, 2], [3], total=3), identity)) == [1, 2, 3]
+    assert ids(by_page(pages([1, 1, 2], [3], total=3, last=2), identity)) == [1, 2, 3]
+
+
+def test_a_short_last_page_of_rows_that_were_shown_before_is_counted() -> None:
+    assert ids(by_page(pages([1, 2, 3], [3], total=4), identity)) == [1, 2, 3]
+
+
+def test_rows_of_an_earlier_page_do_not_count_where_a_page_lacked_rows_so_that_the_next_began_too_early() -> None:
+    class Short(Vendor):
+        def offset(self, offset: int) -> Page:
+            page = super().offset(offset)
+            return Page([row for row in page.rows if row["id"] != 1], page.total)
+
+    with pytest.raises(Unsteady, match=f"{INCOMPLETE} 7"):
+        listed(Short(list(range(7)), size=3), by_offset)
+
+
+def test_the_last_page_shown_once_more_is_not_counted() -> None:
+    with pytest.raises(Unsteady):
+        ids(by_page(pages([1, 2, 3], [4], [4], total=5), identity))
+
+
+@ways
+def test_a_vendor_that_says_that_more_follows_is_asked_for_it(way: Way) -> None:
+    def fetch(position: int) -> Page:
+        asked.append(position)
+        return Page([{"id": position}] if len(asked) < 4 else [], 1, last=False)
+
+    asked: list[int] = []
+    assert len(ids(way(fetch, identity))) == 3
+
+
+@ways
+def test_a_vendor_that_always_says_that_more_follows_is_left_when_nothing_new_comes(way: Way) -> None:
+    assert ids(way(lambda _: Page([{"id": 1}], 1, last=False), identity)) == [1]
+
+
+@ways
+def test_strictly_read_a_row_on_two_pages_is_an_error_because_the_pages_may_have_shifted(way: Way) -> None:
+    vendor = Vendor([1, 2, 2, 3], size=2)
+    fetch = vendor.offset if way is by_offset else vendor.page
+    with pytest.raises(Unsteady, match="shifted"):
+        list(way(fetch, identity, strict=True))  # type: ignore[call-arg]  # every way takes it
+
+
+def test_strictly_read_a_row_twice_on_one_page_is_none() -> None:
+    assert ids(by_page(pages([1, 1], [2], total=3), identity, strict=True)) == [1, 2]
+
+
+def test_what_is_unsteady_is_read_once_more_and_not_a_third_time() -> None:
+    def listing(strict: bool) -> str:
+        told.append(strict)
+        raise Unsteady("shifted")
+
+    told: list[bool] = []
+    with pytest.raises(Unsteady):
+        twice(listing)
+    assert told == [True, False]
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_page_0_that_does_not_exist_leaves_the_list_short(status: int) -> None:
+    def fetch(number: int) -> Page:
+        if number == 0:
+            raise HttpError("refused", status)
+        return Page([{"id": 1}] if number == 1 else [], 2)
+
+    with pytest.raises(Unsteady, match=INCOMPLETE):
+        ids(by_page_from_0_or_1(fetch, identity))
+
+
+def test_page_0_that_is_page_1_once_more_does_not_complete_a_list() -> None:
+    vendor = Vendor(list(range(25)), total=30)
+    with pytest.raises(Unsteady, match=f"{INCOMPLETE} 30, its pages showed 25"):
+        listed(vendor, by_page_from_0_or_1)
+
+
+SIZE = ("page_size", "100")
+
+
+class Sized:
+    """A vendor that answers some pages with a status."""
+
+    def __init__(self, *statuses: int) -> None:
+        self.statuses = list(statuses)
+        self.asked: list[list[tuple[str, str]]] = []
+
+    def __call__(self, size: list[tuple[str, str]]) -> str:
+        self.asked.append(size)
+        if self.statuses and (status := self.statuses.pop(0)) != 200:
+            raise HttpError("refused", status)
+        return "page"
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_page_size_that_is_refused_is_left_out_from_then_on(status: int) -> None:
+    sizes, vendor = Sizes(), Sized(status)
+    assert [sizes.ask(SIZE, vendor, first=first) for first in (True, False, True)] == ["page"] * 3
+    assert vendor.asked == [[SIZE], [], [], []]
+
+
+@pytest.mark.parametrize(("status", "first"), [(400, False), (404, True), (500, True)])
+def test_any_other_refusal_says_nothing_about_the_page_size(status: int, first: bool) -> None:
+    vendor = Sized(status)
+    with pytest.raises(HttpError):
+        Sizes().ask(SIZE, vendor, first=first)
+    assert vendor.asked == [[SIZE]]
+
+
+def test_a_page_that_is_refused_without_a_size_too_was_not_refused_its_size() -> None:
+    sizes, vendor = Sizes(), Sized(400, 400)
+    with pytest.raises(HttpError):
+        sizes.ask(SIZE, vendor, first=True)
+    sizes.ask(SIZE, vendor, first=True)
+    assert vendor.asked == [[SIZE], [], [SIZE]]
 
 
 def test_the_newest_count_is_the_one_that_must_be_reached() -> None:

@@ -1,103 +1,251 @@
-"""What a vendor lists only in part is no list for ``max_share``, and the lines say which part it is."""
+"""What can be listed by itself fails by itself, and of what is incomplete in itself nothing is selected."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
-from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
-from confcleanup.cli import cli
-from confcleanup.sandbox.server import Emulator, Server
-from confcleanup.sandbox.trueconf import TrueConf
-from confcleanup.sandbox.vobiz import Vobiz
-from confcleanup.sandbox.vonage import Vonage
+from confcleanup.errors import AccessRefused, HttpError, LedgerError, Stopped
+from confcleanup.guards import Limits, Past
+from confcleanup.items import Item, Outcome
+from confcleanup.paging import Repeated, Unsteady
+from confcleanup.plan import HELD_BACK, Plan, Review, Watcher, make_plan
+from confcleanup.providers.base import Part
+from confcleanup.selected import Entry
+from confcleanup.selection import Rule, digest
 
-DAY = timedelta(days=1)
-Call = Callable[..., Result]
+from .fake import NOW, Fake, rule, thing
 
-
-@contextmanager
-def serving(emulator: Any, folder: Path, edit: Callable[[str], str] = str, **extra: Any) -> Iterator[Call]:
-    """The command line, with an account at this emulator."""
-    with Server(emulator) as server:
-        config = folder / "config.toml"
-        config.write_text(edit(emulator.account("a", server.url, **extra)), "utf-8")
-        config.chmod(0o600)
-        yield lambda *words: CliRunner().invoke(cli, ["-c", str(config), "--state", str(folder / "state"), *words])
+Lines = Iterable[Item | Exception]
 
 
-def vonage() -> Emulator:
-    emulator = Vonage()
-    emulator.fill()
-    return emulator
+class Parted(Fake):
+    """Lists parts; a listing is its items, and ends with the exception among them. The last listing is repeated."""
+
+    def __init__(self, **listings: Sequence[Lines]) -> None:
+        super().__init__()
+        self.listings = {name.replace("_", " "): list(lines) for name, lines in listings.items()}
+        self.began: list[tuple[str, bool]] = []
+
+    def parts(self, what: str, rules: Sequence[Rule]) -> Iterator[Part]:
+        for name in self.listings:
+            yield Part(name, lambda name=name: self._lines(name, what))  # type: ignore[misc]  # bound at once
+
+    def _lines(self, name: str, what: str) -> Iterator[Item]:
+        self.began.append((name, self.strict))
+        lines = self.listings[name].pop(0) if len(self.listings[name]) > 1 else self.listings[name][0]
+        for line in lines:
+            if isinstance(line, Exception):
+                raise line
+            if line.what == what:
+                yield line
 
 
-def test_a_share_of_what_vonage_lists_by_date_is_not_judged_and_the_config_says_so(tmp_path: Path) -> None:
-    with serving(vonage(), tmp_path, max_share="10%") as call:
-        done = call("plan")
-        assert done.exit_code == 0
-        assert "warning: accounts.a: max_share is not applied to company-recordings" in done.stderr
-        assert "max_share allows" not in done.output
-        assert " that began before 20" in done.stdout
-        assert " UTC" in done.stdout
-        assert " listed" not in done.stdout.partition(";")[0]
+class Told(Watcher):
+    """The ids of what was told to stay."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def kept(self, account: str, entry: Entry) -> None:
+        self.ids.append(entry.item.id)
 
 
-def test_without_a_limit_on_the_share_there_is_nothing_to_warn_of(tmp_path: Path) -> None:
-    with serving(vonage(), tmp_path) as call:
-        assert "max_share" not in call("plan").stderr
+def planned(provider: Fake, *rules: Rule, watcher: Watcher | None = None, **more: object) -> Plan:
+    return make_plan("hq", provider, rules or (rule(),), Limits(), NOW, watcher or Watcher(), **more)  # type: ignore[arg-type]  # passed on
 
 
-@pytest.mark.parametrize(("api", "part"), [("v3.11", True), ("v4", False)])
-def test_a_list_that_trueconf_filters_by_the_one_tag_of_all_rules_is_a_part_too(
-    tmp_path: Path, api: str, part: bool
-) -> None:
-    def one_rule(text: str) -> str:
-        head, _, _ = text.partition("[[accounts.a.rules]]")
-        return head + '[[accounts.a.rules]]\nwhat = "conferences"\nolder_than = "30 days"\ntags = ["delete"]\n'
-
-    emulator = TrueConf(api=api)
-    for number in range(25):
-        emulator.add_conference(f"c{number}", ended=41 * DAY, tags=["delete"])
-    with serving(emulator, tmp_path, one_rule, max_share="50%") as call:
-        done = call("plan")
-        assert ("max_share is not applied to conferences" in done.stderr) is part
-        assert done.exit_code == (0 if part else 3)
-        assert ("would delete 25 of 25 listed with the tag 'delete'" in done.stdout) is part
+def ids(plan: Plan) -> list[str]:
+    return [entry.item.id for entry in plan.selected]
 
 
-def test_live_rooms_may_all_have_ended_since_the_last_run(tmp_path: Path) -> None:
-    """An empty list of rooms is daily business, so that it is no sign of another account."""
-
-    def rooms_only(text: str) -> str:
-        head, *rules = text.split("[[accounts.a.rules]]")
-        return "[[accounts.a.rules]]".join([head, *(rule for rule in rules if '"conferences"' in rule)])
-
-    emulator = Vobiz()
-    emulator.fill()
-    with serving(emulator, tmp_path, rooms_only) as call:
-        assert json.loads(call("run", "--yes", "--format", "json").stdout)["accounts"][0]["listed"]
-        emulator.rooms.clear()
-        done = call("run", "--yes", "--format", "json")
-        assert json.loads(done.stdout)["accounts"][0]["status"] != "refused"
+def counts(plan: Plan) -> tuple[int, int, int]:
+    """Listed, selected, kept."""
+    return plan.listed, len(plan.selected), plan.kept.total()
 
 
-@pytest.mark.parametrize("words", [["plan"], ["run", "--yes"], ["-q", "run", "--yes"], ["-q", "plan"]])
-def test_what_runs_for_too_long_is_told_also_with_quiet(tmp_path: Path, words: list[str]) -> None:
-    emulator = TrueConf()
-    emulator.add_conference("c1", ended=700 * DAY, state="running")
-    with serving(emulator, tmp_path) as call:
-        done = call(*words)
-        assert done.exit_code == 0
-        assert "stuck: 1 item older than the rule needs manual action; oldest: conferences c1 (from 20" in done.stderr
-        (account,) = json.loads(call("plan", "--format", "json").stdout)["accounts"]
-        assert account["stuck"]["count"] == 1
-        assert account["stuck"]["since"] == account["stuck"]["oldest"]["since"]
-        if words == ["plan"]:
-            assert "Stuck: 1 item needs manual action." in done.stdout.splitlines()[-1]
+def again(item: Item, **changes: object) -> Item:
+    """Another row of the same item."""
+    return replace(item, raw=Repeated(), **changes)
+
+
+REFUSED = HttpError("GET was answered with 404", 404)
+
+
+def test_a_part_that_fails_is_named_and_the_others_go_on() -> None:
+    plan = planned(Parted(user_1=[[thing("a")]], user_2=[[REFUSED]], user_3=[[thing("b")]]))
+    assert (plan.status, plan.undone, ids(plan)) == ("partial", True, ["a", "b"])
+    assert plan.unlisted == ["user 2: GET was answered with 404"]
+
+
+def test_of_a_part_that_fails_in_the_middle_nothing_is_selected_or_counted() -> None:
+    before = [thing(f"b{number}", days=days) for number in range(300) for days in (40, 3)]
+    plan = planned(Parted(user_1=[[thing("a"), thing("young", days=3)]], user_2=[[*before, REFUSED]]))
+    assert ids(plan) == ["a"]
+    assert counts(plan) == (2, 1, 1)
+    assert not plan.stuck.count
+
+
+def test_parts_that_fail_for_the_same_reason_are_named_together() -> None:
+    plan = planned(Parted(user_1=[[REFUSED]], user_2=[[thing("a")]], user_3=[[REFUSED]]))
+    assert plan.unlisted == ["user 1, user 3: GET was answered with 404"]
+
+
+def test_an_account_of_which_no_part_can_be_listed_has_failed() -> None:
+    plan = planned(Parted(user_1=[[REFUSED]], user_2=[[REFUSED]]))
+    assert (plan.status, plan.error) == ("failed", "user 1, user 2: GET was answered with 404")
+
+
+def test_a_source_that_fails_leaves_the_others() -> None:
+    provider = Fake(thing("a"), thing("b", what="files"))
+    provider.items = lambda what, rules: _failing(REFUSED) if what == "files" else iter([thing("a")])  # type: ignore[method-assign]  # a hook
+    plan = planned(provider, rule(), rule("files", name="others"))
+    assert (plan.status, ids(plan), plan.unlisted) == ("partial", ["a"], ["files: GET was answered with 404"])
+
+
+def _failing(error: Exception) -> Iterator[Item]:
+    raise error
+    yield
+
+
+def test_a_provider_that_cannot_tell_its_parts_fails_that_source() -> None:
+    provider = Parted(user_1=[[thing("a")]])
+    provider.parts = lambda what, rules: [][1] if what == "files" else Parted.parts(provider, what, rules)  # type: ignore[method-assign]  # a hook
+    plan = planned(provider, rule(), rule("files", name="others"))
+    assert (plan.status, ids(plan)) == ("partial", ["a"])
+    assert "could not be read (IndexError)" in plan.unlisted[0]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AccessRefused("the sign-in failed", 401), AccessRefused("locked", 423), Stopped("time"), LedgerError("full")],
+)
+def test_what_concerns_the_whole_account_fails_it(error: Exception) -> None:
+    plan = planned(Parted(user_1=[[thing("a")]], user_2=[[error]], user_3=[[thing("b")]]))
+    assert (plan.status, ids(plan), plan.error) == ("failed", [], str(error))
+
+
+def test_a_403_fails_the_account_unless_another_part_was_allowed() -> None:
+    forbidden = AccessRefused("GET was answered with 403", 403)
+    assert planned(Parted(user_1=[[forbidden]], user_2=[[thing("a")]])).status == "failed"
+    plan = planned(Parted(user_1=[[thing("a")]], user_2=[[forbidden]]))
+    assert (plan.status, ids(plan)) == ("partial", ["a"])
+
+
+def test_a_server_that_stopped_answering_is_not_asked_for_every_part() -> None:
+    provider = Parted(user_0=[[thing("a")]], **{f"user_{number}": [[HttpError("502", 502)]] for number in range(1, 9)})
+    plan = planned(provider)
+    assert [name for name, _ in provider.began] == ["user 0", "user 1", "user 2", "user 3"]
+    assert (plan.status, ids(plan)) == ("partial", ["a"])
+    assert [line.count("user") for line in plan.unlisted] == [3, 5]
+
+
+def test_an_unsteady_list_is_listed_once_more() -> None:
+    provider = Parted(user_1=[[thing("a"), Unsteady("shifted")], [thing("a"), thing("b")]])
+    plan = planned(provider)
+    assert (plan.status, ids(plan), counts(plan)) == ("ok", ["a", "b"], (2, 2, 0))
+    assert provider.began == [("user 1", True), ("user 1", False)]
+    assert not provider.strict
+
+
+def test_the_second_listing_stands_in_place_of_the_first() -> None:
+    young = [thing(f"young{number}", days=3) for number in range(3)]
+    first = [thing("a"), thing("vanished"), *young, Unsteady("shifted")]
+    told = Told()
+    plan = planned(Parted(user_1=[first, [thing("a", days=3), *young]]), watcher=told)
+    assert (ids(plan), counts(plan)) == ([], (4, 0, 4))
+    assert sorted(told.ids) == ["a", "young0", "young1", "young2"]
+
+
+def test_a_list_that_stays_unsteady_has_failed_after_the_second_time() -> None:
+    provider = Parted(user_1=[[thing("a"), Unsteady("not complete")]], user_2=[[thing("b")]])
+    plan = planned(provider)
+    assert (ids(plan), plan.unlisted) == (["b"], ["user 1: not complete"])
+    assert [name for name, _ in provider.began] == ["user 1", "user 1", "user 2"]
+
+
+def test_warnings_of_a_listing_that_is_dropped_are_dropped() -> None:
+    def first() -> Iterator[Item]:
+        provider.warnings.append("a room is silent")
+        yield thing("a")
+        raise Unsteady("shifted")
+
+    provider = Parted(user_1=[[thing("a")]])
+    listings = iter([first, lambda: iter([thing("a")])])
+    provider.parts = lambda what, rules: [Part("", lambda: next(listings)())]  # type: ignore[method-assign]  # a hook
+    assert planned(provider).warnings == []
+
+
+@pytest.mark.parametrize("more", [1, HELD_BACK, HELD_BACK + 7])
+def test_every_kept_item_is_told_however_many_they_are(more: int) -> None:
+    told = Told()
+    planned(Parted(user_1=[[thing(f"{number}", days=3) for number in range(more)]]), watcher=told)
+    assert told.ids == [f"{number}" for number in range(more)]
+
+
+# One item in several rows -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [(40, 3), (3, 40), (40, 40, 3), (40, 3, 40), (3, 40, 40), (3, 3)])
+def test_an_item_whose_rows_say_two_things_stays(days: tuple[int, ...]) -> None:
+    rows = [thing("a", days=days[0]), *(again(thing("a", days=more)) for more in days[1:])]
+    plan = planned(Parted(user_1=[[*rows, thing("b")]]))
+    assert (ids(plan), counts(plan)) == (["b"], (2, 1, 1))
+
+
+def test_the_reason_says_that_it_is_listed_more_than_once() -> None:
+    entries: list[Entry] = []
+    watcher = Watcher()
+    watcher.kept = lambda account, entry: entries.append(entry)  # type: ignore[method-assign]  # a hook
+    planned(Parted(user_1=[[thing("a"), again(thing("a", days=3))]]), watcher=watcher)
+    assert [entry.decision.reason for entry in entries] == [
+        "it is listed more than once, and not each time as due: ended 3 days ago, kept for 30 days"
+    ]
+
+
+def test_an_item_goes_once_if_each_of_its_rows_is_due() -> None:
+    plan = planned(Parted(user_1=[[thing("a"), again(thing("a", days=50)), again(thing("a"))]]))
+    assert (ids(plan), counts(plan)) == (["a"], (1, 1, 0))
+
+
+def test_a_row_in_a_later_part_speaks_of_the_item_too() -> None:
+    plan = planned(Parted(window_1=[[thing("a")]], window_2=[[again(thing("a", days=3))]]))
+    assert (ids(plan), counts(plan)) == ([], (1, 0, 1))
+
+
+def test_what_a_failed_part_said_of_an_item_keeps_it_and_the_counts_hold() -> None:
+    plan = planned(Parted(window_1=[[thing("a"), thing("b")]], window_2=[[again(thing("a", days=3)), REFUSED]]))
+    assert (ids(plan), counts(plan)) == (["b"], (2, 1, 1))
+
+
+# What compares with other runs --------------------------------------------------------------------
+
+
+def reviewing(*items: Item) -> Review:
+    return Review({item.key: digest(item) for item in items}, {item.key: item for item in items})
+
+
+def test_what_a_reviewed_plan_names_of_a_part_that_was_not_listed_is_not_said_to_have_changed() -> None:
+    provider = Parted(user_1=[[thing("a")]], user_2=[[REFUSED]])
+    plan = planned(provider, reviewed=reviewing(thing("a"), thing("b"), thing("c")))
+    assert (plan.status, ids(plan), plan.count(Outcome.CHANGED)) == ("partial", ["a"], 0)
+
+
+def test_what_only_the_first_of_two_listings_showed_is_not_listed_any_more() -> None:
+    provider = Parted(user_1=[[thing("a"), thing("b"), Unsteady("shifted")], [thing("a")]])
+    plan = planned(provider, reviewed=reviewing(thing("a"), thing("b")))
+    assert {entry.item.id: entry.outcome for entry in plan.selected} == {"a": None, "b": Outcome.CHANGED}
+
+
+def test_a_reviewed_item_with_a_row_that_is_not_due_has_changed() -> None:
+    provider = Parted(user_1=[[thing("a"), again(thing("a", days=3))]])
+    plan = planned(provider, reviewed=reviewing(thing("a")))
+    assert [entry.outcome for entry in plan.selected] == [Outcome.CHANGED]
+
+
+@pytest.mark.parametrize(("second", "refused"), [([thing("b")], True), ([REFUSED], False)])
+def test_a_list_that_lacks_a_part_is_not_taken_for_one_that_shrank(second: Lines, refused: bool) -> None:
+    plan = planned(Parted(user_1=[[thing("a")]], user_2=[second]), past=Past(left={"things": 500}))
+    assert bool(plan.refusals) is refused

@@ -162,6 +162,30 @@ def test_the_database_is_closed_with_its_owner() -> None:
     gc.collect()  # an unclosed database would be a ResourceWarning, and so an error here
 
 
+def test_what_was_added_since_a_mark_is_forgotten_and_the_counts_stay_true() -> None:
+    held = holding("a", "b")
+    mark = held.last
+    held.extend([entry("c"), entry("d", Outcome.CHANGED), entry("a")])
+    held.forget(mark)
+    assert (ids(held), len(held), held.count(None), held.count(Outcome.CHANGED)) == (["a", "b"], 2, 2, 0)
+    held.extend([entry("e")])
+    assert ids(held) == ["a", "b", "e"]
+
+
+@pytest.mark.parametrize("ident", HOSTILE)
+def test_an_item_is_withdrawn_by_its_key_alone(ident: str) -> None:
+    held = holding("other", ident)
+    assert held.withdraw(entry(ident, title="as another row has it").item) == 2
+    assert (ids(held), len(held)) == (["other"], 1)
+    assert held.withdraw(entry(ident).item) is None
+
+
+def test_nothing_is_withdrawn_or_forgotten_of_nothing() -> None:
+    empty = Selected()
+    empty.forget(empty.last)
+    assert (empty.last, empty.withdraw(entry("a").item), len(empty)) == (0, None, 0)
+
+
 def test_forgetting_everything_leaves_nothing() -> None:
     held = holding("a", "b")
     held.clear()

@@ -281,11 +281,13 @@ def closing_line(run: Run, command: str) -> str:
     if run.mode == "plan":
         failed = sum(plan.failed for plan in run.plans)
         unknown = f" {failed} account{'' if failed == 1 else 's'} could not be listed." if failed else ""
+        if partly := sum(bool(plan.unlisted) for plan in run.plans):
+            unknown += f" {partly} account{'' if partly == 1 else 's'} could be listed only in part."
         if run.due:
             return f"Dry run: nothing was deleted.{unknown}{needs} To delete {_items(run.due)}: {command}"
         if any(plan.refusals for plan in run.plans):
             return f"Dry run: nothing was deleted.{unknown}{needs} A run would be refused."
-        doubtful = any(plan.undecided or plan.warnings for plan in run.plans)
+        doubtful = any(plan.doubtful for plan in run.plans)
         nothing = " Nothing is due of what could be judged." if doubtful else " Nothing is due."
         return f"Dry run: nothing was deleted.{unknown or nothing}{needs}"
     counts = Counter({outcome: run.total(outcome) for outcome in Outcome})
@@ -336,6 +338,8 @@ def trouble(plan: Plan, *, declined: bool = False) -> None:
         why = "max_runtime was over, or the run was told to stop; the next run goes on"
         urgent = logging.LoggerAdapter(log, {"account": name, **URGENT})
         urgent.warning("%s: %s not tried: %s", name, f"{_items(left)} {'was' if left == 1 else 'were'}", why)
+    for part in plan.unlisted:
+        told.error("%s: not listed, so nothing was deleted of it: %s", name, _short(part))
     for refusal in plan.refusals:
         if not (declined and refusal == NO_ANSWER):
             told.error("%s: refused, nothing is deleted there: %s", name, refusal)

@@ -102,13 +102,16 @@ def _planned(run: Run) -> str:
     if run.due:
         return f"Nothing was deleted. {run.due:,} of {_items(listed)} would go.{_missing(run)}"
     refused = any(plan.refusals for plan in run.plans)
-    doubt = any(plan.failed or plan.undecided or plan.warnings for plan in run.plans)
+    doubt = any(plan.doubtful for plan in run.plans)
     return f"Nothing was deleted. {'A run would be refused.' if refused else _nothing(doubt)}{_missing(run)}"
 
 
 def _missing(run: Run) -> str:
     failed = sum(plan.failed for plan in run.plans)
-    return f" {failed:,} account{'' if failed == 1 else 's'} could not be listed." if failed else ""
+    missing = f" {failed:,} account{'' if failed == 1 else 's'} could not be listed." if failed else ""
+    if partly := sum(bool(plan.unlisted) for plan in run.plans):
+        missing += f" {partly:,} account{'' if partly == 1 else 's'} could be listed only in part."
+    return missing
 
 
 def _nothing(doubt: bool) -> str:
@@ -118,7 +121,7 @@ def _nothing(doubt: bool) -> str:
 def _done(run: Run) -> str:
     rest = "" if run.exit_code == ExitCode.DONE else " Not everything is done."
     if not run.selected:
-        return _nothing(any(plan.failed or plan.undecided or plan.warnings for plan in run.plans)) + rest
+        return _nothing(any(plan.doubtful for plan in run.plans)) + rest
     selected = f"{run.selected:,} selected item{'' if run.selected == 1 else 's'}"
     return f"Deleted {run.total(Outcome.DELETED):,} of {selected}.{rest}"
 

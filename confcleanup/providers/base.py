@@ -4,7 +4,8 @@ A provider translates. It knows its vendor's paths, fields and habits, and turns
 and ``Result``. It does not filter, decide, count, archive, record or sleep, and it does not know that
 a dry run exists.
 
-- ``items`` yields every item of a source once, or raises ProviderError: a list is complete or failed.
+- ``items`` yields every item of a source, or raises ProviderError: a list is complete or failed.
+- ``parts`` says what of a source can be listed by itself, and so fails by itself; most sources are one part.
 - ``look`` fetches one item again: the item as it is now, or None if the vendor says it is gone.
 - ``delete`` deletes exactly the items given to it, and names the statuses that mean deleted and gone.
 - Odd data never stops a listing: the item is yielded with what could be read, and ``doubt`` says why
@@ -15,16 +16,17 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
-from ..errors import ProviderError
+from ..errors import HttpError, ProviderError
 from ..http import Http, Permit, Rows
 from ..items import Item, Media, Result
 from ..pace import Stop
+from ..paging import Sizes
 from ..selection import Announcement, Rule
 from ..settings import AccountSettings, RuleSettings
 from ..unmet import Reach
@@ -33,6 +35,10 @@ EARLIEST, LATEST = 946_684_800, 253_402_300_799
 """Unix seconds of the years 2000 and 9999; outside of them a number is not believed to be a time."""
 LONGEST_LENGTH = 366 * 86400
 """Seconds. Nothing is believed to have been recorded for longer."""
+
+
+OUTAGES = 3
+"""So many parts one after the other that the server did not answer for, and the rest is not asked for."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -76,6 +82,16 @@ class Source(msgspec.Struct, frozen=True):
         return self.recheck + (1 + self.confirmed) / self.batch
 
 
+class Part(NamedTuple):
+    """What can be listed by itself: one user's recordings, a stretch of time. It fails by itself, too.
+
+    ``name`` names it for people ("user 103"); empty where it is the whole source. ``items`` lists it, each time anew.
+    """
+
+    name: str
+    items: Callable[[], Iterator[Item]]
+
+
 class Restored(msgspec.Struct, frozen=True):
     """What came of a restoration: the new item's id, and in words what did not come back."""
 
@@ -99,6 +115,9 @@ class Provider(ABC):
         self.stop = stop
         self.clock = clock
         self.warnings: list[str] = []
+        self.strict = False
+        """Whether a row that comes twice fails the listing (see ``paging``); it may then be asked for once more."""
+        self.sizes = Sizes()
 
     def __enter__(self) -> Provider:
         return self
@@ -119,6 +138,10 @@ class Provider(ABC):
     def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
         """How far what ``items`` listed for these rules reaches, once it is listed."""
         return Reach()
+
+    def parts(self, what: str, rules: Sequence[Rule]) -> Iterable[Part]:
+        """The parts of a source that can be listed, and can fail, one by one. Here: one, the whole source."""
+        return [Part("", lambda: self.items(what, rules))]
 
     @abstractmethod
     def look(self, item: Item) -> Item | None:
@@ -151,6 +174,22 @@ class Provider(ABC):
     def restore(self, saved: Mapping[str, Any], permit: Permit) -> Restored:
         """Creates an archived item anew from the vendor's object. Raises ProviderError where that cannot be."""
         raise ProviderError("the vendor has no call that brings this back")
+
+
+def is_outage(error: ProviderError) -> bool:
+    """Whether an error is the server's, so that it may concern everything that is asked of it."""
+    return isinstance(error, HttpError) and (error.status in (None, 429) or (error.status or 0) >= 500)
+
+
+def in_turn(parts: Iterable[Part]) -> Iterator[Item]:
+    """Every item of several parts. The first that fails fails them all; its error begins with its name."""
+    for part in parts:
+        try:
+            yield from part.items()
+        except ProviderError as error:
+            if part.name:
+                error.args = (f"{part.name}: {error}",)
+            raise
 
 
 def rows_of(body: Mapping[str, Any], *names: str) -> Collection[dict[str, Any]]:

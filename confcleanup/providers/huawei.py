@@ -14,20 +14,36 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from itertools import chain
+from functools import partial
+from itertools import chain, groupby
 from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from ..errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stale, Stopped
 from ..http import Http, Permit
 from ..items import Item, Kind, Media, Outcome, Result, State
 from ..pace import Stop
-from ..paging import Page, Row
+from ..paging import Page, Repeated, Row, Unsteady, Walk, twice
 from ..redact import redact
 from ..selection import Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
 from ..unmet import Reach
-from .base import Provider, Source, count_of, given, instant, rows_of, text, whole
+from .base import (
+    OUTAGES,
+    Part,
+    Provider,
+    Source,
+    count_of,
+    given,
+    in_turn,
+    instant,
+    is_outage,
+    rows_of,
+    text,
+    whole,
+)
 
 SIGN_IN = "v2/usg/acs/auth/appauth"
 SIGNED_IN = "v1/usg/acs/token"
@@ -46,7 +62,10 @@ PAGE = 100
 SHORT_PAGE = 10
 """Fewer files are the last ones for certain. The vendor gives 20 unasked, and may cut a larger ``limit`` in silence."""
 MOST_FILES = 10_000
+LIMIT = ("limit", str(PAGE))
 BATCH = 20
+HALVED = frozenset({400, 413, 414, 422})
+"""Refusals of a deletion that may be meant for one of its recordings, or for their number."""
 SIGNATURE_LIFE = timedelta(minutes=10)
 SPAN = 30 * 86_400_000
 """Milliseconds. How long a range may be is not documented; the examples ask for up to 31 days."""
@@ -56,6 +75,7 @@ HISTORY_KEPT = timedelta(days=366)
 """The history forgets a meeting after 6 months, or after up to 12 if the console says so."""
 MINUTE = timedelta(minutes=1)
 LONGEST = 366 * 86400
+LATEST = datetime.max.replace(tzinfo=UTC)
 MEBIBYTE = 1024 * 1024
 
 PRIVATE = re.compile(r".*(password|pwd|joinUri|url|token).*", re.IGNORECASE)
@@ -180,6 +200,10 @@ class Window(NamedTuple):
         """The window that begins there; none reaches further than a day into the future."""
         return cls(first, min(first + SPAN - 1, _ms(now + timedelta(days=1))))
 
+    def __str__(self) -> str:
+        first, last = (datetime.fromtimestamp(edge / 1000, UTC) for edge in self)
+        return f"from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+
 
 def windows(since: datetime, now: datetime) -> Iterator[Window]:
     """The windows from ``since`` to now, without gap or overlap, the newest first."""
@@ -207,6 +231,8 @@ class Huawei(Provider):
         super().__init__(settings, stop, clock)
         self._auth = _Auth(settings)
         self._ends: Mapping[str, datetime | None] | None = None
+        self._unread: Mapping[int, ProviderError] = {}
+        self._shown: dict[str, Window] = {}
         self._permit: Permit | None = None
         self.http = Http.for_account(settings, self._auth, stop, clock)
 
@@ -232,39 +258,64 @@ class Huawei(Provider):
         return Reach("this user's own, who is no administrator") if self._auth.member else Reach()
 
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+        yield from in_turn(self.parts(what, rules))
+
+    def parts(self, what: str, rules: Sequence[Rule]) -> Iterable[Part]:
+        """A part for each window: older ones than the enterprise keeps may be refused."""
         self.http.sign_in()
         if self._auth.member and NO_ADMINISTRATOR not in self.warnings:
             self.warnings.append(NO_ADMINISTRATOR)
-        if what == "meetings":
-            for row, window in self._everything(HISTORY, self._history_begins()):
-                yield meeting(row, window)
-            return
-        self._ends = self._meeting_ends()
+        since = self._history_begins() if what == "meetings" else FIRST
+        if what == "recordings":
+            self._ends = self._meeting_ends()
         cutoff = max((rule.cutoff for rule in rules), default=FIRST)
-        for row, window in self._everything(RECORDINGS, FIRST):
-            yield self._recording(row, window, cutoff)
+        self._shown = {}
+        for window in windows(since, self.clock()):
+            yield Part(f"{what} {window}", partial(self._window_items, what, window, cutoff))
 
     def _history_begins(self) -> datetime:
         return self.clock() - HISTORY_KEPT
 
-    def _everything(self, where: str, since: datetime) -> Iterator[tuple[Row, Window]]:
-        """Every row of a list once, with the window that shows it. Raises ProviderError unless it is complete."""
-        seen: set[str] = set()
-        for window in windows(since, self.clock()):
-            for row in self._rows(where, window):
-                if (key := _key(row)) not in seen:
-                    seen.add(key)
-                    yield row, window
+    def _window_items(self, what: str, window: Window, cutoff: datetime) -> Iterator[Item]:
+        """The items of a window. Rows with one confUUID are one item; see ``together``.
 
-    def _rows(self, where: str, window: Window) -> Iterator[Row]:
-        return walk(lambda offset: self._page(where, window, offset))
+        Where another row of an item comes later, also in another window, it stands as ``Repeated`` in the item's
+        place, so that the item goes only if each of its rows is due.
+        """
+        if what == "recordings":
+            self._require_history(window)
+        here: set[str] = set()
+        for ident, rows in groupby(self._rows(LISTS[what], window, strict=self.strict), _ident):
+            first = self._shown.setdefault(ident, window)
+            items = [self._item(what, row, first, cutoff) for row in rows]
+            if ident not in here and first == window:
+                yield together(items)
+                items = items if len(items) > 1 else []
+            here.add(ident)
+            yield from (replace(item, raw=Repeated(item.raw)) for item in items)
+
+    def _item(self, what: str, row: Row, window: Window, cutoff: datetime) -> Item:
+        return meeting(row, window) if what == "meetings" else self._recording(row, window, cutoff)
+
+    def _require_history(self, window: Window) -> None:
+        """Raises ProviderError unless the ends are known of the meetings that a window's recordings may be of."""
+        for begins in (window.first, window.first - SPAN):
+            if error := self._unread.get(begins):
+                known = Window.at(begins, self.clock())
+                raise ProviderError(f"the history of meetings {known} cannot be listed: {error}") from error
+
+    def _rows(self, where: str, window: Window, *, strict: bool = False) -> Iterator[Row]:
+        return walk(lambda offset: self._page(where, window, offset), strict=strict)
 
     def _page(self, where: str, window: Window, offset: int) -> Page:
         """One page. An enterprise's recordings are shown with queryAll only (meeting_21_0048)."""
-        params = {"startDate": window.first, "endDate": window.last, "offset": offset, "limit": PAGE}
+        return self.sizes.ask(LIMIT, partial(self._asked, where, window, offset), first=offset == 0)
+
+    def _asked(self, where: str, window: Window, offset: int, size: Sequence[tuple[str, str]]) -> Page:
+        params = {"startDate": window.first, "endDate": window.last, "offset": offset}
         order = [("queryAll", "true"), ("sortType", "ASC_StartTIME")]
         try:
-            body = self._get(where, [*((name, str(value)) for name, value in params.items()), *order])
+            body = self._get(where, [*((name, str(value)) for name, value in params.items()), *size, *order])
         except HttpError as error:
             if code(error) == NO_MEETING:
                 return Page([], 0)
@@ -279,11 +330,37 @@ class Huawei(Provider):
             raise refusal(error) from None
 
     def _meeting_ends(self) -> dict[str, datetime | None]:
-        """When the meetings that the history knows ended, by confUUID; None where it does not tell."""
+        """When the meetings that the history knows ended, by confUUID; None where it does not tell.
+
+        The windows of the history that could not be listed are left in ``_unread``. Raises AccessRefused.
+        """
         ends: dict[str, datetime | None] = {}
-        for row, _ in self._everything(HISTORY, self._history_begins()):
+        unread: dict[int, ProviderError] = {}
+        read = outages = 0
+        for window in windows(self._history_begins(), self.clock()):
+            try:
+                found = twice(partial(self._ends_in, window))
+            except ProviderError as error:
+                if isinstance(error, AccessRefused) and not (read and error.status == 403):
+                    raise
+                outages += is_outage(error)
+                if outages >= OUTAGES:
+                    raise
+                unread[window.first] = error
+                continue
+            read, outages = read + 1, 0
+            for ident, end in found.items():
+                ends[ident] = _later(end, ends.get(ident, end))
+        self._unread = unread
+        return ends
+
+    def _ends_in(self, window: Window, strict: bool) -> dict[str, datetime | None]:
+        """The ends of the meetings in one window."""
+        ends: dict[str, datetime | None] = {}
+        for row in self._rows(HISTORY, window, strict=strict):
             if ident := text(row.get("confUUID")):
-                ends[ident] = moment(row.get("endTime")) if _destroyed(row) else None
+                end = moment(row.get("endTime")) if _destroyed(row) else None
+                ends[ident] = _later(end, ends.get(ident, end))
         return ends
 
     def _recording(self, row: Row, window: Window, cutoff: datetime) -> Item:
@@ -316,19 +393,19 @@ class Huawei(Provider):
     def look_at(self, items: Sequence[Item]) -> dict[tuple[str, ...], Item]:
         """Those that are still listed, with one look at each part of the list that showed one of them."""
         wanted = {(item.what, self._window(item), item.id): item.key for item in items}
-        found: dict[tuple[str, ...], Item] = {}
+        found: dict[tuple[str, ...], list[Item]] = {}
         for what, window in dict.fromkeys((what, window) for what, window, _ in wanted):
             for row in self._rows(LISTS[what], window):
                 if key := wanted.get((what, window, str(row.get("confUUID")))):
-                    found[key] = self._looked(what, row, window)
-        return found
+                    found.setdefault(key, []).append(self._looked(what, row, window))
+        return {key: together(rows) for key, rows in found.items()}
 
     def _looked(self, what: str, row: Row, window: Window) -> Item:
-        if what == "meetings":
-            return meeting(row, window)
-        if self._ends is None:
-            self._ends = self._meeting_ends()
-        return self._recording(row, window, self.clock())
+        if what == "recordings":
+            if self._ends is None:
+                self._ends = self._meeting_ends()
+            self._require_history(window)
+        return self._item(what, row, window, self.clock())
 
     def _window(self, item: Item) -> Window:
         """The window that showed an item. Which time of a recording the range is compared with is not documented."""
@@ -354,13 +431,19 @@ class Huawei(Provider):
             return dict.fromkeys(ids, Result(Outcome.UNKNOWN, str(error)))
         except HttpError as error:
             absent = code(error) == NOT_FOUND
-            if not absent and (error.status != 400 or code(error) in FORBIDDEN):
+            if not absent and (error.status not in HALVED or code(error) in FORBIDDEN):
                 raise refusal(error) from None
             if len(ids) == 1:
                 return {ids[0]: Result(Outcome.GONE if absent else Outcome.FAILED, str(error))}
-            half = len(ids) // 2
-            return self._delete(ids[:half], permit) | self._delete(ids[half:], permit)
+            return self._delete_half(ids[: len(ids) // 2], permit) | self._delete_half(ids[len(ids) // 2 :], permit)
         return dict.fromkeys(ids, Result(Outcome.DELETED))
+
+    def _delete_half(self, ids: Sequence[str], permit: Permit) -> dict[str, Result]:
+        """As ``_delete``; what one half ends with must not hide what was answered to the other."""
+        try:
+            return self._delete(ids, permit)
+        except (ProviderError, Stopped, Stale) as error:
+            return dict.fromkeys(ids, Result(Outcome.FAILED, f"not deleted: {error}"))
 
     def fetch(self, item: Item) -> Iterator[Media]:
         """Every file of a recording. Each address comes with a token that is good for one hour and one download.
@@ -436,46 +519,64 @@ def code(error: HttpError) -> str | None:
 
 
 def refusal(error: HttpError) -> HttpError:
-    """The error, as one of the whole account if its code says that a right is missing."""
-    if code(error) in FORBIDDEN:
-        return AccessRefused(str(error), error.status, error.body)
+    """The error; as a 401 or 403 if its code says that no token is good or that a right is missing."""
+    for status, codes in ((401, EXPIRED), (403, FORBIDDEN)):
+        if code(error) in codes:
+            return AccessRefused(str(error), status, error.body)
     return error
 
 
-def walk(fetch: Callable[[int], Page]) -> Iterator[Row]:
-    """Every row of a list once. Raises ProviderError unless they are exactly as many as the vendor counts.
+def walk(fetch: Callable[[int], Page], *, strict: bool = False) -> Iterator[Row]:
+    """Every row of a list. Raises ProviderError unless they are exactly as many as the vendor counts.
 
     ``offset`` counts records in today's pages of the documentation and pages in older ones. It is taken for
     a record; if that leaves rows out, it is taken for a page.
     """
-    seen: set[str] = set()
+    walked = Walk(_key, strict=strict)
     page = fetch(0)
     offset, number, size = 0, 0, len(page.rows)
-    while (fresh := _unseen(page, seen)) and len(seen) < (page.total or 0):
-        yield from fresh
+    while (yield from walked.take(page)) and not walked.ended:
         offset += len(page.rows)
         page = fetch(offset)
-    yield from fresh
-    while size > 1 and len(seen) < (page.total or 0):
+    while size > 1 and not walked.complete:
         number += 1
         page = fetch(number)
-        yield from (fresh := _unseen(page, seen))
+        fresh = yield from walked.take(page, overlaps=True)
         # Every size-th page was seen under the first reading.
         if not page.rows or (not fresh and number % size):
             break
-    if len(seen) != page.total:
-        raise ProviderError(f"the list is not complete: the vendor counts {page.total}, its pages showed {len(seen)}")
+    if not walked.unique <= (walked.total or 0) <= walked.shown:
+        counted = f"the vendor counts {walked.total}, its pages showed {walked.shown}"
+        raise Unsteady(f"the list is not complete: {counted}")
 
 
-def _unseen(page: Page, seen: set[str]) -> list[Row]:
-    fresh = {key: row for row in page.rows if (key := _key(row)) not in seen}
-    seen.update(fresh)
-    return list(fresh.values())
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    """The later of two ends of one meeting; None if one of them is not known."""
+    return max(one, other) if one and other else None
+
+
+def _ident(row: Row) -> str:
+    """What an item is known by: the meeting's instance, as its confID is used again."""
+    return text(row.get("confUUID")) or repr(row)
 
 
 def _key(row: Row) -> str:
-    """What tells two rows apart: the meeting's instance, as its confID is used again."""
-    return text(row.get("confUUID")) or repr(row)
+    """What tells two rows apart: a meeting that was recorded twice has two rows with one confUUID."""
+    return repr([row.get(name) for name in _TELLING]) if text(row.get("confUUID")) else repr(row)
+
+
+_TELLING = ("confUUID", "startTime", "endTime", "rcdTime", "rcdSize", "decodeEndTime")
+
+
+def together(items: Sequence[Item]) -> Item:
+    """One item for the rows of one confUUID: over and due when the last of them is, and as large as all of them."""
+    if len(items) == 1:
+        return items[0]
+    unclear = next((item for item in items if item.state is not State.OVER or item.ended_at is None), None)
+    last = unclear or max(items, key=lambda item: item.ended_at or LATEST)
+    sizes = [item.size_bytes for item in items]
+    size = sum(size or 0 for size in sizes) if None not in sizes else None
+    return replace(last, size_bytes=size, raw={**last.raw, "rows": [item.raw for item in items]})
 
 
 _STATES = ("available", "isDecodeFinish")

@@ -20,14 +20,14 @@ from ..errors import AccessRefused, HttpError, ProviderError
 from ..http import Answer, Http, Permit, uncontradicted
 from ..items import Item, Kind, Outcome, Result, State
 from ..pace import Stop
-from ..paging import Page, by_page, by_page_from_0_or_1
+from ..paging import Page, Repeated, by_page, by_page_from_0_or_1
 from ..redact import redact
 from ..selection import Rule
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
 from ..unmet import Reach
 from .base import Provider, Restored, Source, count_of, given, instant, rows_of, text, whole
 
-PAGE_V3, PAGE_V4 = 100, 1000
+PAGE_V3, PAGE_V4 = ("page_size", "100"), ("page_size", "1000")
 RESTORED = (
     *("id", "topic", "description", "owner", "type", "mode", "schedule", "tags", "invitations", "access"),
     *("max_podiums", "max_participants", "allow_guests", "auto_invite", "rights", "recording"),
@@ -204,20 +204,21 @@ class TrueConf(Provider):
             return
         tag = _only_tag(rules)
         walk = by_page_from_0_or_1 if self._v4 else by_page
-        rows = walk(lambda number: self._page(number, tag), lambda row: repr(row.get("id")))
+        rows = walk(lambda number: self._page(number, tag), lambda row: repr(row.get("id")), strict=self.strict)
         yield from map(conference, rows)
 
     def _page(self, number: int, tag: str | None) -> Page:
-        if self._v4:
-            params = [("page", str(number)), ("page_size", str(PAGE_V4))]
-        else:
-            params = [("page_id", str(number)), ("page_size", str(PAGE_V3))]
-            params += [("tag", tag)] if tag else []
+        size = PAGE_V4 if self._v4 else PAGE_V3
+        params = [("page" if self._v4 else "page_id", str(number))]
+        filters = [("tag", tag)] if tag and not self._v4 else []
         counted = "results" if self._v4 else "cnt"
-        answer = self.http.get(path("api", self.settings.api, "conferences"), params)
+        where = path("api", self.settings.api, "conferences")
+        answer = self.sizes.ask(
+            size, lambda sized: self.http.get(where, [*params, *sized, *filters]), first=number == 1
+        )
         body = answer.listing("conferences", counted, "next_page_id")
         following, total = whole(body.get("next_page_id")), count_of(body, counted)
-        return Page(rows_of(body, "conferences"), total, last=following is not None and following <= 0)
+        return Page(rows_of(body, "conferences"), total, last=None if following is None else following <= 0)
 
     def _list_room(self, rules: Sequence[Rule]) -> Iterator[Item]:
         from .trueconf_room import schedule
@@ -229,11 +230,14 @@ class TrueConf(Provider):
             self.http.skew is None
         ):  # with a given token nothing was asked of the server yet, whose clock is to be judged
             self._page(1, None)
-        for row in {repr(row.get("id")): row for row in rows}.values():
+        seen: set[str] = set()
+        for row in rows:
             item = conference(row)
             # A Room knows no tags: an empty list of them is not the server's word.
             item = replace(item, tags=item.tags or None)
-            yield item
+            key = repr(row.get("id"))
+            yield replace(item, raw=Repeated(item.raw)) if key in seen else item
+            seen.add(key)
 
     def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
         """What the Room shows, or else, of API v3, what has the one tag that all rules ask for."""

@@ -13,8 +13,9 @@ from __future__ import annotations
 import csv
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -31,12 +32,24 @@ from ..redact import harmless
 from ..selection import Announcement, LiveRule, Rule, begun_after
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Span, Table, When
 from ..unmet import Reach
-from .base import Provider, Source, count_of, instant, milliseconds, rows_of, seconds_of, text, whole
+from .base import (
+    Part,
+    Provider,
+    Source,
+    count_of,
+    in_turn,
+    instant,
+    milliseconds,
+    rows_of,
+    seconds_of,
+    text,
+    whole,
+)
 
 log = logging.getLogger(__name__)
 Body = TypeVar("Body", bound=Mapping[str, Any])
 
-PAGE = 100
+PAGE = ("limit", "100")
 """The most recordings on one page (recording/list-all-recordings)."""
 SHOWN = 5
 """So many rooms without details are named in a warning; the formats for machines have them all."""
@@ -265,19 +278,23 @@ class Vobiz(Provider):
         return Reach("rooms that are live now", keeps=False, filters=False) if what == "conferences" else Reach()
 
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
-        if what == "conferences":
-            yield from self._rooms(rules)
-        else:
-            oldest = None
-            for row in by_offset(self._page, _key):
-                item = recording(row, self.clock())
-                oldest = min(filter(None, (oldest, item.created_at)), default=None)
-                yield item
-            cutoffs = [rule.cutoff for rule in rules]
-            if oldest and cutoffs and (warning := hidden(oldest, max(cutoffs), self.clock())):
-                self.warnings.append(warning)
+        yield from in_turn(self.parts(what, rules))
 
-    def _rooms(self, rules: Sequence[Rule]) -> Iterator[Item]:
+    def parts(self, what: str, rules: Sequence[Rule]) -> Iterable[Part]:
+        """The recordings are one part; of the rooms each is one."""
+        return self._rooms(rules) if what == "conferences" else [Part("", partial(self._recordings, rules))]
+
+    def _recordings(self, rules: Sequence[Rule]) -> Iterator[Item]:
+        oldest = None
+        for row in by_offset(self._page, _key, strict=self.strict):
+            item = recording(row, self.clock())
+            oldest = min(filter(None, (oldest, item.created_at)), default=None)
+            yield item
+        cutoffs = [rule.cutoff for rule in rules]
+        if oldest and cutoffs and (warning := hidden(oldest, max(cutoffs), self.clock())):
+            self.warnings.append(warning)
+
+    def _rooms(self, rules: Sequence[Rule]) -> Iterator[Part]:
         """Listed rooms and those that the rules register, each looked up by itself.
 
         The list is names only, may miss live rooms, and is empty also while rooms are live
@@ -289,17 +306,22 @@ class Vobiz(Provider):
         if not names:
             self.warnings.append(EMPTY_LIST)
         registered = [name for rule in rules if rule.live for name in rule.live.scheduled]
-        silent, others = [], []
+        silent: list[str] = []
+        others: list[str] = []
         for name in dict.fromkeys([*names, *registered]):
-            room = self._room_or_unsendable(name)
-            if room is not None:
-                silent += [name] if room.doubt and not room.unsendable else []
-                others += [name] if _another(room, rules) else []
-                yield room
+            yield Part(f'room "{harmless(name)}"', partial(self._one_room, name, rules, silent, others))
         if silent:
             self.warnings.append(_silence(silent))
         if others:
             self.warnings.append(_registered_once(others))
+
+    def _one_room(self, name: str, rules: Sequence[Rule], silent: list[str], others: list[str]) -> Iterator[Item]:
+        """The room, if it is there; gathers in ``silent`` those without details, in ``others`` those begun since."""
+        room = self._room_or_unsendable(name)
+        if room is not None:
+            silent += [name] if room.doubt and not room.unsendable else []
+            others += [name] if _another(room, rules) else []
+            yield room
 
     def _room_or_unsendable(self, name: str) -> Item | None:
         try:
@@ -337,12 +359,16 @@ class Vobiz(Provider):
 
         ``meta.next`` lacks the ``/api`` of its path, so it is never followed; null, it ends the list.
         """
-        body = _noted(self.http.get(self._path("Recording"), [("limit", str(PAGE)), ("offset", str(offset))]).json())
+        asked = [("offset", str(offset))]
+        where = self._path("Recording")
+        body = _noted(
+            self.sizes.ask(PAGE, lambda size: self.http.get(where, [*size, *asked]), first=offset == 0).json()
+        )
         meta = body.get("meta")
         if not isinstance(meta, dict):
             raise ProviderError("the answer has no 'meta'")
         rows = rows_of(body, "objects")
-        return Page(rows, count_of(meta, "total_count"), last="next" in meta and meta["next"] is None)
+        return Page(rows, count_of(meta, "total_count"), last=meta["next"] is None if "next" in meta else None)
 
     # One item ---------------------------------------------------------------------------------
 

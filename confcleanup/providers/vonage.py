@@ -9,9 +9,10 @@ create-a-vbc-integration-user).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from msgspec import Meta
@@ -21,16 +22,30 @@ from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
 from ..http import Http, Permit
 from ..items import Item, Kind, Media, Outcome, Result, State
 from ..pace import Stop
-from ..paging import Page, Row, by_page_from_0_or_1
+from ..paging import Page, Repeated, Row, by_page_from_0_or_1, twice
 from ..redact import redact
 from ..selection import Rule, same_owner
 from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Value
 from ..unmet import Reach
-from .base import EARLIEST, Provider, Source, count_of, given, instant, rows_of, seconds_of, text, whole
+from .base import (
+    EARLIEST,
+    Part,
+    Provider,
+    Source,
+    count_of,
+    given,
+    in_turn,
+    instant,
+    rows_of,
+    seconds_of,
+    text,
+    whole,
+)
 
+T = TypeVar("T")
 COMPANY, ON_DEMAND = "company-recordings", "on-demand-recordings"
 DOMAIN = "@vbc.prod"
-PAGE_SIZE = 100
+PAGE_SIZE = ("page_size", "100")
 LONGEST = timedelta(days=366)
 APART = timedelta(days=1)
 """By more than this, two statements of a recording's end contradict each other."""
@@ -144,7 +159,7 @@ class Vonage(Provider):
     def __init__(self, settings: VonageSettings, stop: Stop, clock: Callable[[], datetime]) -> None:
         super().__init__(settings, stop, clock)
         self._account = str(settings.account_id)
-        self._sized = True
+        self._provisioning: tuple[str, ...] = ("api", "accounts", self._account)
         self.http = Http.for_account(settings, _Auth(settings), stop, clock, self._pause)
 
     def _pause(self, error: HttpError) -> float | None:
@@ -164,8 +179,8 @@ class Vonage(Provider):
         if COMPANY in what:
             next(self._list(COMPANY), None)
         if ON_DEMAND in what:
-            users = self._users(())[: 1 if self.settings.users == "all" else None]
-            found = [next(self._list(ON_DEMAND, *user), None) for user in users]
+            users = self._parts_of_users(())[: 1 if self.settings.users == "all" else None]
+            found = [next(in_turn([user]), None) for user in users]
             if self.settings.users == "self" and found == [None]:
                 self.warnings.append("users = 'self' is the API user alone, who has no on-demand recordings")
 
@@ -178,53 +193,102 @@ class Vonage(Provider):
         return Reach(f"those{users} that began before {latest:%Y-%m-%d %H:%M} UTC")
 
     def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
-        for user in self._users(rules) if what == ON_DEMAND else [()]:
-            yield from self._list(what, *user, rules=rules)
+        yield from in_turn(self.parts(what, rules))
+
+    def parts(self, what: str, rules: Sequence[Rule]) -> Iterable[Part]:
+        """The company's recordings are one part; of those made on demand each user's are one."""
+        if what == ON_DEMAND:
+            return self._parts_of_users(rules)
+        return [Part("", lambda: self._list(what, rules=rules))]
 
     def _list(self, what: str, user: str = "", owner: str = "", *, rules: Sequence[Rule] = ()) -> Iterator[Item]:
         """Recordings that began before the rules' latest cutoff. Raises ProviderError."""
         address = (user,) if user else ()
         where, params = self._place(what, address), [("order", "start:ASC"), *_until(rules)]
         try:
-            for row in self._rows(where, ("recordings",), params):
+            for row in self._rows(where, ("recordings",), params, strict=self.strict):
                 yield recording(row, what, address, owner)
         except HttpError as error:
-            raise _explained(error, what, f" of user {user}" if user else "") from None
+            raise self._explained(error, what) from None
 
-    def _users(self, rules: Sequence[Rule]) -> Sequence[tuple[str, str]]:
-        """The ids of the users whose recordings are meant, each with the name that stands as owner.
+    def _parts_of_users(self, rules: Sequence[Rule]) -> Sequence[Part]:
+        """A part for each user whose recordings are meant.
 
-        All users come from Provisioning (``provisioning.yml``), active or not: recordings outlive their makers.
+        All users come from Provisioning (``provisioning.yml``), active or not: recordings outlive their makers. That a
+        user's list is refused proves nothing about that user's recordings, whatever the user's status.
         """
         if self.settings.users == "self":
-            return [("self", _login(self.settings))]
+            own = _login(self.settings)
+            return [Part("", lambda: self._list(ON_DEMAND, "self", own, rules=rules))]
         if self.settings.users != "all":
-            return [self._named(user, rules) for user in self.settings.users]
-        where = path("api", "accounts", self._account, "users")
+            return [Part(f"user {user}", partial(self._of_named, user, rules)) for user in self.settings.users]
         try:
-            users = [_user(row) for row in self._rows(where, ("data", "users"), base=self.settings.provisioning_url)]
+            users = self._provisioned(lambda where: twice(partial(self._users, where)), "users")
         except HttpError as error:
-            raise _explained(error, "users") from None
+            raise self._explained(error, "users") from None
         if not users:
             raise ProviderError("the list of users is empty, although the API user must be in it")
-        return users
+        return [Part(f"user {row.get('id')}", partial(self._of_row, row, rules)) for row in users]
 
-    def _named(self, user: str, rules: Sequence[Rule]) -> tuple[str, str]:
-        """A user given by id, under its name if a rule or a hold asks for an owner that may be this one."""
+    def _users(self, where: str, strict: bool) -> list[Row]:
+        """The rows of the list of users, each user once."""
+        rows = self._rows(where, ("data", "users"), base=self.settings.provisioning_url, strict=strict)
+        return [row for row in rows if not isinstance(row, Repeated)]
+
+    def _provisioned(self, ask: Callable[[str], T], *rest: str) -> T:
+        """What Provisioning answers. Others reach it under ``/v1`` (public clients), so a 404 is tried there too."""
+        try:
+            return ask(path(*self._provisioning, *rest))
+        except HttpError as error:
+            if error.status != 404 or self._provisioning[0] == "v1":
+                raise
+            refused = error
+        try:
+            found = ask(path("v1", *self._provisioning, *rest))
+        except HttpError:
+            raise refused from None
+        self._provisioning = ("v1", *self._provisioning)
+        return found
+
+    def _of_row(self, row: Row, rules: Sequence[Rule]) -> Iterator[Item]:
+        return self._list(ON_DEMAND, *_user(row), rules=rules)
+
+    def _of_named(self, user: str, rules: Sequence[Rule]) -> Iterator[Item]:
+        return self._list(ON_DEMAND, user, self._name_of(user, rules), rules=rules)
+
+    def _name_of(self, user: str, rules: Sequence[Rule]) -> str:
+        """The name of a user given by id; it is asked for if a rule or a hold names an owner that may be this one."""
         holds = [hold.owner for rule in rules for hold in rule.holds if hold.owner]
         wanted = [rule.owner for rule in rules if rule.owner]
         if any(same_owner(user, hold) for hold in holds):
-            return user, user
+            return user
         if not holds and all(same_owner(user, owner) for owner in wanted):
-            return user, user
-        where = path("api", "accounts", self._account, "users", user)
+            return user
         try:
-            return user, _user(self.http.get(where, base=self.settings.provisioning_url).json())[1]
+            body = self._provisioned(lambda at: self.http.get(at, base=self.settings.provisioning_url), "users", user)
+            return _user(body.json())[1]
         except HttpError as error:
-            raise _explained(error, "users", f" (user {user})") from None
+            raise self._explained(error, "users") from None
+
+    def _explained(self, error: HttpError, what: str) -> HttpError:
+        """A refused list in words that help; what is neither 403 nor 404 as it is.
+
+        It is an error of that list alone: other users' lists, or the company's, may be open. Raises AccessRefused
+        where the sign-in was refused.
+        """
+        self.http.sign_in()
+        advice = _ADVICE.get((what, error.status or 0))
+        told = f"the {what} cannot be listed: {error}; {advice}"
+        return HttpError(told, error.status, error.body) if advice else error
 
     def _rows(
-        self, where: str, names: Sequence[str], params: Sequence[tuple[str, str]] = (), base: str | None = None
+        self,
+        where: str,
+        names: Sequence[str],
+        params: Sequence[tuple[str, str]] = (),
+        base: str | None = None,
+        *,
+        strict: bool = False,
     ) -> Iterator[Row]:
         """All rows of a list, which stand in ``_embedded`` under one of these names.
 
@@ -234,20 +298,16 @@ class Vonage(Provider):
         return by_page_from_0_or_1(
             lambda number: page_of(self._ask(where, number, params, base), names, number),
             lambda row: text(row.get("id")) or repr(row),
+            strict=strict,
         )
 
     def _ask(self, where: str, number: int, params: Sequence[tuple[str, str]], base: str | None) -> Mapping[str, Any]:
-        size = [("page_size", str(PAGE_SIZE))] if self._sized else []
-        try:
-            return self.http.get(where, [*params, ("page", str(number)), *size], base=base).json()
-        except HttpError as error:
-            if number == 0 and error.status in (400, 404):
-                raise ProviderError("the list is not complete: the vendor counts more than its pages show") from None
-            if not (number == 1 and error.status == 400 and self._sized):
-                raise
-        # The largest page_size is not documented: without one, the vendor's own default applies.
-        self._sized = False
-        return self._ask(where, number, params, base)
+        """The answer for a page. The largest page_size is not documented."""
+        asked = [*params, ("page", str(number))]
+        found = self.sizes.ask(
+            PAGE_SIZE, lambda size: self.http.get(where, [*asked, *size], base=base), first=number == 1
+        )
+        return found.json()
 
     # One recording ----------------------------------------------------------------------------
 
@@ -320,13 +380,6 @@ def _until(rules: Sequence[Rule]) -> list[tuple[str, str]]:
     return [("start:lte", latest.replace(microsecond=0, tzinfo=None).isoformat() + "+0000")]
 
 
-def _explained(error: HttpError, what: str, whose: str = "") -> HttpError:
-    """A refused list in words that help; what is neither 403 nor 404 as it is."""
-    advice = _ADVICE.get((what, error.status or 0))
-    refused = f"the {what}{whose} cannot be listed: {error}; {advice}"
-    return AccessRefused(refused, error.status, error.body) if advice else error
-
-
 def _user(row: Row) -> tuple[str, str]:
     """A user's id and name, which is empty if it is not known.
 
@@ -352,9 +405,9 @@ def page_of(body: Mapping[str, Any], names: Sequence[str], number: int) -> Page:
     silent = rows is None if pages is None else not rows and number <= pages
     if total is None and silent:
         raise ProviderError("the answer shows no rows, and does not say that there are none")
-    if total is not None and len(rows or ()) > total:
+    if total is not None and len({text(row.get("id")) for row in rows or ()}) > total:
         raise ProviderError(f"the answer shows more rows than the {total} that it counts")
-    return Page(rows or (), total, last=total is None and pages is not None and number >= pages)
+    return Page(rows or (), total, last=None if pages is None else number >= pages)
 
 
 def _embedded(body: Mapping[str, Any], names: Sequence[str]) -> Collection[Row] | None:

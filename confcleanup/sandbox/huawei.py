@@ -115,6 +115,8 @@ class Recording:
     owner: str
     detail: Row = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    more: list[Row] = field(default_factory=list)
+    """Other rows with the same confUUID: a recording that was stopped and begun again (sheet 7.19)."""
 
     @property
     def moment(self) -> datetime:
@@ -158,6 +160,8 @@ class Huawei(Emulator):
     """Whether offset counts records or pages (sheet 3.4)."""
     max_span: timedelta | None = timedelta(days=31)
     """The longest range that a list takes (sheet 3.4)."""
+    refused_before: datetime | None = None
+    """Lists refuse a range that begins earlier (sheet 7.20)."""
     dates_optional: bool = False
     """Whether startDate and endDate may be left out (sheet 8)."""
     ignore_filters: bool = False
@@ -180,6 +184,8 @@ class Huawei(Emulator):
     """A delete with a confUUID that is not there: 200, or 400 and nothing is deleted (sheet 5.1: unknown)."""
     stubborn: set[str] = field(default_factory=set)
     """confUUIDs whose delete is answered with 200 and not done."""
+    refused_uuids: set[str] = field(default_factory=set)
+    """confUUIDs with which a delete is refused as a whole (sheet 7.21)."""
     max_batch: int | None = 50
     """More confUUIDs in one delete are refused (sheet 5.1: unknown)."""
     delete_body: bytes = b'{"returnCode":0,"returnDesc":"Success"}'
@@ -397,7 +403,8 @@ class Huawei(Emulator):
         ]
         if self._choice(request, "sortType", _RECORDING_SORTS) != "ASC_StartTIME":
             rows.reverse()
-        return self._page(request, [recording.row for recording in rows], self.recordings_limit)
+        shown_rows = [row for recording in rows for row in (recording.row, *recording.more)]
+        return self._page(request, shown_rows, self.recordings_limit)
 
     def _fits(self, request: Request, recording: Recording, wanted: tuple[datetime, datetime] | None) -> bool:
         if self.ignore_filters:
@@ -464,6 +471,8 @@ class Huawei(Emulator):
             raise _bad("startDate, endDate") from None
         if end < start or (self.max_span is not None and end - start > self.max_span):
             raise _bad("startDate, endDate")
+        if self.refused_before and start < self.refused_before:
+            raise _bad("startDate")
         return start, end
 
     @staticmethod
@@ -553,7 +562,7 @@ class Huawei(Emulator):
         uuids = (request.arg("confUUIDs") or "").split(",")
         if uuids == [""]:
             return self._delete_everything(user)
-        if not all(uuids) or len(uuids) > (self.max_batch or len(uuids)):
+        if not all(uuids) or len(uuids) > (self.max_batch or len(uuids)) or self.refused_uuids & set(uuids):
             raise _bad("confUUIDs")
         if self.unknown_uuid == "refused" and not set(uuids) <= self.recordings.keys():
             raise _not_found()
@@ -636,6 +645,13 @@ class Huawei(Emulator):
         media = files or {"Hd/0_0.mp4": film(f"video {uuid}"), "Aux/0_0.mp4": film(f"screen {uuid}")}
         self.recordings[uuid] = Recording(row, start, owner, dict(detail or {}), dict(media))
         return self.recordings[uuid]
+
+    def add_row(self, uuid: str, **fields: Any) -> Row:
+        """Another row of a recording that is there, as the first but for these fields (sheet 7.19)."""
+        row = dict(self.recordings[uuid].row)
+        _edit(row, fields)
+        self.recordings[uuid].more.append(row)
+        return row
 
     def add_history(
         self,

@@ -32,7 +32,8 @@ USERS_CLIENT = "trueconf_server_users"
 class TrueConf(Emulator):
     """One server. The switches are keyword arguments, and attributes that may be changed at any time.
 
-    ``api``: the version that exists; the other is an unknown route. ``page_cap``: the largest page.
+    ``api``: the version that exists; the other is an unknown route. ``page_cap``: the largest page;
+    ``page_size_status``: how a larger one is refused, instead of cut.
     ``first_page``: v4's, 0 or 1 (not documented). ``ignore_filters``: tag, state and owner do nothing.
     ``v4_tag``: v4 honours ``tag`` too (not documented). ``next_page``: v3 lists carry ``next_page_id``.
     ``short_list``: rows of v4 lists have neither tags nor description.
@@ -52,6 +53,7 @@ class TrueConf(Emulator):
         *,
         api: str = "v3.11",
         page_cap: int = 8,
+        page_size_status: int | None = None,
         first_page: int = 1,
         ignore_filters: bool = False,
         v4_tag: bool = False,
@@ -73,6 +75,7 @@ class TrueConf(Emulator):
         super().__init__(clock)
         self.api = api
         self.page_cap = page_cap
+        self.page_size_status = page_size_status
         self.first_page = first_page
         self.ignore_filters = ignore_filters
         self.v4_tag = v4_tag
@@ -233,7 +236,10 @@ class TrueConf(Emulator):
         if request.method != "GET":
             return self._no_route()
         rows = [row for row in self.conferences.values() if self._visible(row, user) and self._matches(row, request)]
-        size = max(1, min(request.number("page_size", 200), self.page_cap))
+        size = request.number("page_size", 200)
+        if self.page_size_status and request.arg("page_size") and size > self.page_cap:
+            return _error(self.page_size_status, "invalidParameter")
+        size = max(1, min(size, self.page_cap))
         first = self.first_page if self.v4 else 1
         number = request.number("page" if self.v4 else "page_id", first) - first + 1
         shown = [self.rendered(row, self.v4) for row in self._page(rows, number, size)]

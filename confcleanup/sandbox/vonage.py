@@ -115,7 +115,13 @@ class Vonage(Emulator):
     page_cap: int = 5
     """More rows are never given; a larger page_size is cut (sheet 3.1: unknown)."""
     refuse_page_size: bool = False
-    """Whether a larger page_size is 400 instead of cut (sheet 9: unknown)."""
+    """Whether a larger page_size is refused instead of cut (sheet 7.27, 9: unknown)."""
+    refusal: Literal[400, 422] = 400
+    """How it is refused (sheet 7.27)."""
+    inactive_refused: Literal[403, 404] | None = None
+    """How the list of an INACTIVE user's recordings is refused (sheet 7.26); None: it is shown."""
+    provisioning_paths: Literal["both", "plain", "v1"] = "plain"
+    """Whether provisioning is served under ``/api``, ``/v1/api`` or both (sheet 7.29)."""
     first_page: Literal[0, 1] = 1
     """The number of the first page (sheet 8); with 1, page 0 is refused."""
     users_key: Literal["data", "users"] = "data"
@@ -179,8 +185,10 @@ class Vonage(Emulator):
     def _service(self, request: Request) -> tuple[Callable[[Request, list[str]], Response], list[str]]:
         """Which of the services is meant, and the path's parts after ``/api``."""
         parts = list(request.segments)
-        if parts[:3] == ["t", "vbc.prod", "provisioning"] and parts[3:4] == ["api"]:
-            return self._provisioning, parts[4:]
+        if parts[:3] == ["t", "vbc.prod", "provisioning"]:
+            version, rest = ("v1", parts[4:]) if parts[3:4] == ["v1"] else ("plain", parts[3:])
+            if rest[:1] == ["api"] and self.provisioning_paths in ("both", version):
+                return self._provisioning, rest[1:]
         if parts[:3] != ["t", "vbc.prod", "call_recording"]:
             raise _Refused(404)
         version = "v1" if parts[3:4] == ["v1"] else "plain"
@@ -303,6 +311,8 @@ class Vonage(Emulator):
             user = self.own_user if parts[3] == "self" else parts[3]
             if user not in self.users:
                 raise _Refused(404)
+            if self.inactive_refused and self.users[user].get("status") == "INACTIVE":
+                raise _Refused(self.inactive_refused)
             return self._source(
                 request, self.on_demand.setdefault(user, {}), parts[5:], f"users/{user}/call_recordings"
             )
@@ -405,9 +415,9 @@ class Vonage(Emulator):
         return None if text is None else int(text)
 
     @staticmethod
-    def _invalid(name: str, reason: str) -> _Refused:
+    def _invalid(name: str, reason: str, status: int = 400) -> _Refused:
         wrong = [{"name": name, "reason": reason}]
-        return _Refused(400, {"status": 400, "title": "Bad Request", "instance": "", "invalid_parameters": wrong})
+        return _Refused(status, {"status": status, "title": "Bad Request", "instance": "", "invalid_parameters": wrong})
 
     # pages (sheet 3.3)
 
@@ -415,7 +425,8 @@ class Vonage(Emulator):
         page, size = self._whole(request, "page"), self._whole(request, "page_size")
         page, size = self.first_page if page is None else page, 10 if size is None else size
         if page < self.first_page or size < 1 or (size > self.page_cap and self.refuse_page_size):
-            raise self._invalid("page" if page < self.first_page else "page_size", "out of range")
+            name = "page" if page < self.first_page else "page_size"
+            raise self._invalid(name, "out of range", 400 if name == "page" else self.refusal)
         size, total = min(size, self.page_cap), max(0, total + self.miscount)
         answer: Row = {"page": page, "page_size": size, "total_items": total, "total_pages": -(-total // size)}
         answer["_links"] = self._links(place, page, answer["total_pages"])

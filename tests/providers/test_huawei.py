@@ -25,6 +25,7 @@ from confcleanup.errors import AccessRefused, HttpError, Problem, ProviderError
 from confcleanup.guards import Limits
 from confcleanup.http import Permit
 from confcleanup.items import Item, Kind, Outcome, Result, State
+from confcleanup.paging import Repeated
 from confcleanup.plan import Plan, Watcher, make_plan
 from confcleanup.providers.huawei import (
     FIRST,
@@ -86,7 +87,9 @@ class World:
     stop: NoWaiting
 
     def listed(self, what: str = "recordings") -> list[Item]:
-        return list(self.client.items(what, [replace(RULE, what=what)]))
+        """Every item once, whatever other rows of it there are."""
+        items = self.client.items(what, [replace(RULE, what=what)])
+        return [item for item in items if not isinstance(item.raw, Repeated)]
 
     def item(self, uuid: str) -> Item:
         return next(item for item in self.listed() if item.id == uuid)
@@ -384,7 +387,8 @@ def test_hazard_08_fewer_recordings_than_the_vendor_counts_fail_the_listing(pagi
         with pytest.raises(ProviderError, match="not complete"):
             place.listed()
         plan = make_plan("hw", place.client, [RULE], Limits(), NOW, Watcher())
-        assert plan.failed
+        assert plan.status == ("failed" if "miscount" in fault else "partial")
+        assert all("not complete" in why for why in [plan.error, *plan.unlisted] if why)
         assert list(plan.selected) == []
 
 
@@ -949,6 +953,152 @@ def test_a_check_says_what_the_history_refuses() -> None:
         place.server.interfere.append(refusing(403, {"error_code": "MMC.111070002"}, "GET", HISTORY))
         with pytest.raises(AccessRefused):
             place.client.check(["recordings"])
+
+
+def planned(place: World) -> Plan:
+    return make_plan("hw", place.client, [RULE], Limits(), NOW, Watcher())
+
+
+@pytest.mark.parametrize("cap", [1, 2, 3, 100])
+def test_hazard_19_a_meeting_that_was_recorded_twice_is_one_item_and_goes_once(cap: int) -> None:
+    server = huawei(2, page_cap=cap)
+    server.add_row(Huawei.uuid(0), rcdTime=7200, rcdSize=15)
+    with world(server) as place:
+        item = place.item(Huawei.uuid(0))
+        assert item.started_at
+        assert item.ended_at == item.started_at + timedelta(seconds=7260)
+        assert item.size_bytes == 100 * 1024 * 1024
+        plan = run(place)
+        assert (plan.listed, plan.count(Outcome.DELETED)) == (2, 2)
+        assert len(place.deletions) == 1
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"available": False, "rcdTime": 60},
+        {"rcdTime": 60 * 86400},
+        {"rcdTime": None},
+        {"isDecodeFinish": False, "rcdTime": 60},
+        {"startTime": wire_time(NOW - timedelta(days=3)), "rcdTime": 60},
+    ],
+    ids=repr,
+)
+def test_hazard_19_it_stays_unless_each_of_its_rows_is_due(odd: dict[str, Any]) -> None:
+    server = huawei(2)
+    for recording_ in server.recordings.values():
+        recording_.detail["isDecodeFinish"] = False
+    server.add_row(Huawei.uuid(0), **odd)
+    with world(server) as place:
+        plan = planned(place)
+    assert [entry.item.id for entry in plan.selected] == [Huawei.uuid(1)]
+    assert (plan.status, plan.listed, plan.kept.total()) == ("ok", 2, 1)
+
+
+def test_hazard_19_a_row_of_another_window_keeps_it_too() -> None:
+    server = huawei(1)
+    server.add_row(Huawei.uuid(0), startTime=wire_time(NOW - timedelta(days=3)))
+    server.ignore_filters = True
+    with world(server) as place:
+        plan = planned(place)
+    assert (list(plan.selected), plan.listed, plan.kept.total()) == ([], 1, 1)
+
+
+def test_hazard_19_what_is_looked_at_again_is_looked_at_as_a_whole() -> None:
+    server = huawei(1)
+    server.add_row(Huawei.uuid(0), rcdTime=7200)
+    with world(server) as place:
+        item = place.item(Huawei.uuid(0))
+        fresh = place.client.look(item)
+        assert fresh
+        assert (fresh.key, fresh.ended_at) == (item.key, item.ended_at)
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_hazard_20_a_window_that_is_refused_is_named_and_the_others_are_cleaned(status: int) -> None:
+    server = huawei(2)
+    server.add_recording(Huawei.uuid(9), ended=timedelta(days=900))
+    old = int((NOW - timedelta(days=500)).timestamp()) * 1000
+
+    def refuse(request: Request) -> Response | None:
+        first = request.arg("startDate")
+        return Response(status, {"error_code": "MMC.111070010"}) if first and int(first) < old else None
+
+    server.interfere.append(refuse)
+    with world(server) as place:
+        plan = run(place)
+    assert (plan.status, plan.undone, plan.count(Outcome.DELETED)) == ("partial", True, 2)
+    assert "recordings from 2019-01-01 to 2019-01-30" in plan.unlisted[0]
+    assert f"GET was answered with {status}" in plan.unlisted[0]
+    assert set(server.recordings) == {Huawei.uuid(9)}
+
+
+def test_hazard_20_recordings_of_a_time_whose_history_is_refused_stay_and_that_time_is_named() -> None:
+    server = huawei(1)
+    server.add_recording(Huawei.uuid(9), ended=timedelta(days=300))
+    old = int((NOW - timedelta(days=200)).timestamp()) * 1000
+
+    def refuse(request: Request) -> Response | None:
+        return Response(400) if request.path == HISTORY and int(request.arg("startDate") or 0) < old else None
+
+    server.interfere.append(refuse)
+    with world(server) as place:
+        plan = planned(place)
+    assert [entry.item.id for entry in plan.selected] == [Huawei.uuid(0)]
+    assert plan.status == "partial"
+    assert any("the history of meetings from" in line for line in plan.unlisted)
+
+
+def test_hazard_20_a_page_of_100_that_is_refused_is_left_to_the_vendor() -> None:
+    server = huawei(3, recordings_limit=50)
+    with world(server) as place:
+        assert len(place.listed()) == 3
+        limits = [request.arg("limit") for request in place.requests("GET", RECORDINGS)]
+        assert limits[0] == "100"
+        assert set(limits[1:]) == {None}
+
+
+@pytest.mark.parametrize("most", [1, 3, 7])
+def test_hazard_21_a_batch_that_is_too_large_is_halved(most: int) -> None:
+    server = huawei(20, max_batch=most)
+    with world(server) as place:
+        assert run(place).count(Outcome.DELETED) == 20
+        assert len(place.deletions) <= 39
+
+
+def test_hazard_21_what_is_refused_alone_has_failed_alone() -> None:
+    server = huawei(20)
+    bad = Huawei.uuid(7)
+    server.refused_uuids.add(bad)
+    with world(server) as place:
+        plan = run(place)
+        assert (plan.count(Outcome.DELETED), plan.count(Outcome.FAILED)) == (19, 1)
+        (failed,) = plan.selected.ended(Outcome.FAILED)
+        assert failed.item.id == bad
+        assert "400" in str(failed.error)
+        assert len(place.deletions) <= 11
+    assert set(server.recordings) == {bad}
+
+
+def test_hazard_21_an_access_that_is_refused_is_not_halved() -> None:
+    with world(huawei(4)) as place:
+        items = place.listed()
+        place.server.interfere.append(refusing(400, {"error_code": "MMC.111070002"}))
+        with pytest.raises(AccessRefused):
+            place.client.delete(items, Permit())
+        assert len(place.deletions) == 1
+
+
+def test_hazard_21_a_half_that_was_deleted_is_told_although_the_other_could_not_be() -> None:
+    server = huawei(4)
+    answers = [Response(400, {"error_code": "MMC.111071061"}), None, Response(403)]
+    server.interfere.append(
+        lambda request: answers.pop(0) if (request.method, request.path) == ("DELETE", RECORDINGS) else None
+    )
+    with world(server) as place:
+        results = place.delete(place.listed())
+    assert [result.outcome for result in results] == [Outcome.DELETED] * 2 + [Outcome.FAILED] * 2
+    assert "403" in str(results[-1].error)
 
 
 # Deleting -------------------------------------------------------------------------------------

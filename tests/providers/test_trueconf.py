@@ -1106,6 +1106,24 @@ def test_v4_may_count_its_pages_from_0(count: int) -> None:
         assert sorted(listed(provider)) == ids
 
 
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("api", [V3, V4])
+def test_hazard_30_a_page_size_that_is_refused_is_left_to_the_server(api: str, status: int) -> None:
+    emulator = server(api, page_cap=3, page_size_status=status)
+    ids = fill(emulator, 7)
+    with client(emulator) as provider:
+        assert sorted(listed(provider)) == ids
+    sizes = [request.arg("page_size") for request in emulator.requests("GET") if request.path == LIST[api]]
+    assert sizes == ["100" if api == V3 else "1000", None, None, None]
+
+
+def test_a_list_goes_on_as_long_as_the_server_names_a_next_page() -> None:
+    emulator = server(page_cap=3, next_page=True, count_shift=-3)
+    ids = fill(emulator, 7)
+    with client(emulator) as provider:
+        assert sorted(listed(provider)) == ids
+
+
 def test_a_next_page_of_minus_1_ends_the_list() -> None:
     emulator = server(page_cap=3)
     ids = fill(emulator, 7)
@@ -1321,6 +1339,14 @@ def test_what_a_room_shows_beside_ended_conferences_is_kept(row: dict[str, Any],
         plan, kept = planned(provider)
         assert listed(provider)["a"].kind == kind
     assert (list(plan.selected), set(kept)) == ([], {"a"})
+
+
+@pytest.mark.parametrize("days", [(40, 3), (3, 40)])
+def test_a_conference_that_a_room_lists_twice_stays_unless_both_are_due(days: tuple[int, int]) -> None:
+    rows = [room_row("a", ended=days[0] * DAY), room_row("b"), room_row("a", ended=days[1] * DAY), room_row("b")]
+    with ScriptedRoom(schedule(rows)) as room, through(room, server()) as provider:
+        plan, kept = planned(provider)
+    assert ([entry.item.id for entry in plan.selected], set(kept), plan.listed) == (["b"], {"a"}, 2)
 
 
 def test_a_list_called_conference_is_understood() -> None:

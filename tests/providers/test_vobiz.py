@@ -24,8 +24,10 @@ from msgspec.structs import replace
 
 from confcleanup.cli import cli
 from confcleanup.errors import AccessRefused, Ambiguous, ConfigError, HttpError, Problem, ProviderError, Unsendable
+from confcleanup.guards import Limits
 from confcleanup.http import Permit
 from confcleanup.items import Item, Kind, Live, Outcome, State
+from confcleanup.plan import Watcher, make_plan
 from confcleanup.providers.vobiz import LiveRoomRule, Vobiz, VobizSettings, details, recording
 from confcleanup.sandbox import vobiz as sandbox
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
@@ -752,6 +754,69 @@ def test_hazard_16_a_recording_that_is_listed_twice_is_deleted_once(total: Any, 
     assert len(sent(emulator)) == 5
 
 
+@pytest.mark.parametrize("total", ["ids", "rows"])
+@pytest.mark.parametrize("cap", [1, 2, 3, 4, 5])
+def test_hazard_16_repeated_recordings_neither_end_the_list_early_nor_fail_it(total: Any, cap: int) -> None:
+    """They stand behind all others: on the same page, on the next, or on pages of their own."""
+    emulator = server(total_counts=total, page_cap=cap)
+    for number in range(7):
+        emulator.add_recording(f"r{number}", ended=40 * DAY)
+    emulator.repeats += ["r5", "r6"]
+    with client(emulator) as provider:
+        plan = make_plan("v", provider, [OLD], Limits(), NOW, Watcher())
+    if cap == 1:  # pages of nothing but known rows cannot be told from pages that repeat
+        assert plan.status == ("failed" if total == "rows" else "ok")
+        return
+    assert (plan.status, plan.listed, len(plan.selected)) == ("ok", 7, 7)
+
+
+def test_hazard_16_repeated_recordings_on_the_first_page_do_not_hide_the_second() -> None:
+    emulator = server(page_cap=3, total_counts="ids")
+    for number in range(4):
+        emulator.add_recording(f"r{number}", ended=40 * DAY)
+    rows = list(emulator.recordings.values())
+    emulator.recordings = {"r0": rows[0], "again": rows[0], "r1": rows[1], "r2": rows[2], "r3": rows[3]}
+    emulator.after.append(lambda _, response: Response(200, _counted(response.body, 3)))
+    with client(emulator) as provider:
+        assert set(listed(provider, OLD)) == {"r0", "r1", "r2", "r3"}
+
+
+def _counted(body: dict[str, Any], total: int) -> dict[str, Any]:
+    return {**body, "meta": {**body["meta"], "total_count": total}}
+
+
+@pytest.mark.parametrize("days", [(40, 3), (3, 40)])
+def test_hazard_16_a_recording_that_is_listed_with_two_ages_stays(days: tuple[int, int]) -> None:
+    emulator = server()
+    for key, age in zip(("r0", "again"), days, strict=True):
+        emulator.add_recording(key, ended=age * DAY)["recording_id"] = "r0"
+    with client(emulator) as provider:
+        plan = make_plan("v", provider, [OLD], Limits(), NOW, Watcher())
+    assert (plan.listed, len(plan.selected), plan.kept[Why.TOO_YOUNG]) == (1, 0, 1)
+
+
+def test_a_room_that_cannot_be_looked_up_leaves_the_other_rooms() -> None:
+    emulator = server()
+    for name in ("a", "b", "c"):
+        emulator.add_room(name, running=5 * HOUR)
+    emulator.interfere.append(lambda request: Response(500) if request.path.endswith("/b/") else None)
+    with client(emulator) as provider:
+        plan = make_plan("v", provider, [LONG], Limits(), NOW, Watcher())
+    assert (plan.status, [entry.item.id for entry in plan.selected]) == ("partial", ["a", "c"])
+    assert plan.unlisted == ['room "b": GET was answered with 500']
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_page_of_100_that_is_refused_is_left_to_the_vendor(status: int) -> None:
+    emulator = server()
+    emulator.interfere.append(lambda request: Response(status) if request.arg("limit") == "100" else None)
+    for number in range(25):
+        emulator.add_recording(f"r{number}", ended=40 * DAY)
+    with client(emulator) as provider:
+        assert len(listed(provider, OLD)) == 25
+    assert [request.arg("limit") for request in emulator.requests("GET")] == ["100", None, None]
+
+
 def test_hazard_16_rows_without_an_id_are_told_apart_and_kept() -> None:
     emulator = server(page_cap=2)
     for number, ident in enumerate((None, ABSENT, "", 7, [])):
@@ -785,7 +850,8 @@ def test_hazard_17_pages_are_counted_and_next_is_never_followed(null_next: bool,
         assert len(listed(provider, OLD)) == 8
     assert set(sent(emulator, "GET")) == {"Recording/"}
     queries = [dict(request.query) for request in emulator.requests("GET")]
-    assert queries == [{"limit": "100", "offset": str(offset)} for offset in (0, 3, 6)]
+    offsets = (0, 3, 6) if null_next else (0, 3, 6, 8)
+    assert queries == [{"limit": "100", "offset": str(offset)} for offset in offsets]
 
 
 @pytest.mark.parametrize("pages", ["short", "lost", "repeated"])

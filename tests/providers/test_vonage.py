@@ -26,6 +26,7 @@ from confcleanup.cli import cli
 from confcleanup.errors import AccessRefused, Ambiguous, HttpError, Problem, ProviderError, Unsendable
 from confcleanup.http import Permit
 from confcleanup.items import Item, Kind, Outcome, State
+from confcleanup.ledger import Ledger
 from confcleanup.pace import Limiter
 from confcleanup.providers.vonage import RecordingRule, Vonage, VonageSettings, page_of, recording
 from confcleanup.runs import lock
@@ -595,7 +596,7 @@ def is_delete(request: Request) -> bool:
     return request.method == "DELETE"
 
 
-def test_hazard_16_without_the_permission_nothing_is_deleted_and_the_message_says_what_is_missing(
+def test_hazard_16_without_the_permission_no_company_recording_goes_and_the_message_says_what_is_missing(
     command: Any,
 ) -> None:
     emulator = today(company_permission=False)
@@ -603,13 +604,14 @@ def test_hazard_16_without_the_permission_nothing_is_deleted_and_the_message_say
     fill(emulator, 3, ON_DEMAND)
     result = command(emulator, "run", "--yes")
     assert result.exit_code == 1
-    assert deleted(emulator) == []
+    assert there(emulator) == {"204401", "204402", "204403"}
+    assert not there(emulator, ON_DEMAND)
     assert "Company Call Recording" in result.stderr
-    assert len(lists(emulator)) == 1
+    assert len([request for request in lists(emulator) if "company" in request.path]) == 1
 
 
 def test_hazard_16_an_application_without_provisioning_is_told_what_to_do() -> None:
-    with client(server(subscribed=False)) as provider, pytest.raises(AccessRefused, match=r"Provisioning.*name the"):
+    with client(server(subscribed=False)) as provider, pytest.raises(HttpError, match=r"Provisioning.*name the"):
         listed(provider, ON_DEMAND)
 
 
@@ -876,6 +878,124 @@ def test_whoever_called_whom_is_told_as_far_as_it_is_known() -> None:
     assert "who called whom is not known (15550100001 to unknown)" in decision.reason
 
 
+def three_users(**switches: Any) -> sandbox.Vonage:
+    """Three users with a recording each, 11, 12 and 13; the last user is INACTIVE."""
+    emulator = today(**switches)
+    for user in ("101", "102", "103"):
+        emulator.add_user(user, status="INACTIVE" if user == "103" else "ACTIVE")
+        emulator.add_recording(int(user) - 90, user=user, ended=40 * DAY)
+    return emulator
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_hazard_26_a_user_whose_list_is_refused_is_named_and_the_others_are_cleaned(status: Any, command: Any) -> None:
+    emulator = three_users(inactive_refused=status)
+    result = command(emulator, "run", "--yes", "--format", "json")
+    told = account(result)
+    assert (result.exit_code, told["status"], outcomes(result)) == (1, "partial", {"11": "deleted", "12": "deleted"})
+    assert f"user 103: the on-demand-recordings cannot be listed: GET was answered with {status}" in told["error"]
+    assert "user 103" in result.stderr
+    assert set(emulator.on_demand["103"]) == {"13"}
+
+
+def test_hazard_26_of_a_user_whose_second_page_fails_nothing_goes(command: Any) -> None:
+    emulator = three_users(page_cap=2)
+    for ident in range(20, 23):
+        emulator.add_recording(ident, user="102", ended=40 * DAY)
+    emulator.interfere.append(
+        lambda request: Response(404) if "/102/" in request.path and request.arg("page") == "2" else None
+    )
+    result = command(emulator, "run", "--yes", "--format", "json")
+    assert (result.exit_code, outcomes(result)) == (1, {"11": "deleted", "13": "deleted"})
+    assert (account(result)["listed"], "user 102" in account(result)["error"]) == (2, True)
+    assert len(emulator.on_demand["102"]) == 4
+
+
+def test_hazard_26_a_plan_says_that_the_account_could_be_listed_only_in_part(command: Any) -> None:
+    result = command(three_users(inactive_refused=404), "plan")
+    assert result.exit_code == 1
+    assert "1 account could be listed only in part." in result.stdout
+    assert "not listed, so nothing was deleted of it: user 103" in result.stderr
+
+
+def test_hazard_26_a_list_that_lacks_a_user_is_no_measure_for_later_runs(command: Any, tmp_path: Path) -> None:
+    command(three_users(inactive_refused=404), "run", "--yes")
+    assert list(Ledger(tmp_path / "state").events("listing")) == []
+    command(three_users(), "run", "--yes")
+    assert len(list(Ledger(tmp_path / "state").events("listing"))) == 1
+
+
+def test_hazard_26_where_every_users_list_is_refused_the_account_has_failed(command: Any) -> None:
+    emulator = three_users(paths="v1")
+    result = command(emulator, "run", "--yes", "--format", "json")
+    assert (result.exit_code, account(result)["status"], deleted(emulator)) == (1, "failed", [])
+
+
+@BOTH
+@pytest.mark.parametrize("refusal", [400, 422])
+def test_hazard_27_a_page_size_that_is_refused_is_left_to_the_vendor(refusal: Any, what: str) -> None:
+    emulator = server(page_cap=10, refuse_page_size=True, refusal=refusal)
+    ids = fill(emulator, 23, what)
+    with client(emulator) as provider:
+        assert sorted(listed(provider, what)) == ids
+
+
+def shifting(emulator: sandbox.Vonage, times: int = 1) -> None:
+    """After a first page was shown, so many times, a recording appears that is older than all others."""
+    left = iter(range(times))
+
+    def publish(request: Request, _: Response) -> None:
+        if request.path.endswith("company_call_recordings") and request.arg("page") == "1":
+            number = next(left, None)
+            if number is not None:
+                emulator.add_recording(7 + number, ended=(500 + number) * DAY)
+
+    emulator.after.append(publish)
+
+
+def test_hazard_28_a_recording_that_appears_while_the_list_is_read_has_it_read_once_more(command: Any) -> None:
+    emulator = today(page_cap=3)
+    ids = fill(emulator, 7)
+    shifting(emulator)
+    result = command(emulator, "run", "--yes", "--format", "json")
+    assert (result.exit_code, account(result)["listed"], there(emulator)) == (0, 8, set())
+    assert outcomes(result) == dict.fromkeys([*ids, "7"], "deleted")
+    assert [request.arg("page") for request in lists(emulator)][:5] == ["1", "2", "1", "2", "3"]
+
+
+def test_hazard_28_a_list_that_shifts_every_time_is_read_twice_and_what_it_showed_goes(command: Any) -> None:
+    emulator = today(page_cap=3)
+    ids = fill(emulator, 7)
+    shifting(emulator, times=9)
+    result = command(emulator, "run", "--yes", "--format", "json")
+    assert result.exit_code == 0
+    assert set(ids) <= set(outcomes(result))
+    assert [request.arg("page") for request in lists(emulator)].count("1") == 2 + 1  # and the users' list of recordings
+
+
+def test_hazard_28_a_list_that_stays_short_of_its_count_is_read_twice_and_fails(command: Any) -> None:
+    emulator = today(page_cap=3, miscount=1)
+    fill(emulator, 7)
+    result = command(emulator, "run", "--yes", "--format", "json")
+    assert (result.exit_code, account(result)["status"], deleted(emulator)) == (1, "failed", [])
+    assert "counts 8, its pages showed 7" in account(result)["error"]
+
+
+@pytest.mark.parametrize("users", ["all", [USER]])
+def test_hazard_29_users_are_found_under_v1_too(users: Any) -> None:
+    emulator = server(provisioning_paths="v1", provisioning_self=False)
+    fill(emulator, 1, ON_DEMAND)
+    named = replace(RULES[ON_DEMAND], owner=f"user{USER}")
+    with client(emulator, users=users, account_id=emulator.account_id) as provider:
+        assert chosen(provider, ON_DEMAND, named) == {"204401"}
+
+
+def test_hazard_29_a_404_from_both_places_says_what_to_write() -> None:
+    emulator = server(provisioning_paths="both", provisioning_self=False)
+    with client(emulator) as provider, pytest.raises(HttpError, match="write the account's number"):
+        listed(provider, ON_DEMAND)
+
+
 # The mistakes of the public tutorial, each of them not made here -----------------------------------
 
 
@@ -1096,7 +1216,7 @@ def test_the_base_path_is_the_accounts(paths: Any, tail: str) -> None:
 def test_a_wrong_base_path_is_an_error_that_says_where_to_look(what: str, advice: str) -> None:
     emulator = server(paths="v1")
     fill(emulator, 1, what)
-    with client(emulator) as provider, pytest.raises(AccessRefused, match=advice):
+    with client(emulator) as provider, pytest.raises(HttpError, match=advice):
         listed(provider, what)
 
 
@@ -1120,7 +1240,7 @@ def test_users_may_stand_under_either_key(key: Any) -> None:
 def test_a_provisioning_that_knows_no_self_is_an_error_that_says_what_to_write() -> None:
     emulator = server(provisioning_self=False)
     fill(emulator, 1, ON_DEMAND)
-    with client(emulator) as provider, pytest.raises(AccessRefused, match="write the account's number"):
+    with client(emulator) as provider, pytest.raises(HttpError, match="write the account's number"):
         listed(provider, ON_DEMAND)
     for ident in (emulator.account_id, int(emulator.account_id)):
         with client(emulator, account_id=ident) as provider:
@@ -1195,7 +1315,7 @@ def test_a_user_whose_recordings_are_404_is_named_in_the_error(users: Any) -> No
     fill(emulator, 1, ON_DEMAND)
     gone = "/users/1/" if users != "all" else f"/users/{USER}/"
     emulator.interfere.append(lambda request: Response(404) if gone in request.path else None)
-    with client(emulator, users=users) as provider, pytest.raises(AccessRefused, match=gone.split("/")[2]):
+    with client(emulator, users=users) as provider, pytest.raises(HttpError, match=gone.split("/")[2]):
         listed(provider, ON_DEMAND)
 
 
@@ -1247,7 +1367,7 @@ def test_holds_and_owners_fit_users_given_as_ids_by_name_and_by_id(rule: Rule, e
 def test_a_hold_that_cannot_be_compared_leaves_the_account_alone() -> None:
     emulator = server(subscribed=False)
     fill(emulator, 1, ON_DEMAND)
-    with client(emulator, users=[USER]) as provider, pytest.raises(AccessRefused, match="Provisioning"):
+    with client(emulator, users=[USER]) as provider, pytest.raises(HttpError, match="Provisioning"):
         chosen(provider, ON_DEMAND, held("ana"))
 
 
@@ -1374,7 +1494,7 @@ def test_checking_needs_few_requests_however_many_users_there_are() -> None:
 def test_checking_tries_every_user_that_is_named() -> None:
     emulator = server()
     emulator.add_user(USER)
-    with client(emulator, users=[USER, "404404"]) as provider, pytest.raises(AccessRefused, match="404404"):
+    with client(emulator, users=[USER, "404404"]) as provider, pytest.raises(HttpError, match="404404"):
         provider.check([ON_DEMAND])
 
 
@@ -1395,11 +1515,12 @@ def test_the_sign_in_may_be_on_another_server() -> None:
     assert emulator.requests("POST") == []
 
 
-def test_page_numbers_end_the_list_where_there_is_no_count() -> None:
+def test_page_numbers_end_the_list_whatever_the_count_is() -> None:
     body = {"_embedded": {"recordings": [ROW]}, "total_pages": 2}
     assert not page_of(body, ["recordings"], 1).last
     assert page_of(body, ["recordings"], 2).last
-    assert not page_of({**body, "total_items": 2}, ["recordings"], 2).last
+    assert page_of({**body, "total_items": 2}, ["recordings"], 2).last
+    assert page_of({"_embedded": {"recordings": [ROW]}}, ["recordings"], 2).last is None
 
 
 def test_a_list_without_any_count_is_read_to_its_empty_page() -> None:
