@@ -44,7 +44,7 @@ class Unmet:
         self._counts: Counter[str] = Counter()
         self._ids: list[str] | None = [] if any(mark.ids for mark in self.protection.marks) else None
         self._filters = {what: _filters(rules, what) for what in dict.fromkeys(rule.what for rule in rules)}
-        self._others: list[str] | None = None
+        self._others: dict[str, str] | None = None
         self._loose: dict[str, str] = {}
         self.reach: Mapping[str, Reach] = {}
         """By source; set when the account is listed completely."""
@@ -103,10 +103,11 @@ class Unmet:
 
     def _near(self, text: str) -> str | None:
         if self._others is None:
-            self._others = [ident(other) for other in self._ids or () if not self.protection.names(other)]
-            self._loose = {loose(other): other for other in self._others}
+            self._others = {ident(other): other for other in self._ids or () if not self.protection.names(other)}
+            self._loose = {loose(other): other for other in self._others.values()}
         wanted = ident(text)
-        return self._loose.get(loose(wanted)) or next((one for one in self._others if one_slip(one, wanted)), None)
+        slips = (other for one, other in self._others.items() if one_slip(one, wanted))
+        return self._loose.get(loose(wanted)) or next(slips, None)
 
 
 def unmet_holds(accounts: Sequence[Unmet]) -> list[str]:

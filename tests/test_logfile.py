@@ -15,6 +15,8 @@ from confcleanup.cli import cli
 from confcleanup.sandbox.server import Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
 
+from .fake import one_rule
+
 Run = Callable[..., Result]
 
 
@@ -34,7 +36,7 @@ def run(tmp_path: Path, emulator: TrueConf) -> Iterator[Run]:
         return CliRunner().invoke(cli, [*options, *words])
 
     with Server(emulator) as server:
-        config.write_text(emulator.account("hq", server.url), encoding="utf-8")
+        config.write_text(one_rule(emulator.account("hq", server.url)), encoding="utf-8")
         config.chmod(0o600)
         yield act
 

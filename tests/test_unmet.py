@@ -89,6 +89,12 @@ def test_an_id_that_was_nearly_right_is_told_with_the_one_that_is_listed(written
     assert "(did you mean '0048411003'?)" in told
 
 
+def test_a_hint_is_spelt_as_it_is_listed() -> None:
+    listed = [thing("7", aliases=("0b1c2d3e-0000-4000-8000-000000000002",))]
+    (told,) = plan_of(rule(keep_ids=frozenset({"0B1C2D3E-0000-4000-8000-00000000000A"})), listed=listed).notices
+    assert "(did you mean '0b1c2d3e-0000-4000-8000-000000000002'?)" in told
+
+
 def test_an_id_that_is_named_already_is_no_hint() -> None:
     (told,) = plan_of(rule(keep_ids=frozenset({"0048411003", "0048411004"})), listed=LISTED[:1]).notices
     assert "did you mean" not in told
