@@ -57,6 +57,7 @@ def same_owner(owner: str | None, wanted: str) -> bool:
     """Whether an owner is the one wanted (a glob); ``anna`` and ``anna@vc.example.org`` are the same."""
     if not owner:
         return False
+    owner, wanted = owner.strip(), wanted.strip()
     if ("@" in owner) == ("@" in wanted):
         return matches(owner, wanted)
     return matches(_local(owner), _local(wanted))
@@ -116,14 +117,15 @@ class Owners(Generic[T]):
     """Owners that are wanted, each with a value, to be looked up. What fits is the same as by ``same_owner``."""
 
     def __init__(self, entries: Iterable[tuple[str, T]]) -> None:
-        named = list(entries)
+        named = [(owner.strip(), value) for owner, value in entries]
         self._local = Texts((owner, value) for owner, value in named if "@" not in owner)
         self._full = Texts((owner, value) for owner, value in named if "@" in owner)
         self._shortened = Texts((_local(owner), value) for owner, value in named if "@" in owner)
 
     def fitting(self, owner: str) -> Iterator[T]:
         """The values of all that fits an owner, or one of several that are separated by commas."""
-        for one in dict.fromkeys([owner, *map(str.strip, owner.split(","))] if "," in owner else [owner]):
+        whole_and_parts = [owner, *owner.split(",")] if "," in owner else [owner]
+        for one in dict.fromkeys(map(str.strip, whole_and_parts)):
             if one:
                 whole = plain(one)
                 yield from self._local.fitting(plain(_local(one)))

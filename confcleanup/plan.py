@@ -312,10 +312,8 @@ def judged(
             raise ProviderError("the answer is about something else")
     except (AccessRefused, Stopped):
         raise
-    except (ConfcleanupError, *MISREAD) as error:
-        log.debug("a listed item could not be looked at", exc_info=True)
-        why = str(error) if isinstance(error, ConfcleanupError) else f"the answer could not be read ({error!r})"
-        return item, replace(decision, reason=f"{decision.reason}; looking at it failed: {why}"), fits
+    except ConfcleanupError as error:
+        return item, replace(decision, reason=f"{decision.reason}; looking at it failed: {error}"), fits
     seen = fresh or replace(item, undeletable=NOT_THERE)
     fits = protection.fitting(seen)
     return seen, choose(seen, rules, now, fits), fits

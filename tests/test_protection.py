@@ -97,8 +97,7 @@ def fits(hold: Hold, item: Item) -> bool:
     owners = [item.owner, *item.owner.split(",")] if item.owner else []
     return (
         (hold.id is not None and same_ids((item.id, *item.aliases), [hold.id]))
-        or (hold.owner is not None and any(same_owner(owner.strip(), hold.owner) for owner in owners))
-        or (hold.owner is not None and same_owner(item.owner, hold.owner))
+        or (hold.owner is not None and any(same_owner(owner, hold.owner) for owner in owners))
         or (hold.title is not None and matches(item.title, hold.title))
         or (hold.tag is not None and plain(hold.tag) in map(plain, item.tags or ()))
     )

@@ -116,6 +116,8 @@ def _has_id(entry: dict[str, Any], ids: Sequence[str]) -> bool:
     from ..providers import spellings
     from ..selection import same_ids
 
+    if "id" not in entry:
+        return False
     names = (entry["id"], *entry.get("aliases", ()))
     return same_ids(names, [text for ident in ids for text in spellings(entry["provider"], entry["what"], ident)])
 
