@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 import requests
 
+from confcleanup.deadline import Deadline
 from confcleanup.errors import Stopped
-from confcleanup.http import Http
-from confcleanup.pace import Stop
-from confcleanup.settings import Rate
+from confcleanup.http.client import Http
+from confcleanup.settings.values import Rate
 
 from .server import running
 
@@ -24,7 +24,7 @@ class Open:
     def sign_in(self, http: Http) -> Mapping[str, str]:
         return {}
 
-    def expired(self, error: Exception) -> bool:
+    def token_expired(self, error: Exception) -> bool:
         return False
 
 
@@ -36,7 +36,7 @@ def arrivals(rate: str) -> tuple[float, float]:
     pace = Rate.parse(rate)
     windows = 3 if pace.seconds >= 60 else 60
     with running(1) as url:
-        stop = Stop(deadline=time.monotonic() + (windows - 1) * pace.seconds * 1.02 + min(pace.seconds, 5) * 0.9)
+        stop = Deadline(deadline=time.monotonic() + (windows - 1) * pace.seconds * 1.02 + min(pace.seconds, 5) * 0.9)
         http = Http(url, auth=Open(), rate=pace, concurrency=THREADS, stop=stop)
 
         def work() -> None:

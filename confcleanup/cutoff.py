@@ -134,7 +134,7 @@ def parse_instant(text: str, zone: tzinfo) -> datetime:
         raise ValueError(f"{text!r} is not a date; write for example 2026-01-31 or 2026-01-31T18:00:00+01:00") from None
 
 
-def spoken(length: timedelta) -> str:
+def humanize(length: timedelta) -> str:
     """A length of time for people, rounded down, in the largest unit of which it has two: "41 days", "36 hours"."""
     if length.days >= 2:
         return f"{length.days} days"

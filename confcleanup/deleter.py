@@ -1,8 +1,7 @@
 """The deleter: from a plan to the outcome of each deletion.
 
 The only place where a ``Permit`` is made, so the only place from which anything can be deleted. An outcome is what
-the vendor's answer proves; whatever proves nothing is found out by looking.
-"""
+the vendor's answer proves; whatever proves nothing is found out by looking."""
 
 from __future__ import annotations
 
@@ -11,47 +10,32 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import datetime
-from enum import Enum, auto
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from .errors import AccessRefused, Ambiguous, HttpError, LedgerError, ProviderError, Stale, Stopped
-from .http import Permit
+from .deadline import Deadline, Look
+from .errors import AccessDenied, LedgerError, ProviderError, Stale, Stopped
+from .filter import Announcement, Rule, choose, difference
+from .http.client import Permit
 from .items import Item, Outcome, Result
-from .pace import Look, Stop
-from .plan import MISREAD, Plan, Watcher
+from .plan import DATA_ERRORS, Plan, Watcher
 from .providers.base import Provider, Restored, Source
 from .redact import harmless
-from .selected import Entry
-from .selection import Announcement, Rule, choose, difference
+from .worklist import Entry
 
 if TYPE_CHECKING:
-    from .archive import Archive
+    from .records.archive import Archive
+from .outcomes import UNTOLD, Claim, Record, _still, _words, claim_of, found_over
 
 log = logging.getLogger(__name__)
-
 LOOKS = 4
 """So many times an item is looked at again because its request could not leave while the last look was fresh."""
 LAGS = (1.0, 2.0, 4.0, 8.0)
 """Seconds between looks after a deletion: some vendors show for a while what is already deleted."""
 IN_VAIN = 10
 """After so many items in a row for which waiting changed nothing, the account is no longer waited for."""
-UNTOLD = "still live, or another room of its name"
 ALL_ABSENT = 10
 """If so many first deletions are all answered with 404, something else is wrong than the items."""
-
-
-class Record(Protocol):
-    """Where deletions are recorded. What cannot be recorded raises, and is not deleted."""
-
-    def intend(self, deletions: Sequence[tuple[Item, str]]) -> list[int]:
-        """Durably records that these items, each with its rule, are about to be deleted; a number for each."""
-
-    def finish(self, intent: int, result: Result) -> None:
-        """Records what became of an intent."""
-
-    def flush(self) -> None:
-        """Makes every outcome durable."""
 
 
 def carry_out(
@@ -63,7 +47,7 @@ def carry_out(
     record: Record,
     *,
     concurrency: int,
-    stop: Stop,
+    stop: Deadline,
     archives: Mapping[str, Archive] = MappingProxyType({}),
 ) -> None:
     """Deletes what the plan selected, and notes the outcome of each item in the plan and in the record.
@@ -93,45 +77,6 @@ def carry_out(
     plan.warnings[:] = dict.fromkeys(plan.warnings + provider.warnings)
 
 
-class Claim(Enum):
-    """What the answer to a deletion claims, before anybody has looked."""
-
-    DONE = auto()
-    ACCEPTED = auto()
-    ABSENT = auto()
-    REDIRECTED = auto()
-    UNCLEAR = auto()
-    REFUSED = auto()
-
-
-def claim_of(answer: Result | Exception) -> Claim:
-    """What a provider's result, or what it raised after the request was sent, claims."""
-    if isinstance(answer, Result):
-        known = {Outcome.DELETED: Claim.DONE, Outcome.GONE: Claim.ABSENT, Outcome.UNKNOWN: Claim.ACCEPTED}
-        return known.get(answer.outcome, Claim.REFUSED)
-    status = answer.status if isinstance(answer, HttpError) else None
-    if isinstance(answer, Ambiguous):
-        if status and status < 400:
-            return Claim.ACCEPTED if status < 300 else Claim.REDIRECTED
-        return Claim.UNCLEAR
-    if isinstance(answer, ProviderError):
-        absent = status in (404, 410) and not isinstance(answer, AccessRefused)
-        return Claim.ABSENT if absent else Claim.REFUSED
-    return Claim.UNCLEAR
-
-
-def found_over(item: Item, fresh: Item | None) -> bool | None:
-    """Whether a look after a deletion shows that it took place; None if that cannot be told.
-
-    A live room of which another one has taken the name since is over.
-    """
-    if fresh is None or not fresh.live:
-        return fresh is None
-    if not item.live or item.live.run_time is None or fresh.live.run_time is None:
-        return None
-    return bool(difference(item, fresh))
-
-
 class _Deleter:
     """The state that the threads of one account share while they delete."""
 
@@ -144,7 +89,7 @@ class _Deleter:
         watcher: Watcher,
         record: Record,
         archives: Mapping[str, Archive],
-        stop: Stop,
+        stop: Deadline,
     ) -> None:
         self._plan = plan
         self._provider = provider
@@ -231,12 +176,12 @@ class _Deleter:
         """A step before an item's request; what it raises becomes the item's result."""
         try:
             return step(entry)
-        except AccessRefused as error:
+        except AccessDenied as error:
             self._halt(str(error))
             return Result(Outcome.FAILED, str(error))
         except ProviderError as error:
             return Result(Outcome.FAILED, str(error))
-        except MISREAD as error:
+        except DATA_ERRORS as error:
             log.debug("an answer could not be read", exc_info=True)
             return Result(Outcome.FAILED, f"an answer could not be read ({type(error).__name__})")
 
@@ -247,13 +192,13 @@ class _Deleter:
             found = self._look_again(entry) if source.recheck else item
             if isinstance(found, Result):
                 return found
-            archive.keep(self._plan.account, found, self._provider.fetch(found) if source.media else ())
+            archive.keep(self._plan.account, found, self._provider.media(found) if source.media else ())
         said = self._announcements.get(entry.decision.rule)
         return self._announce(entry, said) if said and item.live else None
 
     def _look_again(self, entry: Entry) -> Item | Result:
         """The item as it is now, or what came of it if it must not be deleted any more."""
-        return self._held_against(entry, self._provider.look(entry.item))
+        return self._held_against(entry, self._provider.get(entry.item))
 
     def _held_against(self, entry: Entry, fresh: Item | None) -> Item | Result:
         if fresh is None:
@@ -283,7 +228,7 @@ class _Deleter:
                 except Stale as error:
                     stale = str(error)
                     continue
-                except AccessRefused:
+                except AccessDenied:
                     raise
                 except ProviderError as error:
                     return self._unannounced(entry, said, error)
@@ -348,7 +293,7 @@ class _Deleter:
                 except Stale as error:
                     stale = str(error)
                     continue
-                except (ProviderError, *MISREAD) as error:
+                except (ProviderError, *DATA_ERRORS) as error:
                     return found | {entry.number: error for entry in waiting}
                 missing = [Result(Outcome.UNKNOWN, "the provider gave no result")] * len(waiting)
                 return found | {e.number: r for e, r in zip(waiting, [*results, *missing], strict=False)}
@@ -358,7 +303,7 @@ class _Deleter:
         """Looks at entries; what came of those that must not be deleted any more, by number."""
         looked: dict[int | None, Item | Result | None]
         if self._provider.sources[entries[0].item.what].serial:
-            there = self._provider.look_at([entry.item for entry in entries])
+            there = self._provider.get_many([entry.item for entry in entries])
             looked = {entry.number: self._held_against(entry, there.get(entry.item.key)) for entry in entries}
         else:
             looked = {entry.number: self._caught(self._look_again, entry) for entry in entries}
@@ -420,7 +365,7 @@ class _Deleter:
         self, entry: Entry, claim: Claim, answer: Result | Exception, source: Source, *, again: bool
     ) -> Result | None:
         """The result where the answer alone tells it, else None."""
-        if isinstance(answer, AccessRefused):
+        if isinstance(answer, AccessDenied):
             self._halt(str(answer))
         if entry.intent is None and isinstance(answer, Result):
             return answer
@@ -480,8 +425,8 @@ class _Deleter:
         items = [entry.item for entry, _ in open_ends]
         log.info("looking at %d items again after their deletion", len(items))
         try:
-            there = self._provider.look_at(items)
-        except (ProviderError, *MISREAD) as error:
+            there = self._provider.get_many(items)
+        except (ProviderError, *DATA_ERRORS) as error:
             trouble |= dict.fromkeys((entry.number for entry, _ in open_ends), str(error))
             return
         for entry, claim in open_ends:
@@ -509,20 +454,6 @@ class _Deleter:
         return Result(Outcome.UNKNOWN if accepted else Outcome.FAILED, since + _still(answer))
 
 
-def _words(answer: Result | Exception) -> str:
-    """An answer in words."""
-    if isinstance(answer, Result):
-        done = "the deletion was acknowledged" if answer.outcome is Outcome.DELETED else "the deletion was asked for"
-        return answer.error or done
-    if isinstance(answer, ProviderError):
-        return str(answer)
-    return f"an answer could not be read ({type(answer).__name__})"
-
-
-def _still(answer: Result | Exception) -> str:
-    return f"{_words(answer)}; it was still there when looked at"
-
-
 def _groups(selected: Iterable[Entry], provider: Provider) -> Iterator[list[Entry]]:
     """The selected entries in groups of one source, as large as one request may be."""
     group: list[Entry] = []
@@ -539,42 +470,3 @@ def _groups(selected: Iterable[Entry], provider: Provider) -> Iterator[list[Entr
 def restore(provider: Provider, saved: Mapping[str, Any]) -> Restored:
     """Creates an archived item anew. Raises ProviderError."""
     return provider.restore(saved, Permit())
-
-
-def settle(
-    provider: Provider,
-    left_open: Sequence[tuple[int, Item]],
-    record: Record,
-    stop: Stop,
-    unknown: Sequence[tuple[int, Item]] = (),
-) -> list[str]:
-    """Finds out what became of deletions that an earlier run began and did not finish. Only looks.
-
-    Of those whose outcome was ``unknown`` only an end is recorded: what is still there is judged by the plan.
-    What cannot be found out now stays open for the next run; returns that, in words. Raises LedgerError.
-    """
-    trouble = []
-    for intent, item in [*left_open, *unknown]:
-        try:
-            stop.check()
-            fresh = provider.look(item)
-        except Exception as error:  # a fault of a provider's too: it must not cost the others their report
-            log.debug("an open deletion could not be looked at", exc_info=True)
-            trouble.append(
-                f"what became of {item.what} {harmless(item.id)}, begun by an earlier run, is not known: {error}"
-            )
-            continue
-        result = _settled(item, fresh)
-        if result.outcome is Outcome.DELETED or (intent, item) not in unknown:
-            record.finish(intent, result)
-    record.flush()
-    return trouble
-
-
-def _settled(item: Item, fresh: Item | None) -> Result:
-    over = found_over(item, fresh)
-    if over:
-        return Result(Outcome.DELETED, "found gone by the next run; the one that asked for it did not see its end")
-    if over is None:
-        return Result(Outcome.UNKNOWN, "the run was cut off, and the room cannot be told from a new one of its name")
-    return Result(Outcome.FAILED, "the run was cut off; it was still there when the next run looked")

@@ -83,7 +83,7 @@ class ArchiveError(ProviderError):
     """An item could not be archived safely, so it is not deleted."""
 
 
-class Unsendable(ProviderError):
+class UnsafeId(ProviderError):
     """An id or a name that would change the path it is put in; it is never sent."""
 
 
@@ -102,9 +102,9 @@ class HttpError(ProviderError):
         super().__init__(what)
 
 
-class AccessRefused(HttpError):
+class AccessDenied(HttpError):
     """The vendor refuses this account as a whole: credentials, rights or the state of the account."""
 
 
-class Ambiguous(HttpError):
+class OutcomeUnknown(HttpError):
     """A request that changes something was sent, and what became of it is not known."""

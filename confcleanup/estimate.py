@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .settings import Pace
+from .settings.values import Pace
 
 
 def seconds(listing: tuple[int, float], deleting: Iterable[tuple[float, int]], pace: Pace) -> float:

@@ -6,22 +6,22 @@ from collections.abc import Iterator, Sequence
 from datetime import MAXYEAR, datetime, timedelta, tzinfo
 
 from .cutoff import Period, cutoff
+from .filter import STEP, Decision, Reason, Rule, choose, decide, lacking, protection_of, unknown
 from .items import Item, Kind
-from .selection import STEP, Decision, Rule, Why, choose, decide, lacking, protection_of, unknown
 
 QUESTIONS = {
-    Why.HELD: "on legal hold?",
-    Why.KEEP_ID: "named in keep_ids?",
-    Why.KEEP_TAG: "carries a keep tag?",
-    Why.FILTER: "outside the rule's title, owner, tags or names?",
-    Why.UNDELETABLE: "impossible to delete?",
-    Why.RUNNING: "still running or unfinished?",
-    Why.STATE_UNKNOWN: "its state unknown?",
-    Why.RECURS: "recurring?",
-    Why.ROOM: "a room without a schedule, and the rule not for rooms?",
-    Why.END_UNKNOWN: "its end unknown?",
-    Why.TOO_YOUNG: "ended at or after the cutoff?",
-    Why.NOT_KNOWN: "is something not known that is asked for?",
+    Reason.HELD: "on legal hold?",
+    Reason.KEEP_ID: "named in keep_ids?",
+    Reason.KEEP_TAG: "carries a keep tag?",
+    Reason.FILTER: "outside the rule's title, owner, tags or names?",
+    Reason.UNDELETABLE: "impossible to delete?",
+    Reason.RUNNING: "still running or unfinished?",
+    Reason.STATE_UNKNOWN: "its state unknown?",
+    Reason.RECURS: "recurring?",
+    Reason.ROOM: "a room without a schedule, and the rule not for rooms?",
+    Reason.END_UNKNOWN: "its end unknown?",
+    Reason.TOO_YOUNG: "ended at or after the cutoff?",
+    Reason.NOT_KNOWN: "is something not known that is asked for?",
 }
 DAY = timedelta(days=1)
 FAR = 200 * 366
@@ -41,14 +41,14 @@ def explain(
         yield f"rule {rule.name!r} (cutoff {rule.cutoff.astimezone(zone):%Y-%m-%d %H:%M %Z}):"
         yield from (f"  {line}" for line in _steps(item, rule, decision))
         end = decision.ended_at
-        if decision.why is Why.TOO_YOUNG and age and end and (due := _due_from(end, age, zone)):
+        if decision.why is Reason.TOO_YOUNG and age and end and (due := _due_from(end, age, zone)):
             yield f"  due from about {due.astimezone(zone):%Y-%m-%d} on"
     final = choose(item, rules, now)
     yield f"{'It goes' if final.delete else 'It stays'}: {final.reason} (rule {final.rule!r})."
 
 
 def _steps(item: Item, rule: Rule, decision: Decision) -> Iterator[str]:
-    if item.kind is Kind.LIVE and STEP[decision.why] > STEP[Why.UNDELETABLE]:
+    if item.kind is Kind.LIVE and STEP[decision.why] > STEP[Reason.UNDELETABLE]:
         yield "a live room: its end is what the rule says"
     else:
         missing = dict(unknown(item, rule, protection_of([rule])))

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import msgspec
 
-from .cutoff import spoken
+from .cutoff import humanize
 
 SHARE_FROM = 20
 """Listed items from which on ``max_share`` is judged."""
@@ -62,7 +62,7 @@ class Limits(msgspec.Struct, frozen=True):
     max_clock_skew: timedelta = timedelta(minutes=5)
 
 
-def objections(
+def check_guards(
     lists: Mapping[str, Listed], skew: timedelta | None, limits: Limits, past: Past = NOTHING_PAST
 ) -> list[str]:
     """Every reason not to begin deleting in an account, each with what to do about it.
@@ -75,8 +75,8 @@ def objections(
     if skew is not None and abs(skew) > limits.max_clock_skew:
         ahead = "behind" if skew > timedelta(0) else "ahead of"
         found.append(
-            f"this machine's clock is {spoken(abs(skew))} {ahead} the provider's, max_clock_skew allows "
-            f"{spoken(limits.max_clock_skew)}: set the clock that is wrong (ages are computed from this machine's)"
+            f"this machine's clock is {humanize(abs(skew))} {ahead} the provider's, max_clock_skew allows "
+            f"{humanize(limits.max_clock_skew)}: set the clock that is wrong (ages are computed from this machine's)"
         )
     return [objection for objection in found if objection]
 

@@ -29,9 +29,9 @@ class Kind(StrEnum):
 class State(StrEnum):
     """Whether an item is over. Anything but OVER is kept."""
 
-    OVER = "over"
+    ENDED = "over"
     RUNNING = "running"
-    UNFINISHED = "unfinished"
+    INCOMPLETE = "unfinished"
     UNKNOWN = "unknown"
 
 

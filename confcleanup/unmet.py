@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from .filter import Rule, protection_of
 from .items import Item
 from .patterns import ident, matches, same_owner
 from .protection import FIELDS, Hold, Mark
-from .selection import Rule, protection_of
 
 Filter = tuple[str, str, str]
 """A rule's name, a key of it, and what is written there."""

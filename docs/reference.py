@@ -11,7 +11,7 @@ import click
 
 from confcleanup import providers
 from confcleanup.cli import cli
-from confcleanup.schema import schema
+from confcleanup.config.schema import schema
 
 Table = dict[str, Any]
 

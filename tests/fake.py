@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from confcleanup.deadline import Deadline
 from confcleanup.errors import LedgerError
-from confcleanup.http import Permit
+from confcleanup.filter import Rule
+from confcleanup.http.client import Permit
 from confcleanup.items import Item, Kind, Outcome, Result, State
-from confcleanup.pace import Stop
 from confcleanup.providers.base import Provider, Source
-from confcleanup.selection import Rule
-from confcleanup.settings import AccountSettings, Pace, RuleSettings
+from confcleanup.settings.tables import AccountSettings, RuleSettings
+from confcleanup.settings.values import Pace
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CUTOFF = NOW - timedelta(days=30)
@@ -43,8 +44,8 @@ class Fake(Provider):
         "heaps": Source("things deleted by the heap", FakeRule, batch=3),
     }
 
-    def __init__(self, *items: Item, stop: Stop | None = None) -> None:
-        super().__init__(SimpleNamespace(rate=Pace(0, 1), concurrency=4), stop or Stop(), lambda: NOW)
+    def __init__(self, *items: Item, stop: Deadline | None = None) -> None:
+        super().__init__(SimpleNamespace(rate=Pace(0, 1), concurrency=4), stop or Deadline(), lambda: NOW)
         self.held: dict[str, Item] = {item.id: item for item in items}
         self.listing: list[Item] = list(items)
         self.before_list: Callable[[], None] = lambda: None
@@ -57,13 +58,13 @@ class Fake(Provider):
             skew=None, sent=0, busy=0.0, close=lambda: None, together=lambda _: nullcontext()
         )
 
-    def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+    def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         for item in self.listing:
             if item.what == what:
                 yield item
         self.before_list()
 
-    def look(self, item: Item) -> Item | None:
+    def get(self, item: Item) -> Item | None:
         self.stop.check()
         with self._lock:
             self.calls.append(("look", item.id))
@@ -116,7 +117,7 @@ class Memory:
 def thing(id: str, *, days: float = 40, what: str = "things", **more: Any) -> Item:
     """A one-time item that ended so many days before NOW."""
     end = NOW - timedelta(days=days)
-    fields: dict[str, Any] = {"kind": Kind.ONE_TIME, "state": State.OVER, "tags": (), "title": f"Title of {id}"}
+    fields: dict[str, Any] = {"kind": Kind.ONE_TIME, "state": State.ENDED, "tags": (), "title": f"Title of {id}"}
     fields |= {"started_at": end - timedelta(hours=1), "ended_at": end}
     return Item(what, id, **(fields | more))
 

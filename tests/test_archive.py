@@ -21,10 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace as changed
 
-from confcleanup.archive import Archive, place, safe, without_private
 from confcleanup.cli import cli
 from confcleanup.errors import ArchiveError
 from confcleanup.items import Item, Media
+from confcleanup.records.archive import Archive, place, safe, without_private
 from confcleanup.sandbox.huawei import Huawei
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
@@ -209,7 +209,7 @@ def left_over(root: Path) -> list[str]:
 
 KILLED = """
 import sys, os, signal
-from confcleanup.archive import Archive
+from confcleanup.records.archive import Archive
 from tests.fake import thing
 from tests.test_archive import MP3, Media, contextmanager
 
@@ -278,7 +278,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def fail(folder: Path) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("confcleanup.archive.sync_folder", fail)
+    monkeypatch.setattr("confcleanup.records.archive.sync_folder", fail)
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EPERM, errno.EACCES])
@@ -305,7 +305,7 @@ def test_a_disk_that_fails_is_not_taken_for_a_mount_that_cannot(
 
 def test_what_does_not_read_back_as_it_was_written_is_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(monkeypatch, errno.EINVAL)
-    monkeypatch.setattr("confcleanup.archive.Folder.digest", lambda self, name: "0" * 64)
+    monkeypatch.setattr("confcleanup.records.archive.Folder.digest", lambda self, name: "0" * 64)
     with pytest.raises(ArchiveError, match="read back"):
         Archive(str(tmp_path)).keep("hq", thing("7"), [media()])
 
@@ -314,7 +314,7 @@ def test_what_does_not_read_back_as_it_was_written_is_no_copy(tmp_path: Path, mo
 def test_a_mount_on_which_others_can_read_every_file_is_told_and_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("confcleanup.archive.mode_of", lambda file: 0o755)
+    monkeypatch.setattr("confcleanup.records.archive.mode_of", lambda file: 0o755)
     (weakness,) = Archive(str(tmp_path)).check()
     assert "cannot keep others on this machine from reading" in weakness
 
@@ -402,7 +402,7 @@ def spoil(hq: Setting, path_part: str, answer: Response) -> None:
 def test_a_failed_short_or_foreign_download_blocks_the_deletion(
     tmp_path: Path, answer: Response, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("confcleanup.pace.Stop.wait", lambda self, seconds: None)
+    monkeypatch.setattr("confcleanup.deadline.Deadline.wait", lambda self, seconds: None)
     with setting(tmp_path, Vonage()) as hq:
         before = dict(hq.emulator.company)
         spoil(hq, "/audio/", answer)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from confcleanup.archive import Archive
 from confcleanup.errors import ArchiveError
+from confcleanup.records.archive import Archive
 
 from .fake import thing
 from .test_archive import MP3, media

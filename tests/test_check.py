@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from confcleanup.archive import Archive
+from confcleanup.records.archive import Archive
 
 from .test_cli import Setting, hq
 
@@ -47,7 +47,7 @@ def test_a_mount_that_cannot_flush_a_folder_draws_a_warning_and_is_well(
     def fail(folder: Path) -> None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
-    monkeypatch.setattr("confcleanup.archive.sync_folder", fail)
+    monkeypatch.setattr("confcleanup.records.archive.sync_folder", fail)
     archiving(hq, tmp_path / "archive")
     done = hq("check")
     assert done.exit_code == 0

@@ -276,7 +276,7 @@ def test_a_fault_in_the_program_is_one_line_and_no_traceback(hq: Setting, monkey
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr("confcleanup.runs.execute", broken)
+    monkeypatch.setattr("confcleanup.run.execute", broken)
     done = hq("plan")
     assert done.exit_code == 1
     assert "unexpected fault" in done.stderr
@@ -314,7 +314,7 @@ def test_init_writes_a_private_config_and_never_touches_an_existing_one(tmp_path
 
 @pytest.mark.parametrize("provider", ["trueconf", "vobiz", "huawei", "vonage"])
 def test_init_for_a_provider_writes_a_config_that_loads(tmp_path: Path, provider: str) -> None:
-    from confcleanup import config
+    from confcleanup.config import load as config
 
     target = tmp_path / "config.toml"
     assert CliRunner().invoke(cli, ["-c", str(target), "init", "--provider", provider]).exit_code == 0
@@ -385,7 +385,7 @@ def test_a_dry_run_of_a_reviewed_plan_names_that_plan_in_its_last_line(hq: Setti
 
 
 def test_what_max_runtime_left_is_said_even_with_quiet(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.runs.carry_out", lambda plan, *_, **__: plan.selected.defer())
+    monkeypatch.setattr("confcleanup.run.carry_out", lambda plan, *_, **__: plan.selected.defer())
     done = hq("-q", "run", "--yes")
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr.startswith("warning: hq: 1 item was not tried: max_runtime was over")
@@ -445,7 +445,7 @@ def test_a_wrong_time_is_wrong_usage_even_if_the_history_is_empty(hq: Setting, o
 
 
 def test_the_history_reads_the_config_once_however_long_it_is(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    from confcleanup import config
+    from confcleanup.config import load as config
 
     hq.emulator.add_conference("0073310047", topic="Old too", ended=41 * DAY)
     hq("run", "--yes")

@@ -17,13 +17,14 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from confcleanup import config, providers
-from confcleanup.config import Config
+from confcleanup import providers
+from confcleanup.config import load as config
+from confcleanup.config.load import Config
 from confcleanup.cutoff import Period
 from confcleanup.errors import ConfigError
+from confcleanup.filter import Rule
 from confcleanup.guards import Limits
 from confcleanup.providers.base import Source
-from confcleanup.selection import Rule
 
 from .fake import Fake, FakeRule
 

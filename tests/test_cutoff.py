@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.cutoff import Period, cutoff, parse_instant, spoken
+from confcleanup.cutoff import Period, cutoff, humanize, parse_instant
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NEW_YORK = ZoneInfo("America/New_York")
@@ -342,4 +342,4 @@ def test_anything_else_is_not_a_date(text: str) -> None:
     ],
 )
 def test_a_length_is_told_in_one_unit_and_never_rounded_up(length: timedelta, words: str) -> None:
-    assert spoken(length) == words
+    assert humanize(length) == words

@@ -11,23 +11,25 @@ import pytest
 from msgspec.structs import replace as changed
 
 from confcleanup import deleter
+from confcleanup.deadline import Deadline
 from confcleanup.deleter import carry_out
 from confcleanup.errors import (
-    AccessRefused,
-    Ambiguous,
+    AccessDenied,
     HttpError,
     LedgerError,
+    OutcomeUnknown,
     ProviderError,
     Stale,
     Stopped,
-    Unsendable,
+    UnsafeId,
 )
+from confcleanup.filter import LiveRule, Reason, Rule, digest
 from confcleanup.guards import Limits
-from confcleanup.http import Permit
+from confcleanup.http.client import Permit
 from confcleanup.items import Item, Kind, Live, Outcome, Result, State
-from confcleanup.pace import Stop
-from confcleanup.plan import Plan, Review, Watcher, make_plan
-from confcleanup.selection import LiveRule, Rule, Why, digest
+from confcleanup.listing import make_plan
+from confcleanup.plan import Plan, Watcher
+from confcleanup.plan_review import PlanReview
 
 from .fake import NOW, Fake, Memory, rule, thing
 from .providers.waiting import NoWaiting
@@ -37,7 +39,7 @@ def planned(provider: Fake, *rules: Rule, limits: Limits | None = None) -> Plan:
     return make_plan("hq", provider, rules or (rule(),), limits or Limits(), NOW, Watcher())
 
 
-def cleaned(provider: Fake, *rules: Rule, concurrency: int = 1, stop: Stop | None = None) -> Plan:
+def cleaned(provider: Fake, *rules: Rule, concurrency: int = 1, stop: Deadline | None = None) -> Plan:
     rules = rules or (rule(),)
     plan = planned(provider, *rules)
     assert not plan.failed
@@ -146,21 +148,21 @@ def test_a_source_that_does_not_change_is_deleted_without_another_look() -> None
 
 def test_an_unanswered_delete_that_worked_is_found_out_by_looking_and_not_repeated() -> None:
     provider = Fake(thing("old", what="files"))
-    provider.after_delete = raising(Ambiguous("no answer"))
+    provider.after_delete = raising(OutcomeUnknown("no answer"))
     assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.DELETED}
     assert provider.calls == [("delete", "old"), ("look", "old")]
 
 
 def test_an_unanswered_delete_that_did_not_work_is_repeated_once_after_looking() -> None:
     provider = Fake(thing("old", what="files"))
-    provider.before_delete = raising(Ambiguous("502"), once=True)
+    provider.before_delete = raising(OutcomeUnknown("502"), once=True)
     assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.DELETED}
     assert provider.calls == [("delete", "old"), ("look", "old"), ("look", "old"), ("delete", "old")]
 
 
 def test_a_delete_that_never_works_is_failed_after_two_tries() -> None:
     provider = Fake(thing("old", what="files"))
-    provider.before_delete = raising(Ambiguous("502"))
+    provider.before_delete = raising(OutcomeUnknown("502"))
     plan = cleaned(provider, rule("files"))
     assert outcomes(plan) == {"old": Outcome.FAILED}
     assert "still there" in (plan.selected.first(1)[0].error or "")
@@ -169,7 +171,7 @@ def test_a_delete_that_never_works_is_failed_after_two_tries() -> None:
 
 def test_an_unanswered_delete_is_unknown_if_looking_fails_too() -> None:
     provider = Fake(thing("old", what="files"))
-    provider.after_delete = raising(Ambiguous("no answer"))
+    provider.after_delete = raising(OutcomeUnknown("no answer"))
     provider.before_look = raising(HttpError("no answer either"))
     plan = cleaned(provider, rule("files"))
     assert outcomes(plan) == {"old": Outcome.UNKNOWN}
@@ -181,7 +183,7 @@ def test_an_unanswered_delete_is_not_repeated_if_the_item_changed_meanwhile() ->
 
     def lost(item: Item) -> None:
         provider.held["old"] = changed(item, ended_at=NOW)
-        raise Ambiguous("502")
+        raise OutcomeUnknown("502")
 
     provider.before_delete = lost
     assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.CHANGED}
@@ -194,7 +196,7 @@ def test_an_unanswered_hangup_is_not_repeated_if_the_room_cannot_be_told_from_a_
 
     def lost(item: Item) -> None:
         provider.held["Room"] = changed(room, live=Live())
-        raise Ambiguous("no answer")
+        raise OutcomeUnknown("no answer")
 
     provider.before_delete = lost
     plan = cleaned(provider, rule(cutoff=NOW, live=LiveRule(max_duration=timedelta(hours=8))))
@@ -218,7 +220,7 @@ def test_a_refused_delete_is_failed_and_the_others_go_on() -> None:
 
 def test_refused_access_stops_the_account_and_defers_the_rest() -> None:
     provider = Fake(*(thing(f"{number}") for number in range(5)))
-    provider.before_delete = raising(AccessRefused("forbidden", 403))
+    provider.before_delete = raising(AccessDenied("forbidden", 403))
     plan = cleaned(provider)
     assert [entry.outcome for entry in plan.selected] == [Outcome.FAILED] + [Outcome.DEFERRED] * 4
     assert plan.error == "forbidden"
@@ -228,7 +230,7 @@ def test_refused_access_stops_the_account_and_defers_the_rest() -> None:
 
 def test_an_id_that_cannot_be_sent_is_failed() -> None:
     provider = Fake(thing(".."))
-    provider.before_look = raising(Unsendable("'..' cannot be sent"))
+    provider.before_look = raising(UnsafeId("'..' cannot be sent"))
     plan = cleaned(provider)
     assert outcomes(plan) == {"..": Outcome.FAILED}
     assert provider.sent("..") == 0
@@ -261,7 +263,7 @@ def test_a_stop_while_a_delete_is_unanswered_still_finds_out_what_became_of_it()
 
     def lost(item: Item) -> None:
         provider.stop.asked.set()
-        raise Ambiguous("no answer")
+        raise OutcomeUnknown("no answer")
 
     provider.after_delete = lost
     assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.DELETED}
@@ -272,7 +274,7 @@ def test_a_stop_after_an_unanswered_delete_of_something_still_there_is_a_failure
 
     def lost(item: Item) -> None:
         provider.stop.asked.set()
-        raise Ambiguous("502")
+        raise OutcomeUnknown("502")
 
     provider.before_delete = lost
     plan = cleaned(provider, rule("files"))
@@ -347,13 +349,13 @@ def test_what_nobody_can_date_is_stuck_too() -> None:
     assert planned(provider).stuck.count == 1
 
 
-@pytest.mark.parametrize("state", [State.RUNNING, State.UNFINISHED])
+@pytest.mark.parametrize("state", [State.RUNNING, State.INCOMPLETE])
 @pytest.mark.parametrize("kind", [Kind.ONE_TIME, Kind.RECORDING])
 def test_what_runs_or_is_unfinished_long_after_its_end_is_stuck(kind: Kind, state: State) -> None:
     known = thing("known end", days=700, kind=kind, state=state)
     begun = thing("begun", days=800, kind=kind, state=state, ended_at=None)
     plan = planned(Fake(known, begun, thing("young", days=29, kind=kind, state=state)))
-    assert (plan.stuck.count, plan.kept[Why.RUNNING]) == (2, 3)
+    assert (plan.stuck.count, plan.kept[Reason.RUNNING]) == (2, 3)
     assert plan.stuck.oldest
     assert (plan.stuck.oldest.item.id, plan.stuck.since) == ("begun", begun.started_at)
 
@@ -443,7 +445,7 @@ def test_a_reviewed_room_that_ended_since_does_not_stand_for_a_new_one_of_its_na
     live: dict[str, Any] = {"kind": Kind.LIVE, "ended_at": None}
     seen = thing("Room", live=Live(timedelta(hours=9)), **live | {"started_at": began})
     fresh = thing("Room", live=Live(timedelta(hours=9)), **live | {"started_at": NOW - timedelta(hours=9)})
-    review = Review({seen.key: digest(seen)}, {seen.key: seen})
+    review = PlanReview({seen.key: digest(seen)}, {seen.key: seen})
     rules = (rule(cutoff=NOW, live=LiveRule(max_duration=timedelta(hours=8))),)
     plan = make_plan("hq", Fake(fresh), rules, Limits(), NOW, Watcher(), reviewed=review)
     assert outcomes(plan) == {"Room": Outcome.CHANGED}
@@ -502,7 +504,7 @@ def test_a_deletion_that_never_leaves_in_time_has_failed_and_is_recorded_once() 
 def test_the_repetition_after_an_unclear_answer_has_a_look_of_its_own() -> None:
     provider = Fake(thing("old", what="files"))
     seen: list[bool] = []
-    unclear = raising(Ambiguous("502"), once=True)
+    unclear = raising(OutcomeUnknown("502"), once=True)
 
     def deleting(items: Sequence[Item], permit: Permit) -> list[Result]:
         seen.append(permit.lapses)
@@ -556,25 +558,25 @@ def test_ten_times_404_after_a_deletion_that_worked_do_not_end_the_account() -> 
 @pytest.mark.parametrize("status", [200, 202, 206, 207])
 def test_a_success_that_proves_nothing_is_unknown_while_it_is_still_there(status: int) -> None:
     provider = Fake(thing("old", what="files"))
-    provider.before_delete = raising(Ambiguous("odd", status))
+    provider.before_delete = raising(OutcomeUnknown("odd", status))
     assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.UNKNOWN}
     assert provider.sent("old") == 1
 
 
 def test_a_redirect_is_failed_while_it_is_still_there_and_is_not_repeated() -> None:
     provider = Fake(thing("old", what="files"))
-    provider.before_delete = raising(Ambiguous("moved", 302))
+    provider.before_delete = raising(OutcomeUnknown("moved", 302))
     assert outcomes(cleaned(provider, rule("files"))) == {"old": Outcome.FAILED}
     assert provider.sent("old") == 1
 
 
 def test_a_refusal_of_the_repetition_is_resolved_by_looking_as_the_first_request_may_have_been_carried_out() -> None:
     provider = Fake(thing("old", what="files"))
-    answers = iter([Ambiguous("502"), HttpError("409", 409)])
+    answers = iter([OutcomeUnknown("502"), HttpError("409", 409)])
 
     def late(item: Item) -> None:
         answer = next(answers)
-        if isinstance(answer, HttpError) and not isinstance(answer, Ambiguous):
+        if isinstance(answer, HttpError) and not isinstance(answer, OutcomeUnknown):
             del provider.held["old"]
         raise answer
 
@@ -594,7 +596,7 @@ def test_a_vendor_that_lags_is_looked_at_again_with_growing_pauses(monkeypatch: 
             del provider.held["old"]
 
     provider.before_look = lagging
-    provider.before_delete = raising(Ambiguous("accepted", 202))
+    provider.before_delete = raising(OutcomeUnknown("accepted", 202))
     assert outcomes(cleaned(provider, rule("files"), stop=stop)) == {"old": Outcome.DELETED}
     assert stop.waited == [1.0, 2.0]
 
@@ -603,7 +605,7 @@ def test_an_account_that_is_waited_for_in_vain_is_not_waited_for_for_ever(monkey
     monkeypatch.setattr(deleter, "LAGS", (1.0,))
     stop = NoWaiting()
     provider = Fake(*(thing(f"{number}", what="files") for number in range(30)), stop=stop)
-    provider.before_delete = raising(Ambiguous("accepted", 202))
+    provider.before_delete = raising(OutcomeUnknown("accepted", 202))
     assert cleaned(provider, rule("files"), stop=stop).count(Outcome.UNKNOWN) == 30
     assert stop.waited == [1.0] * deleter.IN_VAIN
 
@@ -633,7 +635,7 @@ def test_a_hang_up_after_which_another_room_has_the_name_was_carried_out() -> No
 
     def lost(item: Item) -> None:
         provider.held["Room"] = changed(room, live=Live(timedelta(seconds=5)), started_at=NOW)
-        raise Ambiguous("500", 500)
+        raise OutcomeUnknown("500", 500)
 
     provider.before_delete = lost
     plan = cleaned(provider, rule(cutoff=NOW, live=LiveRule(max_duration=timedelta(hours=8))))

@@ -14,14 +14,15 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from confcleanup import config, report
 from confcleanup.cli import COMMANDS, cli
 from confcleanup.cli.history import COLUMNS
+from confcleanup.config import load as config
+from confcleanup.config.schema import schema
 from confcleanup.errors import ExitCode
 from confcleanup.plan import Watcher
-from confcleanup.runs import Request, Run, execute
+from confcleanup.reports import data as report
+from confcleanup.run import Request, Run, execute
 from confcleanup.sandbox.sandbox import Sandbox
-from confcleanup.schema import schema
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from confcleanup.addresses import reach
 from confcleanup.errors import HttpError
-from confcleanup.http import Http
+from confcleanup.http.client import Http
+from confcleanup.http.urls import reach
 from confcleanup.sandbox.server import Response, Server
 
 from .providers.waiting import NoWaiting
@@ -137,8 +137,8 @@ def test_a_name_that_leads_elsewhere_the_next_moment_is_connected_to_where_it_wa
 
 
 def test_one_forbidden_address_among_several_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.wire._addresses", lambda host, port, flags=0: ["8.8.8.8", "10.0.0.1"])
-    monkeypatch.setattr("confcleanup.wire.networks", lambda host, numeric=False: frozenset())
+    monkeypatch.setattr("confcleanup.http.transport._addresses", lambda host, port, flags=0: ["8.8.8.8", "10.0.0.1"])
+    monkeypatch.setattr("confcleanup.http.transport.networks", lambda host, numeric=False: frozenset())
     http = Http("https://api.vobiz.ai", auth=Token(), rate=UNLIMITED, stop=NoWaiting())
     with pytest.raises(HttpError, match=r"media\.vobiz\.ai has a private address"):
         fetched(http, "https://media.vobiz.ai/r.mp3")
@@ -158,7 +158,7 @@ def test_through_a_proxy_which_resolves_names_itself_a_numeric_address_is_judged
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names(monkeypatch)
-    monkeypatch.setattr("confcleanup.wire.proxies", lambda origin: {"https": "http://127.0.0.1:9"})
+    monkeypatch.setattr("confcleanup.http.transport.proxies", lambda origin: {"https": "http://127.0.0.1:9"})
     http = Http("https://api.vobiz.ai", auth=Token(), rate=UNLIMITED, stop=NoWaiting())
     for odd in ("10.0.0.1", "127.1", "[::ffff:a9fe:a9fe]"):
         with pytest.raises(HttpError, match="from which no file is fetched"):

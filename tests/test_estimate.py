@@ -8,15 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.cli.show import account_line
+from confcleanup.cli.output import account_line
 from confcleanup.estimate import seconds
+from confcleanup.filter import choose
 from confcleanup.guards import Limits
-from confcleanup.plan import Plan, Watcher, make_plan
+from confcleanup.listing import make_plan
+from confcleanup.plan import Plan, Watcher
 from confcleanup.providers.base import Source
-from confcleanup.runs import Run
-from confcleanup.selected import Entry
-from confcleanup.selection import choose
-from confcleanup.settings import Pace, RuleSettings
+from confcleanup.run import Run
+from confcleanup.settings.tables import RuleSettings
+from confcleanup.settings.values import Pace
+from confcleanup.worklist import Entry
 
 from .fake import NOW, Fake, rule, thing
 

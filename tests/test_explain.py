@@ -16,10 +16,10 @@ from msgspec.structs import replace
 from confcleanup.cli import cli
 from confcleanup.cutoff import Period, cutoff
 from confcleanup.explain import explain
+from confcleanup.filter import Hold, LiveRule, Rule, choose
 from confcleanup.items import Item, Kind, Live, State
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
-from confcleanup.selection import Hold, LiveRule, Rule, choose
 
 from .fake import NOW, rule, thing
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from confcleanup.pace import Stop
+from confcleanup.deadline import Deadline
 from confcleanup.providers import huawei, trueconf, vobiz, vonage
 from confcleanup.sandbox.huawei import Huawei
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
@@ -55,7 +55,7 @@ Change = Callable[[Request, Response], Response | None]
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stop, "wait", lambda self, seconds: self.check())
+    monkeypatch.setattr(Deadline, "wait", lambda self, seconds: self.check())
 
 
 def _places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

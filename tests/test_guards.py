@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.guards import Limits, Listed, Past, objections, shrunken
+from confcleanup.guards import Limits, Listed, Past, check_guards, shrunken
 
 OPEN = Limits(max_deletions=10**9)
 MINUTES = timedelta(minutes=1)
@@ -20,7 +20,7 @@ def refused(
     listed: int, selected: int, limits: Limits = OPEN, skew: timedelta | None = None, past: Past | None = None
 ) -> str:
     """All objections in one text; empty if there are none."""
-    return "; ".join(objections({"things": Listed(listed, selected)}, skew, limits, past or Past()))
+    return "; ".join(check_guards({"things": Listed(listed, selected)}, skew, limits, past or Past()))
 
 
 def left(count: int) -> Past:
@@ -32,7 +32,7 @@ def share(percent: int) -> Limits:
 
 
 def test_nothing_stands_against_a_common_run() -> None:
-    assert objections({"things": Listed(500, 40)}, timedelta(seconds=2), Limits()) == []
+    assert check_guards({"things": Listed(500, 40)}, timedelta(seconds=2), Limits()) == []
 
 
 def test_the_brakes_are_on_without_being_asked_for() -> None:
@@ -118,20 +118,20 @@ def test_a_much_shorter_list_than_the_last_run_left_is_refused(listed: int, befo
 
 def test_each_list_is_compared_by_itself() -> None:
     lists = {"things": Listed(0), "files": Listed(900)}
-    (told,) = objections(lists, None, OPEN, Past(left={"things": 3, "files": 900}))
+    (told,) = check_guards(lists, None, OPEN, Past(left={"things": 3, "files": 900}))
     assert told.startswith("0 things are listed where the last run left 3:")
     assert shrunken(lists, Past(left={"things": 3, "files": 900})) == ["things"]
 
 
 def test_a_list_of_what_ends_by_itself_may_be_empty() -> None:
-    assert not objections({"rooms": Listed(0, lasting=False)}, None, OPEN, Past(left={"rooms": 50}))
+    assert not check_guards({"rooms": Listed(0, lasting=False)}, None, OPEN, Past(left={"rooms": 50}))
 
 
 def test_a_share_is_judged_only_of_what_is_listed_as_a_whole() -> None:
     part, whole = Listed(36, 36, whole=False), Listed(40, 10)
-    assert not objections({"a": part}, None, share(50))
-    assert not objections({"a": part, "b": whole}, None, share(50))
-    (told,) = objections({"a": part, "b": whole}, None, share(20))
+    assert not check_guards({"a": part}, None, share(50))
+    assert not check_guards({"a": part, "b": whole}, None, share(50))
+    (told,) = check_guards({"a": part, "b": whole}, None, share(20))
     assert told.startswith("10 of 40 listed items are selected (25%)")
 
 
@@ -147,7 +147,7 @@ def test_a_clock_within_the_limit_or_unknown_is_no_matter(skew: timedelta | None
 
 def test_every_objection_is_told_at_once_and_says_what_to_do() -> None:
     past = Past([3], {"things": 100})
-    told = objections({"things": Listed(40, 2000)}, 60 * MINUTES, Limits(max_share=Fraction(1, 2)), past)
+    told = check_guards({"things": Listed(40, 2000)}, 60 * MINUTES, Limits(max_share=Fraction(1, 2)), past)
     advices = (
         "max_deletions to 2000",
         'max_share to "5000%"',

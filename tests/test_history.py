@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from confcleanup.cli.history import document
-from confcleanup.ledger import FILE, HEAD, Ledger
+from confcleanup.records.ledger import FILE, HEAD, Ledger
 from confcleanup.redact import PLACE
 from confcleanup.sandbox.server import Request, Response
 

@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from confcleanup.cli import cli
+from confcleanup.config.holds import HoldEntry, HoldSettings, active
 from confcleanup.errors import ConfigError
-from confcleanup.holds import HoldEntry, HoldSettings, active
+from confcleanup.filter import Hold, choose
 from confcleanup.items import Item
 from confcleanup.sandbox.room import Room
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
-from confcleanup.selection import Hold, choose
 from confcleanup.system import POSIX
 
 from .fake import NOW, rule, thing

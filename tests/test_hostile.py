@@ -20,16 +20,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from confcleanup import http
 from confcleanup.cli import cli
-from confcleanup.cli.show import TableScreen
-from confcleanup.errors import Ambiguous, HttpError, ProviderError
-from confcleanup.http import Http, Permit
-from confcleanup.pace import Stop
+from confcleanup.cli.output import TableScreen
+from confcleanup.deadline import Deadline
+from confcleanup.errors import HttpError, OutcomeUnknown, ProviderError
+from confcleanup.http import client as http
+from confcleanup.http.client import Http, Permit
 from confcleanup.redact import harmless
 from confcleanup.sandbox.server import Emulator, Request, Response, Server, utc_clock
 from confcleanup.sandbox.trueconf import TrueConf
-from confcleanup.settings import Pace
+from confcleanup.settings.values import Pace
 
 from .faults.worlds import VENDORS, acknowledged, doomed, held, write_config, wrongs
 from .providers.waiting import NoWaiting
@@ -67,7 +67,7 @@ class Desk:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stop, "wait", lambda self, seconds: self.check())
+    monkeypatch.setattr(Deadline, "wait", lambda self, seconds: self.check())
 
 
 @contextmanager
@@ -281,11 +281,11 @@ def always_continue() -> Iterator[bytes]:
 def test_an_answer_that_drips_is_not_waited_for(drip: Callable[[], Iterator[bytes]], method: str) -> None:
     with dripping(drip) as url, impatient(url) as client:
         began = time.monotonic()
-        with pytest.raises(Ambiguous if method == "DELETE" else ProviderError):
+        with pytest.raises(OutcomeUnknown if method == "DELETE" else ProviderError):
             {
                 "GET": lambda: client.get("x"),
                 "DELETE": lambda: client.delete("x", Permit(), ok={200}),
-                "POST": lambda: client.sign_in_post("x"),
+                "POST": lambda: client.authenticate("x"),
             }[method]()
         assert time.monotonic() - began < 10
 
@@ -326,7 +326,7 @@ class NoAuth:
     def sign_in(self, http: Http) -> dict[str, str]:
         return {}
 
-    def expired(self, error: HttpError) -> bool:
+    def token_expired(self, error: HttpError) -> bool:
         return False
 
 
@@ -432,7 +432,9 @@ TITLES["vonage-company"] = "cnam"
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is shown is what a terminal gets."""
-    monkeypatch.setattr("confcleanup.cli.show.screen_for", lambda settings, style, selected_only: TableScreen(settings))
+    monkeypatch.setattr(
+        "confcleanup.cli.output.screen_for", lambda settings, style, selected_only: TableScreen(settings)
+    )
 
 
 def titled(hq: Desk, name: str, title: str) -> None:

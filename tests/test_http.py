@@ -24,13 +24,15 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup import wire
-from confcleanup.addresses import PLAIN, as_meant, path, segment
-from confcleanup.errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stale, Stopped, Unsendable
-from confcleanup.http import Answer, Http, Permit
-from confcleanup.pace import Limiter, Look, Stop
+from confcleanup.deadline import Deadline, Look
+from confcleanup.errors import AccessDenied, HttpError, OutcomeUnknown, ProviderError, Stale, Stopped, UnsafeId
+from confcleanup.http import transport as wire
+from confcleanup.http.answer import Answer
+from confcleanup.http.client import Http, Permit
+from confcleanup.http.rate_limit import RateLimiter
+from confcleanup.http.urls import PLAIN, as_meant, path, segment
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
-from confcleanup.settings import Pace
+from confcleanup.settings.values import Pace
 
 from .providers.waiting import NoWaiting
 
@@ -59,13 +61,13 @@ class Token:
         self.count += 1
         return {"Authorization": f"Bearer token-{self.count}"}
 
-    def expired(self, error: HttpError) -> bool:
+    def token_expired(self, error: HttpError) -> bool:
         return error.status == 401
 
 
 @contextmanager
 def session(
-    *answers: Response, stop: Stop | None = None, base: str = "", auth: Token | None = None, **more: Any
+    *answers: Response, stop: Deadline | None = None, base: str = "", auth: Token | None = None, **more: Any
 ) -> Iterator[tuple[Http, Script]]:
     script = Script(*answers)
     with Server(script) as server:
@@ -113,7 +115,7 @@ def test_a_refused_get_is_not_tried_again(status: int) -> None:
 
 @pytest.mark.parametrize("answer", [Response(500), Response(502, b"<html>"), Response(408), Response(close=True)])
 def test_a_delete_without_a_clear_answer_is_ambiguous_and_sent_once(answer: Response) -> None:
-    with session(answer) as (http, script), pytest.raises(Ambiguous):
+    with session(answer) as (http, script), pytest.raises(OutcomeUnknown):
         http.delete("things/1", Permit(), ok=(204,))
     assert len(script.requests("DELETE")) == 1
 
@@ -124,13 +126,13 @@ def test_a_delete_answered_by_a_promised_status_is_done() -> None:
 
 
 def test_a_delete_answered_by_an_unpromised_success_is_ambiguous() -> None:
-    with session(Response(202, {})) as (http, _), pytest.raises(Ambiguous):
+    with session(Response(202, {})) as (http, _), pytest.raises(OutcomeUnknown):
         http.delete("things/1", Permit(), ok=(204,))
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirected_delete_is_not_followed_and_proves_nothing(status: int) -> None:
-    with session(Response(status, None, {"Location": "/elsewhere"})) as (http, script), pytest.raises(Ambiguous):
+    with session(Response(status, None, {"Location": "/elsewhere"})) as (http, script), pytest.raises(OutcomeUnknown):
         http.delete("things/1", Permit(), ok=range(200, 300))
     assert [seen.request.path for seen in script.seen] == ["/things/1"]
 
@@ -172,7 +174,7 @@ def test_an_expired_token_is_renewed_once_and_the_request_repeated_once() -> Non
 
 def test_a_token_refused_again_after_renewal_ends_the_matter() -> None:
     token = Token()
-    with session(Response(401), Response(401), auth=token) as (http, script), pytest.raises(AccessRefused):
+    with session(Response(401), Response(401), auth=token) as (http, script), pytest.raises(AccessDenied):
         http.get("things")
     assert (token.count, len(script.seen)) == (2, 2)
 
@@ -195,13 +197,13 @@ def test_a_refused_sign_in_is_not_repeated_by_anybody() -> None:
     class Refused(Token):
         def sign_in(self, http: Http) -> Mapping[str, str]:
             self.count += 1
-            http.sign_in_post("token", form={"password": "x"})
+            http.authenticate("token", form={"password": "x"})
             raise AssertionError("unreachable")
 
     token = Refused()
     with session(Response(400, {"error": "invalid_grant"}), auth=token) as (http, script):
         for _ in range(3):
-            with pytest.raises(AccessRefused, match="invalid_grant"):
+            with pytest.raises(AccessDenied, match="invalid_grant"):
                 http.get("things")
     assert (token.count, len(script.seen)) == (1, 1)
 
@@ -218,7 +220,7 @@ def test_a_503_to_a_delete_that_names_a_time_holds_back_the_look_that_follows() 
     stop = NoWaiting()
     busy = Response(503, None, {"Retry-After": "7"})
     with session(busy, Response(200, {}), stop=stop) as (http, script):
-        with pytest.raises(Ambiguous):
+        with pytest.raises(OutcomeUnknown):
             http.delete("things/1", Permit(), ok=(204,))
         assert stop.waited == [7]
         http.get("things/1")
@@ -229,15 +231,15 @@ def test_a_503_to_a_delete_that_names_a_time_holds_back_the_look_that_follows() 
 @pytest.mark.parametrize("answer", [Response(503), Response(500, None, {"Retry-After": "7"})])
 def test_only_a_503_that_names_a_time_holds_anything_back(answer: Response) -> None:
     stop = NoWaiting()
-    with session(answer, stop=stop) as (http, _), pytest.raises(Ambiguous):
+    with session(answer, stop=stop) as (http, _), pytest.raises(OutcomeUnknown):
         http.delete("things/1", Permit(), ok=(204,))
     assert stop.waited == []
 
 
 def test_a_503_to_a_delete_that_asks_for_longer_than_the_run_may_last_is_not_waited_for() -> None:
-    stop = Stop(deadline=time.monotonic() + 60)
+    stop = Deadline(deadline=time.monotonic() + 60)
     with session(Response(503, None, {"Retry-After": "21600"}), stop=stop) as (http, script):
-        with pytest.raises(Ambiguous, match="503"):
+        with pytest.raises(OutcomeUnknown, match="503"):
             http.delete("things/1", Permit(), ok=(204,))
         with stop.finishing(), pytest.raises(Stopped, match="could not be finished in time"):
             http.get("things/1")
@@ -255,7 +257,7 @@ def test_a_429_with_a_date_is_obeyed() -> None:
 
 
 def test_a_429_that_asks_for_longer_than_the_run_may_last_ends_the_waiting() -> None:
-    stop = Stop(deadline=0.0)
+    stop = Deadline(deadline=0.0)
     stop.deadline = time.monotonic() + 60
     with session(Response(429, None, {"Retry-After": "21600"}), stop=stop) as (http, script), pytest.raises(Stopped):
         http.get("things")
@@ -273,7 +275,7 @@ def test_a_429_without_a_hint_waits_for_the_next_window_of_the_rate() -> None:
 
 
 def test_a_stopped_run_sends_nothing_more() -> None:
-    stop = Stop()
+    stop = Deadline()
     stop.asked.set()
     with session(stop=stop) as (http, script), pytest.raises(Stopped):
         http.get("things")
@@ -281,7 +283,7 @@ def test_a_stopped_run_sends_nothing_more() -> None:
 
 
 def test_what_was_begun_is_finished_in_spite_of_a_stop() -> None:
-    stop = Stop()
+    stop = Deadline()
     stop.asked.set()
     with session(stop=stop) as (http, script), stop.finishing():
         http.get("things")
@@ -295,14 +297,14 @@ def test_an_answer_that_is_not_a_json_object_is_an_error(body: bytes) -> None:
 
 
 def test_an_answer_too_large_is_an_error_and_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.http.MAX_ANSWER", 1000)
+    monkeypatch.setattr("confcleanup.http.client.MAX_ANSWER", 1000)
     with session(Response(200, b"x" * 2000)) as (http, script), pytest.raises(ProviderError, match="larger"):
         http.get("things")
     assert len(script.seen) == 1
 
 
 def test_a_small_answer_that_unpacks_to_a_huge_one_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.http.MAX_ANSWER", 1_000_000)
+    monkeypatch.setattr("confcleanup.http.client.MAX_ANSWER", 1_000_000)
     bomb = gzip.compress(b"0" * 50_000_000)
     with (
         session(Response(200, bomb, {"Content-Encoding": "gzip"})) as (http, _),
@@ -335,7 +337,7 @@ def test_a_server_that_cannot_be_reached_is_not_an_unknown_outcome() -> None:
     http = Http(f"http://127.0.0.1:{port}", auth=Token(), rate=UNLIMITED, stop=NoWaiting())
     with pytest.raises(HttpError) as caught:
         http.delete("things/1", Permit(), ok=(204,))
-    assert not isinstance(caught.value, Ambiguous)
+    assert not isinstance(caught.value, OutcomeUnknown)
 
 
 def test_a_certificate_nobody_vouches_for_is_refused_and_the_ca_file_helps(tmp_path: Any) -> None:
@@ -378,7 +380,7 @@ def test_a_certificate_nobody_vouches_for_is_refused_and_the_ca_file_helps(tmp_p
     ],
 )
 def test_a_name_that_could_address_something_else_is_refused(name: str) -> None:
-    with pytest.raises(Unsendable):
+    with pytest.raises(UnsafeId):
         segment(name)
 
 
@@ -408,7 +410,7 @@ def test_a_name_arrives_as_one_segment_exactly_as_it_is(name: str, sent: str) ->
 def test_any_name_is_refused_or_stays_one_segment(name: str) -> None:
     try:
         where = path("api", "Conference", name, slash=True)
-    except Unsendable:
+    except UnsafeId:
         return
     target = as_meant(f"http://127.0.0.1/{where}")
     assert target.count("/") == 6
@@ -525,7 +527,7 @@ class Ticking:
         self.now += seconds
 
 
-def grants(limiter: Limiter, clock: Ticking, count: int) -> list[float]:
+def grants(limiter: RateLimiter, clock: Ticking, count: int) -> list[float]:
     granted = []
     for _ in range(count):
         limiter.turn(clock.wait)
@@ -536,7 +538,7 @@ def grants(limiter: Limiter, clock: Ticking, count: int) -> list[float]:
 @pytest.mark.parametrize("pace", [Pace(10, 60), Pace(300, 60), Pace(50, 1), Pace(1, 1), Pace(500, 3600)])
 def test_no_window_ever_holds_more_than_the_rate_and_almost_all_of_it_is_used(pace: Pace) -> None:
     clock = Ticking()
-    times = grants(Limiter(pace, clock), clock, pace.count * 5)
+    times = grants(RateLimiter(pace, clock), clock, pace.count * 5)
     for start in times:
         assert sum(start <= at < start + pace.seconds for at in times) <= pace.count
     assert len(times) / (times[-1] - times[0] + 0.001) >= 0.98 * pace.count / pace.seconds
@@ -544,12 +546,12 @@ def test_no_window_ever_holds_more_than_the_rate_and_almost_all_of_it_is_used(pa
 
 def test_unlimited_is_unlimited() -> None:
     clock = Ticking()
-    assert set(grants(Limiter(UNLIMITED, clock), clock, 1000)) == {100.0}
+    assert set(grants(RateLimiter(UNLIMITED, clock), clock, 1000)) == {100.0}
 
 
 def test_a_pause_holds_back_everybody() -> None:
     clock = Ticking()
-    limiter = Limiter(UNLIMITED, clock)
+    limiter = RateLimiter(UNLIMITED, clock)
     limiter.pause(30)
     waits: list[float] = []
     limiter.turn(waits.append)
@@ -560,7 +562,7 @@ def test_a_pause_holds_back_everybody() -> None:
 @pytest.mark.parametrize("pace", [Pace(10, 60), Pace(300, 60), Pace(50, 1)])
 def test_who_was_waiting_for_a_turn_when_a_pause_began_waits_for_its_end_too(pace: Pace) -> None:
     clock = Ticking()
-    limiter = Limiter(pace, clock)
+    limiter = RateLimiter(pace, clock)
     waits: list[float] = []
 
     def wait(seconds: float) -> None:
@@ -577,12 +579,14 @@ def test_who_was_waiting_for_a_turn_when_a_pause_began_waits_for_its_end_too(pac
 
 def test_the_requests_of_a_window_are_spread_over_a_second() -> None:
     clock = Ticking()
-    assert grants(Limiter(Pace(10, 60), clock), clock, 10) == pytest.approx([100 + number / 10 for number in range(10)])
+    assert grants(RateLimiter(Pace(10, 60), clock), clock, 10) == pytest.approx(
+        [100 + number / 10 for number in range(10)]
+    )
 
 
 def test_who_wakes_late_does_not_bring_the_next_window_closer() -> None:
     clock = Ticking()
-    limiter = Limiter(Pace(2, 10), clock)
+    limiter = RateLimiter(Pace(2, 10), clock)
     begun: list[float] = []
 
     def wait(seconds: float) -> None:
@@ -596,13 +600,13 @@ def test_who_wakes_late_does_not_bring_the_next_window_closer() -> None:
 
 
 def test_a_turn_that_is_free_is_taken_without_waiting() -> None:
-    Limiter(UNLIMITED, Ticking()).turn(pytest.fail)
+    RateLimiter(UNLIMITED, Ticking()).turn(pytest.fail)
 
 
 @given(st.integers(1, 20), st.lists(st.tuples(st.integers(0, 30), st.sampled_from([0, 0, 0, 3, 45])), max_size=60))
 def test_whatever_pauses_come_no_window_holds_more_than_the_rate(count: int, steps: list[tuple[int, int]]) -> None:
     clock = Ticking()
-    limiter = Limiter(Pace(count, 60), clock)
+    limiter = RateLimiter(Pace(count, 60), clock)
     begun: list[float] = []
 
     def wait(seconds: float) -> None:
@@ -626,7 +630,7 @@ def test_pairs_follow_each_other_within_two_seconds_at_any_rate_and_no_window_is
     pace: Pace, steps: list[tuple[int, int, bool]]
 ) -> None:
     clock = Ticking()
-    limiter = Limiter(pace, clock)
+    limiter = RateLimiter(pace, clock)
     begun: list[float] = []
     assert limiter.spread(2) <= 1.5
     for passed, answered, second in steps:
@@ -645,7 +649,7 @@ def test_pairs_follow_each_other_within_two_seconds_at_any_rate_and_no_window_is
 
 def test_a_place_that_is_not_used_is_given_back() -> None:
     clock = Ticking()
-    limiter = Limiter(Pace(2, 10), clock)
+    limiter = RateLimiter(Pace(2, 10), clock)
     with limiter.together(2, clock.wait):
         limiter.turn(clock.wait)
     limiter.turn(clock.wait)
@@ -653,13 +657,13 @@ def test_a_place_that_is_not_used_is_given_back() -> None:
 
 
 def test_a_pair_that_no_rate_carries_is_known_before() -> None:
-    assert Limiter(Pace(1, 60), Ticking()).spread(2) > 60
-    assert Limiter(UNLIMITED, Ticking()).spread(2) == 0
+    assert RateLimiter(Pace(1, 60), Ticking()).spread(2) > 60
+    assert RateLimiter(UNLIMITED, Ticking()).spread(2) == 0
 
 
 def test_a_pause_between_a_look_and_its_deletion_lets_go_of_the_place() -> None:
     clock = Ticking()
-    limiter = Limiter(Pace(20, 1), clock)
+    limiter = RateLimiter(Pace(20, 1), clock)
     with limiter.together(2, clock.wait):
         limiter.turn(clock.wait)
         limiter.pause(30)
@@ -739,14 +743,14 @@ def test_a_success_proves_a_deletion_unless_its_body_contradicts(answer: Respons
         if proven:
             http.delete("things/1", Permit(), ok={200, 204})
         else:
-            with pytest.raises(Ambiguous):
+            with pytest.raises(OutcomeUnknown):
                 http.delete("things/1", Permit(), ok={200, 204})
 
 
 def test_a_request_is_not_begun_if_its_turn_comes_after_the_end_of_the_run() -> None:
     import time
 
-    stop = Stop(deadline=time.monotonic() + 5)
+    stop = Deadline(deadline=time.monotonic() + 5)
     script = Script()
     with Server(script) as server:
         http = Http(server.url, auth=Token(), rate=Pace(1, 3600), stop=stop)

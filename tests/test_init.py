@@ -16,10 +16,11 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from confcleanup import config, providers
+from confcleanup import providers
 from confcleanup.cli import cli
-from confcleanup.cli.asking import keys, simple
 from confcleanup.cli.init import SCHEMA
+from confcleanup.cli.wizard import keys, simple
+from confcleanup.config import load as config
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.sandbox.vobiz import Vobiz

@@ -11,7 +11,7 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import InitError
 
-from confcleanup.settings import Secret
+from confcleanup.settings.secrets import Secret
 
 ENTRY = {"keyring": "confcleanup/hq.client_secret"}
 
@@ -95,7 +95,7 @@ class Waiting(Locked):
 
 
 def test_a_keyring_that_never_answers_does_not_hold_the_run(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.settings.COMMAND_TIMEOUT", 0.05)
+    monkeypatch.setattr("confcleanup.settings.secrets.COMMAND_TIMEOUT", 0.05)
     waiting = Waiting()
     keyring.set_keyring(waiting)
     with pytest.raises(ValueError, match=r"cannot be opened \(TimeoutError\)"):

@@ -20,11 +20,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.deleter import settle
+from confcleanup.deadline import Deadline
 from confcleanup.errors import HttpError, LedgerError
 from confcleanup.items import Item, Kind, Live, Outcome, Result
-from confcleanup.ledger import FILE, HEAD, ORIGIN, Journal, Ledger, Proof
-from confcleanup.pace import Stop
+from confcleanup.outcomes import settle
+from confcleanup.records.journal import Journal
+from confcleanup.records.ledger import FILE, HEAD, ORIGIN, Ledger, Proof
 
 from .fake import NOW, Fake, thing
 
@@ -503,7 +504,7 @@ def unknown(ledger: Ledger, *items: Item) -> Journal:
 def test_an_outcome_that_was_not_known_is_judged_by_the_next_run(ledger: Ledger) -> None:
     book = unknown(ledger, thing("gone"), thing("there"))
     assert [item.id for _, item in book.left_unknown()] == ["gone", "there"]
-    assert settle(Fake(thing("there")), [], book, Stop(), book.left_unknown()) == []
+    assert settle(Fake(thing("there")), [], book, Deadline(), book.left_unknown()) == []
     assert shown(ledger) == [("gone", "deleted"), ("there", "unknown")]
     assert [item.id for _, item in book.left_unknown()] == ["there"]
     assert ledger.verify()
@@ -522,7 +523,7 @@ def test_a_room_without_details_is_never_taken_for_ended_by_settling(ledger: Led
 
 
 def test_what_could_not_be_looked_at_in_time_stays_open(ledger: Ledger) -> None:
-    stop = Stop()
+    stop = Deadline()
     stop.asked.set()
     book = begun(ledger, thing("a"))
     assert len(settled(ledger, Fake(stop=stop), book)) == 1
@@ -928,7 +929,7 @@ DYING = """
 import os, signal, sqlite3, sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from confcleanup.ledger import Ledger
+from confcleanup.records.ledger import Ledger
 
 now, real_connect, real_replace = datetime(2026, 3, 1, tzinfo=UTC), sqlite3.connect, Path.replace
 

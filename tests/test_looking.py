@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from confcleanup.errors import AccessRefused, ProviderError, Unsendable
+from confcleanup.errors import AccessDenied, ProviderError, UnsafeId
+from confcleanup.filter import Reason, Rule
 from confcleanup.guards import Limits
 from confcleanup.items import Item, State
-from confcleanup.plan import Plan, Watcher, make_plan
+from confcleanup.listing import make_plan
+from confcleanup.plan import Plan, Watcher
 from confcleanup.providers.base import Source
-from confcleanup.selected import Entry
-from confcleanup.selection import Rule, Why
+from confcleanup.worklist import Entry
 
 from .fake import NOW, Fake, FakeRule, rule, thing
 from .test_cli import Setting
@@ -58,7 +59,7 @@ def test_what_stays_anyway_is_not_looked_up() -> None:
     running, young = thing("running", state=State.RUNNING), thing("young", days=3)
     provider = Short(running, young, thing("other", title="Other"))
     plan, _ = planned(provider, rule(keep_tags=("keep",), title="Title*"))
-    assert (plan.kept, provider.calls) == ({Why.RUNNING: 1, Why.TOO_YOUNG: 1, Why.FILTER: 1}, [])
+    assert (plan.kept, provider.calls) == ({Reason.RUNNING: 1, Reason.TOO_YOUNG: 1, Reason.FILTER: 1}, [])
 
 
 def test_what_nobody_asks_for_is_not_looked_up() -> None:
@@ -84,7 +85,7 @@ def test_what_is_gone_when_looked_at_stays_as_what_cannot_be_deleted() -> None:
     provider = Short(thing("old"))
     provider.held.clear()
     plan, reasons = planned(provider)
-    assert (plan.kept, len(plan.selected)) == ({Why.UNDELETABLE: 1}, 0)
+    assert (plan.kept, len(plan.selected)) == ({Reason.UNDELETABLE: 1}, 0)
     assert reasons == {"old": "the server does not have it (any more)"}
 
 
@@ -94,7 +95,7 @@ def test_the_time_that_a_look_tells_is_the_one_that_counts() -> None:
     assert planned(provider)[1]["moved"].startswith("ended 24 hours ago")
 
 
-@pytest.mark.parametrize("kind", [ProviderError, Unsendable, KeyError])
+@pytest.mark.parametrize("kind", [ProviderError, UnsafeId, KeyError])
 def test_a_look_that_fails_keeps_its_item_and_no_other(kind: type[Exception]) -> None:
     provider = Short(thing("bad"), thing("good"))
 
@@ -120,7 +121,7 @@ def test_an_account_that_is_refused_while_looking_fails() -> None:
     provider = Short(thing("a"))
 
     def refuse(item: Item) -> None:
-        raise AccessRefused("no right", 403)
+        raise AccessDenied("no right", 403)
 
     provider.before_look = refuse
     plan, _ = planned(provider)

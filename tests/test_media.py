@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.media import HEAD, SHORT, SLOWEST, named, suffixes, too_small, what_else
+from confcleanup.records.media import HEAD, SHORT, SLOWEST, named, suffixes, too_small, what_else
 
 RECOGNISED = {
     "wav": b"RIFF\x24\0\0\0WAVEfmt ",

@@ -22,19 +22,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from confcleanup import page
 from confcleanup.cli import cli
 from confcleanup.cli.history import COLUMNS
+from confcleanup.filter import choose
 from confcleanup.items import Item, Outcome, Result
-from confcleanup.ledger import Journal, Ledger
-from confcleanup.page.past import Past
-from confcleanup.page.picture import BEFORE, SLOTS, ages, slot
-from confcleanup.page.tally import BAND_NAMES, EXAMPLES, ROWS, ROWS_IN_ALL, Fate, Tally, band
 from confcleanup.plan import Plan
+from confcleanup.records.journal import Journal
+from confcleanup.records.ledger import Ledger
 from confcleanup.redact import redact
-from confcleanup.runs import Run
-from confcleanup.selected import Entry, Selected
-from confcleanup.selection import choose
+from confcleanup.reports import html as page
+from confcleanup.reports.html.history import Past
+from confcleanup.reports.html.picture import BEFORE, SLOTS, ages, slot
+from confcleanup.reports.html.tally import BAND_NAMES, EXAMPLES, ROWS, ROWS_IN_ALL, Fate, Tally, band
+from confcleanup.run import Run
+from confcleanup.worklist import Entry, Worklist
 
 from .fake import CUTOFF, NOW, rule, thing
 from .test_cli import Setting
@@ -90,7 +91,7 @@ def shown(run: Run, counted: Tally | None = None, **more: Any) -> Document:
 
 def plan_of(*entries: Entry, name: str = "hq", **more: Any) -> Plan:
     """A plan that selected these."""
-    selected = Selected()
+    selected = Worklist()
     for one in entries:
         selected.extend([one])
     return Plan(name, "fake", len(entries), selected, **more)

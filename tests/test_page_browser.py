@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from confcleanup import page
 from confcleanup.items import Outcome
-from confcleanup.ledger import Ledger
-from confcleanup.page.past import Past
+from confcleanup.records.ledger import Ledger
+from confcleanup.reports import html as page
+from confcleanup.reports.html.history import Past
 
 from .fake import NOW, thing
 from .test_page import UTC, entry, page_of, remember, tally

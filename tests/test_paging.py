@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from confcleanup.errors import HttpError, ProviderError
-from confcleanup.paging import (
+from confcleanup.http.paging import (
     Page,
     Repeated,
     Row,
@@ -369,7 +369,7 @@ def test_a_text_is_new_exactly_once(texts: list[str]) -> None:
 
 @pytest.mark.parametrize("wide", [True, False])
 def test_a_text_is_new_exactly_once_also_where_many_were_seen(wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.paging.WIDE", wide)
+    monkeypatch.setattr("confcleanup.http.paging.WIDE", wide)
     monkeypatch.setattr(Seen, "SIZES", (1 << 4, 1 << 5, 1 << 8))
     seen = Seen()
     texts = [f"{number}" for number in range(5000)] + ["\ud800", ""]

@@ -7,14 +7,16 @@ from collections.abc import Iterable, Iterator, Sequence
 import pytest
 from msgspec.structs import replace
 
-from confcleanup.errors import AccessRefused, HttpError, LedgerError, Stopped
+from confcleanup.errors import AccessDenied, HttpError, LedgerError, Stopped
+from confcleanup.filter import Rule, digest
 from confcleanup.guards import Limits, Past
+from confcleanup.http.paging import Repeated, Unsteady
 from confcleanup.items import Item, Outcome
-from confcleanup.paging import Repeated, Unsteady
-from confcleanup.plan import HELD_BACK, Plan, Review, Watcher, make_plan
+from confcleanup.listing import HELD_BACK, make_plan
+from confcleanup.plan import Plan, Watcher
+from confcleanup.plan_review import PlanReview
 from confcleanup.providers.base import Part
-from confcleanup.selected import Entry
-from confcleanup.selection import Rule, digest
+from confcleanup.worklist import Entry
 
 from .fake import NOW, Fake, rule, thing
 
@@ -100,7 +102,7 @@ def test_an_account_of_which_no_part_can_be_listed_has_failed() -> None:
 
 def test_a_source_that_fails_leaves_the_others() -> None:
     provider = Fake(thing("a"), thing("b", what="files"))
-    provider.items = lambda what, rules: _failing(REFUSED) if what == "files" else iter([thing("a")])  # type: ignore[method-assign]  # a hook
+    provider.list_items = lambda what, rules: _failing(REFUSED) if what == "files" else iter([thing("a")])  # type: ignore[method-assign]  # a hook
     plan = planned(provider, rule(), rule("files", name="others"))
     assert (plan.status, ids(plan), plan.unlisted) == ("partial", ["a"], ["files: GET was answered with 404"])
 
@@ -120,7 +122,7 @@ def test_a_provider_that_cannot_tell_its_parts_fails_that_source() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [AccessRefused("the sign-in failed", 401), AccessRefused("locked", 423), Stopped("time"), LedgerError("full")],
+    [AccessDenied("the sign-in failed", 401), AccessDenied("locked", 423), Stopped("time"), LedgerError("full")],
 )
 def test_what_concerns_the_whole_account_fails_it(error: Exception) -> None:
     plan = planned(Parted(user_1=[[thing("a")]], user_2=[[error]], user_3=[[thing("b")]]))
@@ -128,7 +130,7 @@ def test_what_concerns_the_whole_account_fails_it(error: Exception) -> None:
 
 
 def test_a_403_fails_the_account_unless_another_part_was_allowed() -> None:
-    forbidden = AccessRefused("GET was answered with 403", 403)
+    forbidden = AccessDenied("GET was answered with 403", 403)
     assert planned(Parted(user_1=[[forbidden]], user_2=[[thing("a")]])).status == "failed"
     plan = planned(Parted(user_1=[[thing("a")]], user_2=[[forbidden]]))
     assert (plan.status, ids(plan)) == ("partial", ["a"])
@@ -223,8 +225,8 @@ def test_what_a_failed_part_said_of_an_item_keeps_it_and_the_counts_hold() -> No
 # What compares with other runs --------------------------------------------------------------------
 
 
-def reviewing(*items: Item) -> Review:
-    return Review({item.key: digest(item) for item in items}, {item.key: item for item in items})
+def reviewing(*items: Item) -> PlanReview:
+    return PlanReview({item.key: digest(item) for item in items}, {item.key: item for item in items})
 
 
 def test_what_a_reviewed_plan_names_of_a_part_that_was_not_listed_is_not_said_to_have_changed() -> None:

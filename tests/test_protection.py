@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from confcleanup import patterns
+from confcleanup.filter import Reason, choose, protection_of
 from confcleanup.guards import Limits
 from confcleanup.items import Item
+from confcleanup.listing import make_plan
 from confcleanup.patterns import Owners, Texts, ident, matches, plain, same_ids, same_owner
-from confcleanup.plan import Watcher, make_plan
+from confcleanup.plan import Watcher
 from confcleanup.protection import Hold, Protection, hold_marks, keep_marks
-from confcleanup.selection import Why, choose, protection_of
 
 from .fake import NOW, Fake, rule, thing
 
@@ -125,9 +126,9 @@ def test_a_hold_that_may_fit_lets_nothing_go(item: Item, held: list[Hold]) -> No
 def test_holds_decide_before_keep_ids_and_these_before_keep_tags() -> None:
     kept = rule(keep_ids=frozenset("a"), keep_tags=("x",))
     item = thing("a", tags=("x",), owner="anna")
-    assert choose(item, [kept], NOW).why is Why.KEEP_ID
-    assert choose(item, [replace(kept, holds=(Hold("case", owner="anna"),))], NOW).why is Why.HELD
-    assert choose(replace(item, id="b"), [kept], NOW).why is Why.KEEP_TAG
+    assert choose(item, [kept], NOW).why is Reason.KEEP_ID
+    assert choose(item, [replace(kept, holds=(Hold("case", owner="anna"),))], NOW).why is Reason.HELD
+    assert choose(replace(item, id="b"), [kept], NOW).why is Reason.KEEP_TAG
 
 
 def test_an_id_that_may_stand_for_several_is_one_mark() -> None:

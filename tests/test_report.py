@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from confcleanup.errors import ExitCode
+from confcleanup.filter import Decision, Reason, choose
 from confcleanup.items import Item, Kind, Live, Outcome, State
 from confcleanup.plan import Plan
 from confcleanup.redact import PLACE, harmless, redact
-from confcleanup.report import Collector, cell, timestamp
-from confcleanup.runs import Run
-from confcleanup.selected import Entry, Selected
-from confcleanup.selection import Decision, Why, choose
+from confcleanup.reports.data import Collector, cell, timestamp
+from confcleanup.run import Run
+from confcleanup.worklist import Entry, Worklist
 
 from .fake import NOW, rule, thing
 
@@ -42,7 +42,7 @@ def entry(item: Item, outcome: Outcome | None = None, error: str | None = None) 
 
 def ended(*outcomes: Outcome | None, name: str = "hq", kept: int = 0) -> tuple[Plan, list[Entry]]:
     """A plan whose items ended so, and the entries that were kept."""
-    selected = Selected()
+    selected = Worklist()
     for number, outcome in enumerate(outcomes):
         selected.extend([entry(thing(f"old-{number}"), outcome)])
     young = [entry(thing(f"young-{number}", days=3)) for number in range(kept)]
@@ -126,7 +126,7 @@ def test_what_is_not_known_is_null_and_no_tags_are_an_empty_list() -> None:
 
 def test_a_room_without_an_end_shows_the_end_that_was_compared() -> None:
     item = thing("x", kind=Kind.LIVE, live=Live(timedelta(hours=1)), ended_at=None)
-    decision = Decision(True, Why.DUE, "why", "old", NOW - timedelta(hours=1))
+    decision = Decision(True, Reason.DUE, "why", "old", NOW - timedelta(hours=1))
     assert item_of(Entry(item, decision))["ended_at"] == "2026-03-01T11:00:00Z"
 
 
@@ -215,7 +215,7 @@ def test_not_done_counts_before_refused() -> None:
 
 
 def test_items_that_could_not_be_read_are_counted_as_undecided() -> None:
-    plan = replace(ended()[0], kept=Counter({Why.END_UNKNOWN: 2, Why.STATE_UNKNOWN: 1, Why.RECURS: 4}))
+    plan = replace(ended()[0], kept=Counter({Reason.END_UNKNOWN: 2, Reason.STATE_UNKNOWN: 1, Reason.RECURS: 4}))
     (account,) = document(plan)["accounts"]
     assert account["undecided"] == 3
     assert account["kept"] == {"end not known": 2, "recurring": 4, "state not known": 1}

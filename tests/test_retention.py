@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from confcleanup import config
 from confcleanup.cli import cli
+from confcleanup.config import load as config
 from confcleanup.errors import ConfigError
 from confcleanup.items import Outcome
 from confcleanup.items import Result as Ended
-from confcleanup.ledger import Journal, Ledger
+from confcleanup.records.journal import Journal
+from confcleanup.records.ledger import Ledger
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup import reviewed
+from confcleanup import plan_file as reviewed
 from confcleanup.cli import cli
 from confcleanup.errors import ConfigError, Refused
 from confcleanup.items import Item
@@ -324,7 +324,7 @@ def with_value(place: tuple[str | int, ...], value: Any) -> dict[str, Any]:
     return made
 
 
-def loaded(folder: Path, text: str) -> reviewed.Reviewed:
+def loaded(folder: Path, text: str) -> reviewed.SavedPlan:
     file = folder / "plan.json"
     file.write_text(text, "utf-8", "surrogatepass")
     return reviewed.load(file, MADE, {"hq": "f"})

@@ -23,21 +23,22 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from confcleanup.cli import cli
-from confcleanup.config import Account, Config, StateSettings
+from confcleanup.config.holds import HoldSettings
+from confcleanup.config.load import Account, Config, StateSettings
 from confcleanup.cutoff import Period
 from confcleanup.errors import HttpError, LedgerError, Locked, Problem, ProviderError
 from confcleanup.guards import Limits
-from confcleanup.holds import HoldSettings
 from confcleanup.items import Item, Outcome, Result
-from confcleanup.ledger import Journal, Ledger
 from confcleanup.plan import Plan, Watcher
-from confcleanup.reviewed import Reviewed, document, load
-from confcleanup.runs import Request, Run, execute, lock
+from confcleanup.plan_file import SavedPlan, document, load
+from confcleanup.records.journal import Journal
+from confcleanup.records.ledger import Ledger
+from confcleanup.run import Request, Run, execute, lock
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
-from confcleanup.selected import Entry, Selected
-from confcleanup.settings import AccountSettings, LimitSettings, build
+from confcleanup.settings.tables import AccountSettings, LimitSettings, build
 from confcleanup.system import HANGUPS
+from confcleanup.worklist import Entry, Worklist
 
 from .fake import NOW, Fake, FakeRule, thing
 
@@ -72,7 +73,7 @@ class World:
         confirm: Callable[[Run], bool] | None = None,
         accept_fewer: bool = False,
         older_than: Period | None = None,
-        reviewed: Reviewed | None = None,
+        reviewed: SavedPlan | None = None,
         watcher: Watcher | None = None,
     ) -> Run:
         everything = Config(Path("c"), UTC, None, self.accounts, StateSettings(), HoldSettings())
@@ -620,7 +621,7 @@ def test_nobody_is_asked_where_nothing_may_be_deleted(world: World) -> None:
 
 HOLDER = """
 import pathlib, sys
-from confcleanup.runs import lock
+from confcleanup.run import lock
 with lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -717,14 +718,14 @@ def test_a_full_temporary_folder_ends_one_account_and_everything_deleted_is_reco
 ) -> None:
     world.add("full", *(thing(str(number)) for number in range(600)))
     world.add("other", thing("x"))
-    settle = Selected.settle
+    settle = Worklist.settle
 
-    def fills_up(self: Selected, entry: Entry, result: Result) -> None:
+    def fills_up(self: Worklist, entry: Entry, result: Result) -> None:
         if entry.item.id == "9" and self._db:
             self._db.execute("DROP TABLE entry")  # as unusable as a damaged file
         settle(self, entry, result)
 
-    monkeypatch.setattr(Selected, "settle", fills_up)
+    monkeypatch.setattr(Worklist, "settle", fills_up)
     full, other = world.run().plans
     assert "TMPDIR" in (full.error or "")
     assert (full.status, other.status) == ("partial", "ok")

@@ -13,10 +13,11 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from confcleanup import config, providers
+from confcleanup import providers
+from confcleanup.config import load as config
+from confcleanup.config.schema import schema
 from confcleanup.errors import ConfigError
-from confcleanup.schema import schema
-from confcleanup.settings import reader_of
+from confcleanup.settings.tables import reader_of
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "confcleanup" / "config.example.toml"
@@ -176,11 +177,11 @@ def test_every_key_says_what_it_means() -> None:
     tables = {"accounts", *config.TABLES}
     assert len(described) > 80
     silent = {path for path, key in described.items() if "description" not in key and path not in tables}
-    assert not silent, "say in confcleanup/meanings.toml what they mean"
+    assert not silent, "say in confcleanup/config/descriptions.toml what they mean"
 
 
 def test_no_meaning_is_left_over_from_a_key_that_is_gone() -> None:
-    known = tomllib.loads((ROOT / "confcleanup" / "meanings.toml").read_text(encoding="utf-8"))
+    known = tomllib.loads((ROOT / "confcleanup" / "config" / "descriptions.toml").read_text(encoding="utf-8"))
     written = {
         (module, owner, key) for module, tables in known.items() for owner, entries in tables.items() for key in entries
     }
@@ -188,7 +189,7 @@ def test_no_meaning_is_left_over_from_a_key_that_is_gone() -> None:
 
 
 def _has_key(module: str, owner: str, key: str) -> bool:
-    for package in ("confcleanup", "confcleanup.providers"):
+    for package in ("confcleanup.config", "confcleanup.settings", "confcleanup.providers"):
         with suppress(ImportError):
             return key in getattr(import_module(f"{package}.{module}"), owner).__struct_fields__
     return False

@@ -10,27 +10,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup import selected
+from confcleanup import worklist as selected
 from confcleanup.errors import LedgerError
+from confcleanup.filter import Decision, Reason
 from confcleanup.guards import Limits
 from confcleanup.items import Item, Kind, Live, Outcome, Result, State
-from confcleanup.plan import Watcher, make_plan
-from confcleanup.selected import Entry, Selected
-from confcleanup.selection import Decision, Why
+from confcleanup.listing import make_plan
+from confcleanup.plan import Watcher
+from confcleanup.worklist import Entry, Worklist
 
 from .fake import NOW, Fake, rule, thing
 
-GOES = Decision(True, Why.DUE, "ended 40 days ago", "old")
+GOES = Decision(True, Reason.DUE, "ended 40 days ago", "old")
 HOSTILE = ["", "'", '"; DROP TABLE entry; --', "\ud800", "\0", "é", "e\u0301", "a" * 3000]
 
 
 def entry(ident: str, outcome: Outcome | None = None, **more: object) -> Entry:
-    item = Item("conferences", ident, Kind.ONE_TIME, State.OVER, **more)  # type: ignore[arg-type]  # fields of an item
+    item = Item("conferences", ident, Kind.ONE_TIME, State.ENDED, **more)  # type: ignore[arg-type]  # fields of an item
     return Entry(item, GOES, outcome)
 
 
-def holding(*idents: str) -> Selected:
-    made = Selected()
+def holding(*idents: str) -> Worklist:
+    made = Worklist()
     for ident in idents:
         made.extend([entry(ident)])
     return made
@@ -41,7 +42,7 @@ def ids(entries: object) -> list[str]:
 
 
 def test_nothing_selected_is_nothing() -> None:
-    empty = Selected()
+    empty = Worklist()
     assert (len(empty), list(empty), empty.first(3), empty.count(None), bool(empty)) == (0, [], [], 0, False)
 
 
@@ -57,7 +58,7 @@ def test_an_item_comes_back_as_it_was_whatever_it_holds(ident: str) -> None:
     raw = {"id": ident, "big": 10**40, "deep": [[{}]], "nan": None}
     live = Live(timedelta(hours=1), 2, timedelta(minutes=3))
     made = entry(ident, title=ident, tags=(ident,), live=live, address=(ident, "x"), raw=raw)
-    held = Selected()
+    held = Worklist()
     held.extend([made])
     held.settle(held.first(1)[0], Result(Outcome.FAILED, ident))
     (back,) = held
@@ -87,8 +88,8 @@ def test_nothing_of_an_item_is_lost(
 ) -> None:
     live = Live(lengths[0], 3, lengths[1]) if lengths else None
     made = entry("7", started_at=start, ended_at=end, size_bytes=size, live=live, raw=raw)
-    made.decision = Decision(True, Why.DUE, "ended", "old", end)
-    held = Selected()
+    made.decision = Decision(True, Reason.DUE, "ended", "old", end)
+    held = Worklist()
     held.extend([made])
     (back,) = held
     assert (back.item, back.decision) == (made.item, made.decision)
@@ -132,7 +133,7 @@ def test_deferring_touches_only_what_has_no_outcome() -> None:
 
 def test_what_was_never_selected_cannot_be_settled() -> None:
     with pytest.raises(LookupError):
-        Selected().settle(entry("a"), Result(Outcome.DELETED))
+        Worklist().settle(entry("a"), Result(Outcome.DELETED))
 
 
 def test_items_may_be_settled_by_several_threads_while_they_are_read() -> None:
@@ -181,7 +182,7 @@ def test_an_item_is_withdrawn_by_its_key_alone(ident: str) -> None:
 
 
 def test_nothing_is_withdrawn_or_forgotten_of_nothing() -> None:
-    empty = Selected()
+    empty = Worklist()
     empty.forget(empty.last)
     assert (empty.last, empty.withdraw(entry("a").item), len(empty)) == (0, None, 0)
 
@@ -202,7 +203,7 @@ def _full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_full_disk")
 def test_a_full_disk_is_told_with_what_to_do_and_nothing_is_half_there() -> None:
-    held = Selected()
+    held = Worklist()
 
     def fill() -> None:
         for number in range(1000):

@@ -17,22 +17,9 @@ from hypothesis import strategies as st
 
 from confcleanup.errors import Problem
 from confcleanup.redact import PLACE, redact
-from confcleanup.settings import (
-    AccountSettings,
-    Age,
-    Pace,
-    Rate,
-    Secret,
-    Share,
-    Span,
-    Table,
-    Value,
-    When,
-    build,
-    is_loopback,
-    unknown,
-    url_mistake,
-)
+from confcleanup.settings.secrets import Secret
+from confcleanup.settings.tables import AccountSettings, Table, build, is_loopback, unknown, url_mistake
+from confcleanup.settings.values import Age, Pace, Rate, Share, Span, Value, When
 
 
 def refusal(kind: type[Value], raw: Any) -> str:

@@ -18,11 +18,11 @@ from pathlib import Path, PureWindowsPath
 import pytest
 
 from confcleanup import system
-from confcleanup.archive import Archive
 from confcleanup.cli.cleaning import _Signals
 from confcleanup.items import Item, Kind, State
-from confcleanup.ledger import Ledger
-from confcleanup.runs import lock
+from confcleanup.records.archive import Archive
+from confcleanup.records.ledger import Ledger
+from confcleanup.run import lock
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 
@@ -185,7 +185,7 @@ def test_lock_ledger_and_archive_work_in_a_folder_of_any_name(tmp_path: Path, na
     with Ledger(folder, writable=False) as ledger:
         assert ledger.path.parent == folder
     ended = datetime(2026, 1, 1, tzinfo=UTC)
-    item = Item("conferences", "i" * 300, Kind.ONE_TIME, State.OVER, title=TITLE, ended_at=ended)
+    item = Item("conferences", "i" * 300, Kind.ONE_TIME, State.ENDED, title=TITLE, ended_at=ended)
     archive = Archive(str(folder / "archive"))
     archive.keep("a" * 90, item, [])
     assert archive.find("a" * 90, item)

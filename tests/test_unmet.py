@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from confcleanup.cli import cli
+from confcleanup.filter import Rule
 from confcleanup.guards import Limits
 from confcleanup.items import Item
-from confcleanup.plan import Plan, Watcher, make_plan
+from confcleanup.listing import make_plan
+from confcleanup.plan import Plan, Watcher
 from confcleanup.protection import Hold
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
-from confcleanup.selection import Rule
 from confcleanup.unmet import Reach, loose, one_slip, unmet_holds
 
 from .fake import NOW, Fake, rule, thing

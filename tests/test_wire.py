@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from confcleanup.errors import Ambiguous, HttpError
-from confcleanup.http import Http, Permit
-from confcleanup.pace import Stop
-from confcleanup.settings import Pace
+from confcleanup.deadline import Deadline
+from confcleanup.errors import HttpError, OutcomeUnknown
+from confcleanup.http.client import Http, Permit
+from confcleanup.settings.values import Pace
 
 Answers = Callable[[str], Sequence[bytes]]
 STRAY = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -28,7 +28,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Stop, "wait", lambda self, seconds: self.check())
+    monkeypatch.setattr(Deadline, "wait", lambda self, seconds: self.check())
 
 
 class Nobody:
@@ -37,7 +37,7 @@ class Nobody:
     def sign_in(self, http: Http) -> Mapping[str, str]:
         return {}
 
-    def expired(self, error: HttpError) -> bool:
+    def token_expired(self, error: HttpError) -> bool:
         return False
 
 
@@ -108,7 +108,7 @@ def outcome(http: Http, name: str) -> str:
     """What becomes of a deletion, as a provider learns it."""
     try:
         return str(http.delete(name, Permit(), ok={204}).status)
-    except Ambiguous as error:
+    except OutcomeUnknown as error:
         return f"not known: {error}"
     except HttpError as error:
         return f"refused: {error.status}"

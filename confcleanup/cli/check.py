@@ -14,7 +14,7 @@ from .cleaning import of_shard
 from .options import ACCOUNTS, RESULTS, SHARD, Globals, chosen, clock, global_options, log, require_ready
 
 if TYPE_CHECKING:
-    from ..config import Account, Config
+    from ..config.load import Account, Config
 
 
 @click.command("check")
@@ -34,12 +34,12 @@ def command(
     Nothing is deleted, nothing written. Status 1 if an account is not well, or if its last run without fault is
     older than --last-success.
     """
-    from .. import holds
-    from ..pace import Stop
-    from ..runs import check, side_by_side
+    from ..config import holds
+    from ..deadline import Deadline
+    from ..run import check, side_by_side
 
     def examine(account: Account) -> tuple[list[str], list[str]]:
-        stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds())
+        stop = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds())
         try:
             trouble, warnings = check(account, stop, clock)
             refused, weak = _archives(account)
@@ -74,8 +74,8 @@ def command(
 
 def _check_last_success(settings: Globals, config: Config, accounts: list[Account], text: str) -> None:
     """The dead man's view: reads the config and the ledger, nothing else."""
-    from ..cutoff import Period, cutoff, spoken
-    from .telling import last_good
+    from ..cutoff import Period, cutoff, humanize
+    from .notices import last_good
 
     now, folder = clock(), settings.state_folder(config)
     try:
@@ -87,7 +87,7 @@ def _check_last_success(settings: Globals, config: Config, accounts: list[Accoun
     for account in accounts:
         when = good.get(account.name)
         words = (
-            f"the last run without fault ended {spoken(now - when)} ago" if when else "no run without fault is known"
+            f"the last run without fault ended {humanize(now - when)} ago" if when else "no run without fault is known"
         )
         if account.name in late:
             told = logging.LoggerAdapter(log, {"account": account.name})
@@ -108,7 +108,7 @@ def _notices(config: Config) -> bool:
 
 def _archives(account: Account) -> tuple[list[str], list[str]]:
     """What keeps the rules' archives from taking a copy, and what they can do without."""
-    from ..archive import Archive
+    from ..records.archive import Archive
 
     refused, weak = [], []
     for rule in account.rules:

@@ -21,12 +21,12 @@ from ..system import HANGUPS, INTERRUPTS, TERMINATIONS
 from .options import ACCOUNTS, SHARD, Globals, chosen, clock, name_run, offered, require_ready, with_rules
 
 if TYPE_CHECKING:
-    from ..config import Account, Config
+    from ..config.load import Account, Config
     from ..cutoff import Period
-    from ..ledger import Ledger
-    from ..reviewed import Reviewed
-    from ..runs import Request, Run
-    from .telling import Story
+    from ..plan_file import SavedPlan
+    from ..records.ledger import Ledger
+    from ..run import Request, Run
+    from .notices import Story
 
 log = logging.getLogger("confcleanup")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,8 +68,8 @@ def cleaning_options(function: F) -> F:
 
 def clean(settings: Globals, *, delete: bool, **options: Any) -> None:
     """The whole of ``plan`` and ``run``; ends the program with the run's exit status."""
-    from ..runs import run_id
-    from .telling import told
+    from ..run import run_id
+    from .notices import told
 
     ident = run_id(clock())
     name_run(ident)
@@ -101,11 +101,11 @@ def _clean(
     plan_max_age: str = "7 days",
 ) -> Run:
     """Plans and, if asked to, deletes; shows what came of it."""
-    from ..ledger import Ledger
-    from ..runs import Request, execute, lock
+    from ..records.ledger import Ledger
+    from ..run import Request, execute, lock
     from . import page
-    from .show import Screen, screen_for
-    from .telling import note_end
+    from .notices import note_end
+    from .output import Screen, screen_for
 
     html_file = page.ready(html, config.path) if html else None
     plan_to = _ready(save_to, config.path) if save_to else None
@@ -165,10 +165,10 @@ def _shorten(ledger: Ledger, config: Config, run: Run) -> None:
         log.warning("the history could not be shortened to %s: %s", age, error)
 
 
-def _reviewed(accounts: list[Account], file: str | None, max_age: str) -> Reviewed | None:
+def _reviewed(accounts: list[Account], file: str | None, max_age: str) -> SavedPlan | None:
     if file is None:
         return None
-    from .. import reviewed
+    from .. import plan_file as reviewed
     from ..cutoff import Period
 
     try:
@@ -195,7 +195,7 @@ def _save(run: Run, accounts: list[Account], file: Path, older_than: str | None,
     """Writes the plan, readable by its owner alone: it holds other people's titles."""
     import json
 
-    from .. import reviewed
+    from .. import plan_file as reviewed
     from .files import replace_private
 
     fingerprints = {account.name: account.fingerprint for account in accounts}
@@ -247,7 +247,7 @@ def _check_short(
     config: Config, accounts: list[Account], names: tuple[str, ...], age: Period | None, instant: datetime | None
 ) -> None:
     """Refuses an age under one day given here, for rules that may not have one in the config either."""
-    from ..config import DAY, TOO_SHORT
+    from ..config.load import DAY, TOO_SHORT
 
     option = "--older-than" if age else "--before"
     short = age.least < DAY if age else instant is not None and instant > clock() - timedelta(seconds=DAY)
@@ -262,7 +262,7 @@ def _check_short(
 
 def _check_ages(request: Request) -> None:
     """Finds ages that reach too far back, and holds that cannot be read, before anything is contacted."""
-    from .. import holds
+    from ..config import holds
 
     holds.active(request.config.holds, request.config.zone, clock())
     try:
@@ -280,7 +280,7 @@ class _Signals:
     """
 
     def __init__(self, interrupted: threading.Event) -> None:
-        from ..runs import status_of
+        from ..run import status_of
 
         self.arrived: int | None = None
         self._status_of = status_of

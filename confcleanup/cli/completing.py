@@ -13,7 +13,7 @@ from click import Context
 from click.shell_completion import BashComplete, CompletionItem, PowerShellComplete, add_completion_class
 
 if TYPE_CHECKING:
-    from ..config import Config
+    from ..config.load import Config
 
 VARIABLE = "_CONFCLEANUP_COMPLETE"
 PLAIN = r"\w@%+=:,./-"
@@ -48,7 +48,7 @@ def providers(ctx: Context, typed: str) -> list[str]:
 
 def _config(ctx: Context) -> Config | None:
     """The config that the words typed so far lead to; None if there is none that can be read."""
-    from .. import config
+    from ..config import load as config
     from ..errors import ConfigError
 
     above: Context | None = ctx

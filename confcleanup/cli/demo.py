@@ -14,15 +14,15 @@ from ..errors import ExitCode
 from ..items import Outcome
 from ..plan import Watcher
 from ..redact import harmless
-from ..selected import Entry
+from ..worklist import Entry
 from .files import write_private
 from .options import Globals, clock, global_options
-from .show import WORDS
+from .output import WORDS
 
 if TYPE_CHECKING:
-    from ..config import Config
-    from ..ledger import Ledger
-    from ..runs import Run
+    from ..config.load import Config
+    from ..records.ledger import Ledger
+    from ..run import Run
     from ..sandbox.sandbox import Sandbox
 
 WIDTH = 96
@@ -35,8 +35,8 @@ def command(settings: Globals) -> None:
 
     It needs no config, no network and no account, and leaves nothing behind.
     """
-    from .. import config
-    from ..ledger import Ledger
+    from ..config import load as config
+    from ..records.ledger import Ledger
     from ..sandbox.sandbox import Sandbox
 
     with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
@@ -72,7 +72,7 @@ class _Stayed(Watcher):
 
 
 def _execute(config: Config, watcher: Watcher, ledger: Ledger, *, delete: bool) -> Run:
-    from ..runs import Request, execute
+    from ..run import Request, execute
 
     request = Request(config, list(config.accounts.values()), delete=delete)
     stop = threading.Event()

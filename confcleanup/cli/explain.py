@@ -26,11 +26,11 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     ID may also be another number by which the vendor knows it, such as a conferenceID or a call_id.
     Lists the account to find it; deletes nothing. Status 1 if there is no such item.
     """
+    from ..deadline import Deadline
     from ..explain import explain
-    from ..pace import Stop
-    from ..plan import judged
+    from ..filter import Rule, same_ids
+    from ..listing import judged
     from ..providers import spellings
-    from ..selection import Rule, same_ids
 
     config = settings.load()
     (account,) = chosen(config, (account_name,), "account")
@@ -38,12 +38,12 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     now = clock()
     rules = config.rules(account, now, None, None)
     ages = [config.age(account, rule) for rule in account.rules]
-    stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds())
+    stop = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds())
     found = False
     with account.provider(account.settings, stop, clock) as provider:
         for what in dict.fromkeys(rule.what for rule in rules):
             everything = Rule("", what, now)  # so that the vendor is asked to leave nothing out
-            for item in provider.items(what, [*(rule for rule in rules if rule.what == what), everything]):
+            for item in provider.list_items(what, [*(rule for rule in rules if rule.what == what), everything]):
                 if same_ids((item.id, *item.aliases), spellings(provider.name, what, item_id)):
                     found = True
                     seen = judged(provider, item, rules, now)[0]

@@ -15,7 +15,7 @@ from ..items import Outcome
 from .options import ACCOUNTS, Globals, global_options, log, offered
 
 if TYPE_CHECKING:
-    from ..ledger import Ledger
+    from ..records.ledger import Ledger
 
 COLUMNS = (
     *("run", "account", "provider", "rule", "what", "id", "title", "ended_at"),
@@ -47,8 +47,8 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
 
     Without filters it shows everything. It works without a config if --state names the folder.
     """
-    from .. import report
-    from ..ledger import Ledger
+    from ..records.ledger import Ledger
+    from ..reports import data as report
 
     filters |= {name: _time(filters[name], name, settings) for name in ("since", "until")}
     folder = settings.state_folder_alone()
@@ -79,7 +79,7 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
 
 def _prove(ledger: Ledger) -> None:
     """Says what the ledger proves. Raises LedgerError if it proves nothing."""
-    from ..ledger import HEAD
+    from ..records.ledger import HEAD
 
     proof = ledger.verify()
     if proof.entries:
@@ -113,8 +113,8 @@ def _wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
 
 def _has_id(entry: dict[str, Any], ids: Sequence[str]) -> bool:
     """Whether an entry is about one of these ids, as people write them."""
+    from ..filter import same_ids
     from ..providers import spellings
-    from ..selection import same_ids
 
     if "id" not in entry:
         return False

@@ -18,7 +18,7 @@ from .files import replace_private, write_private
 from .options import Globals, global_options, offered
 
 if TYPE_CHECKING:
-    from .asking import Answers
+    from .wizard import Answers
 
 READERS = "you alone" if POSIX else "whoever may read its folder"
 SCHEMA = "confcleanup.schema.json"
@@ -47,8 +47,9 @@ def command(ctx: click.Context, settings: Globals, names: tuple[str, ...], *, no
     to the -c path or to your config folder, with a JSON Schema for editors beside it. An existing config is
     never touched.
     """
-    from .. import config, providers
-    from ..settings import unknown
+    from .. import providers
+    from ..config import load as config
+    from ..settings.tables import unknown
 
     for name in names:
         if name not in providers.names():
@@ -61,7 +62,7 @@ def command(ctx: click.Context, settings: Globals, names: tuple[str, ...], *, no
         _write(target, template(names))
         _next_steps(target, option, names)
         return
-    from .asking import ask
+    from .wizard import ask
 
     answers = ask(names, target.absolute().parent)
     for store in answers.store.values():
@@ -76,7 +77,7 @@ def command(ctx: click.Context, settings: Globals, names: tuple[str, ...], *, no
 
 
 def _write(target: Path, text: str) -> None:
-    from ..schema import schema
+    from ..config.schema import schema
 
     write_private(target, text)
     replace_private(target.with_name(SCHEMA), json.dumps(schema(), indent=1) + "\n")
@@ -118,7 +119,7 @@ def _toml(value: Any) -> str:
 def _skeleton(name: str) -> str:
     """An account of a provider that the example does not know, to fill in."""
     from .. import providers
-    from .asking import is_secret, keys, simple
+    from .wizard import is_secret, keys, simple
 
     provider = providers.provider(name)
     table = {

@@ -16,9 +16,10 @@ from ..system import POSIX
 from .options import Globals, chosen, log, with_rules
 
 if TYPE_CHECKING:
-    from ..config import Account, Config
+    from ..config.load import Account, Config
     from ..schedule import Job
-    from ..settings import NotifySettings, Secret
+    from ..settings.secrets import Secret
+    from ..settings.tables import NotifySettings
 
 T = TypeVar("T")
 RESERVE = timedelta(minutes=10)
@@ -29,7 +30,7 @@ def job_of(
     settings: Globals, *, every: str, at: str, account_names: tuple[str, ...], rule_names: tuple[str, ...]
 ) -> tuple[Job, Config]:
     """What is to be started. Raises ConfigError for a config that no run would take, UsageError for a wrong time."""
-    from .. import config as configs
+    from ..config import load as configs
     from ..schedule import Job, When
 
     path = configs.find(settings.config).absolute()

@@ -18,7 +18,7 @@ from ..system import reachable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..config import Account, Config
+    from ..config.load import Account, Config
 
 log = logging.getLogger("confcleanup")
 URGENT = {"urgent": True}
@@ -45,7 +45,7 @@ class Globals(NamedTuple):
 
     def load(self) -> Config:
         """The config file that these options lead to. Raises ConfigError."""
-        from .. import config
+        from ..config import load as config
 
         loaded = config.load(config.find(self.config))
         for warning in loaded.warnings:
@@ -63,14 +63,14 @@ class Globals(NamedTuple):
         return config.zone if config else UTC
 
     def _config_if_any(self) -> Config | None:
-        from .. import config
+        from ..config import load as config
 
         path = self.place()
         return config.load(path) if path else None
 
     def place(self) -> Path | None:
         """Where these options lead to a config; None if there is none."""
-        from .. import config
+        from ..config import load as config
 
         try:
             return config.find(self.config)
@@ -89,7 +89,7 @@ class Globals(NamedTuple):
 
     def writable_state_folder(self, config: Config) -> Path:
         """The state folder. Raises ConfigError if it cannot be written, before anything is contacted."""
-        from ..archive import try_folder
+        from ..records.archive import try_folder
 
         folder = self.state_folder(config)
         try:
@@ -235,7 +235,7 @@ def _log(settings: Globals) -> None:
 
 def chosen(config: Config, names: tuple[str, ...], option: str = "--account") -> list[Account]:
     """The accounts of these names, all if there are none. Raises UsageError for an unknown name."""
-    from ..settings import unknown
+    from ..settings.tables import unknown
 
     for name in names:
         if name not in config.accounts:
@@ -245,7 +245,7 @@ def chosen(config: Config, names: tuple[str, ...], option: str = "--account") ->
 
 def with_rules(accounts: list[Account], names: tuple[str, ...]) -> list[Account]:
     """The accounts that have a rule of these names. Raises UsageError for a name that no account has."""
-    from ..settings import unknown
+    from ..settings.tables import unknown
 
     known = {rule.name: rule for account in accounts for rule in account.rules}
     for name in names:

@@ -14,10 +14,10 @@ from .files import replace_private, require_writable
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from ..ledger import Ledger
-    from ..page.tally import Tally
-    from ..runs import Request, Run
-    from ..selected import Entry
+    from ..records.ledger import Ledger
+    from ..reports.html.tally import Tally
+    from ..run import Request, Run
+    from ..worklist import Entry
 
 
 def ready(file: str | None, config: Path | None) -> Path | None:
@@ -25,7 +25,7 @@ def ready(file: str | None, config: Path | None) -> Path | None:
 
     Raises UsageError, before anything is contacted, if no page can be made or written there, or the config is there.
     """
-    from .. import page
+    from ..reports import html as page
 
     path = Path(file).expanduser() if file else None
     try:
@@ -39,7 +39,7 @@ def ready(file: str | None, config: Path | None) -> Path | None:
 
 def tally_for(request: Request) -> Tally:
     """Counts for a page, with the rules as this run applies them."""
-    from ..page.tally import Tally
+    from ..reports.html.tally import Tally
     from .options import clock
 
     now = clock()
@@ -76,8 +76,8 @@ class Both(Watcher):
 
 def write(path: Path, run: Run, tally: Tally, ledger: Ledger | None, zone: tzinfo, command: str) -> None:
     """Writes the page of a run, last of all. Raises ConfcleanupError if that fails."""
-    from .. import page
-    from ..page.past import Past
+    from ..reports import html as page
+    from ..reports.html.history import Past
 
     try:
         past = Past(ledger) if ledger else None

@@ -12,7 +12,7 @@ from rich.progress import TimeRemainingColumn as TimeLeft
 from rich.text import Text
 
 from ..plan import Watcher
-from ..selected import Entry
+from ..worklist import Entry
 
 
 class _Rate(ProgressColumn):

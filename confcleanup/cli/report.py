@@ -17,9 +17,9 @@ def command(settings: Globals, file: str | None) -> None:
 
     It reads the ledger alone: nothing is contacted. It works without a config if --state names the folder.
     """
-    from .. import page
-    from ..ledger import Ledger
-    from ..page.past import Past
+    from ..records.ledger import Ledger
+    from ..reports import html as page
+    from ..reports.html.history import Past
     from .files import replace_private
     from .page import ready
 

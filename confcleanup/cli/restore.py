@@ -16,9 +16,10 @@ from ..redact import harmless
 from .options import URGENT, Globals, chosen, clock, global_options, offered, require_ready
 
 if TYPE_CHECKING:
-    from ..config import Account, Config
+    from ..config.load import Account, Config
     from ..items import Item
-    from ..ledger import Journal, Ledger
+    from ..records.journal import Journal
+    from ..records.ledger import Ledger
 
 log = logging.getLogger("confcleanup")
 
@@ -36,8 +37,9 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
     What was recorded with the deletion leads to the copy. For recordings, which no vendor takes back,
     this says where the archived files lie. It warns if the next run would delete the restored item again.
     """
-    from ..ledger import Journal, Ledger
-    from ..runs import lock, run_id
+    from ..records.journal import Journal
+    from ..records.ledger import Ledger
+    from ..run import lock, run_id
 
     config = settings.load()
     (account,) = chosen(config, (account_name,), "account")
@@ -69,10 +71,10 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
 
 def _warn_of_the_next_run(config: Config, account: Account, item: Item, saved: dict[str, Any], now: datetime) -> None:
     """A restored item is as old as it was, so the rule that deleted it may do so again."""
+    from ..filter import choose
     from ..items import State
-    from ..selection import choose
 
-    back = replace(item, state=State.OVER, owner=saved["owner"], tags=tuple(saved["tags"] or ()), created_at=now)
+    back = replace(item, state=State.ENDED, owner=saved["owner"], tags=tuple(saved["tags"] or ()), created_at=now)
     decision = choose(back, config.rules(account, now, None, None), now)
     if decision.delete:
         log.warning(
@@ -105,7 +107,7 @@ def _deleted(ledger: Ledger, account: Account, item_id: str) -> Item:
 
 
 def _copy(account: Account, item: Item) -> tuple[str, dict[str, Any]]:
-    from ..archive import Archive
+    from ..records.archive import Archive
 
     for target in dict.fromkeys(rule.archive for rule in account.rules if rule.archive):
         if found := Archive(target).find(account.name, item):
@@ -120,10 +122,10 @@ def _copy(account: Account, item: Item) -> tuple[str, dict[str, Any]]:
 
 
 def _create(account: Account, item: Item, saved: dict[str, Any], journal: Journal) -> None:
+    from ..deadline import Deadline
     from ..deleter import restore
-    from ..pace import Stop
 
-    stop = Stop(time.monotonic() + account.limits.max_runtime.total_seconds())
+    stop = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds())
     with account.provider(account.settings, stop, clock) as provider:
         try:
             made = restore(provider, saved["vendor"])

@@ -13,6 +13,6 @@ from .options import Globals, global_options
 @global_options
 def command(settings: Globals) -> None:
     """Print the JSON Schema of the config file."""
-    from ..schema import schema
+    from ..config.schema import schema
 
     print(json.dumps(schema(), indent=2))

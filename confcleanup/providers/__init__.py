@@ -11,7 +11,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from ..errors import BrokenProvider
-from ..settings import AccountSettings, RuleSettings
+from ..settings.tables import AccountSettings, RuleSettings
 from .base import Provider, Source
 
 log = logging.getLogger(__name__)

@@ -22,13 +22,14 @@ from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
+from ..deadline import Deadline
 from ..errors import HttpError, ProviderError
-from ..http import Http, Permit, Rows
+from ..filter import Announcement, Rule
+from ..http.answer import Rows
+from ..http.client import Http, Permit
+from ..http.paging import Sizes
 from ..items import Item, Media, Result
-from ..pace import Stop
-from ..paging import Sizes
-from ..selection import Announcement, Rule
-from ..settings import AccountSettings, RuleSettings
+from ..settings.tables import AccountSettings, RuleSettings
 from ..unmet import Reach
 
 EARLIEST, LATEST = 946_684_800, 253_402_300_799
@@ -109,7 +110,7 @@ class Provider(ABC):
 
     http: Http
 
-    def __init__(self, settings: Any, stop: Stop, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Any, stop: Deadline, clock: Callable[[], datetime]) -> None:
         """``settings`` is an instance of ``settings_type``; ``clock`` gives aware UTC datetimes."""
         self.settings = settings
         self.stop = stop
@@ -129,10 +130,10 @@ class Provider(ABC):
         """Shows that the account can sign in and may list the sources named. Raises ProviderError."""
         self.http.sign_in()
         for source in what:
-            next(iter(self.items(source, ())), None)
+            next(iter(self.list_items(source, ())), None)
 
     @abstractmethod
-    def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+    def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         """Every item of a source. The rules are a hint for what the vendor can leave out by itself."""
 
     def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
@@ -141,29 +142,29 @@ class Provider(ABC):
 
     def parts(self, what: str, rules: Sequence[Rule]) -> Iterable[Part]:
         """The parts of a source that can be listed, and can fail, one by one. Here: one, the whole source."""
-        return [Part("", lambda: self.items(what, rules))]
+        return [Part("", lambda: self.list_items(what, rules))]
 
     @abstractmethod
-    def look(self, item: Item) -> Item | None:
+    def get(self, item: Item) -> Item | None:
         """The item as it is now; None if it is gone. Raises ProviderError if that cannot be told."""
 
-    def look_at(self, items: Sequence[Item]) -> dict[tuple[str, ...], Item]:
+    def get_many(self, items: Sequence[Item]) -> dict[tuple[str, ...], Item]:
         """Those of some items that are still there, as they are now, by key. Raises ProviderError.
 
         A provider whose list shows many at once may do this with fewer requests.
         """
-        return {item.key: fresh for item in items if (fresh := self.look(item)) is not None}
+        return {item.key: fresh for item in items if (fresh := self.get(item)) is not None}
 
     @abstractmethod
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
         """Deletes these items in one request, one result for each in the same order.
 
         Only what the vendor's documentation calls proof, a status and a body, is ``deleted``. Raises HttpError where
-        the request was refused (a 404 too: the deleter looks), Ambiguous where nothing is proven, Unsendable, and
+        the request was refused (a 404 too: the deleter looks), OutcomeUnknown where nothing is proven, UnsafeId, and
         Stale where the permit had lapsed.
         """
 
-    def fetch(self, item: Item) -> Iterator[Media]:
+    def media(self, item: Item) -> Iterator[Media]:
         """The item's files, for an archive. Raises ProviderError if they cannot all be had."""
         raise ProviderError(f"the files of {item.what} cannot be fetched")
 

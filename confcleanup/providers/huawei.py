@@ -21,29 +21,18 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from ..errors import AccessRefused, Ambiguous, HttpError, ProviderError, Stale, Stopped
-from ..http import Http, Permit
+from ..deadline import Deadline
+from ..errors import AccessDenied, HttpError, OutcomeUnknown, ProviderError, Stale, Stopped
+from ..filter import Rule
+from ..http.client import Http, Permit
+from ..http.paging import Page, Pagination, Repeated, Row, Unsteady, twice
 from ..items import Item, Kind, Media, Outcome, Result, State
-from ..pace import Stop
-from ..paging import Page, Repeated, Row, Unsteady, Walk, twice
 from ..redact import redact
-from ..selection import Rule
-from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
+from ..settings.secrets import Secret
+from ..settings.tables import AccountSettings, RuleSettings
+from ..settings.values import Pace, Rate
 from ..unmet import Reach
-from .base import (
-    OUTAGES,
-    Part,
-    Provider,
-    Source,
-    count_of,
-    given,
-    in_turn,
-    instant,
-    is_outage,
-    rows_of,
-    text,
-    whole,
-)
+from .base import OUTAGES, Part, Provider, Source, count_of, given, in_turn, instant, is_outage, rows_of, text, whole
 
 SIGN_IN = "v2/usg/acs/auth/appauth"
 SIGNED_IN = "v1/usg/acs/token"
@@ -153,13 +142,13 @@ class _Auth:
     def sign_in(self, http: Http) -> Mapping[str, str]:
         body = self._body(http.clock())
         try:
-            answer = http.sign_in_post(SIGN_IN, json_body=body, headers=self._headers(body)).json()
-        except AccessRefused as error:
+            answer = http.authenticate(SIGN_IN, json_body=body, headers=self._headers(body)).json()
+        except AccessDenied as error:
             why = {412: "the account is disabled", 423: "the account is locked"}.get(error.status or 0)
-            raise AccessRefused(f"{error}: {why}" if why else str(error), error.status, error.body) from None
+            raise AccessDenied(f"{error}: {why}" if why else str(error), error.status, error.body) from None
         token = answer.get("accessToken")
         if not isinstance(token, str) or not token:
-            raise AccessRefused("the sign-in failed: the answer holds no access token")
+            raise AccessDenied("the sign-in failed: the answer holds no access token")
         redact.add(token)
         redact.add(text(answer.get("refreshToken")) or "")
         user = answer.get("user")
@@ -185,7 +174,7 @@ class _Auth:
             "X-Token-Type": "LongTicket",
         }
 
-    def expired(self, error: HttpError) -> bool:
+    def token_expired(self, error: HttpError) -> bool:
         return error.status == 401 or code(error) in EXPIRED
 
 
@@ -227,7 +216,7 @@ class Huawei(Provider):
         "meetings": Source("past meetings, to look at", RecordingRule, deletes=False, archivable=False),
     }
 
-    def __init__(self, settings: HuaweiSettings, stop: Stop, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: HuaweiSettings, stop: Deadline, clock: Callable[[], datetime]) -> None:
         super().__init__(settings, stop, clock)
         self._auth = _Auth(settings)
         self._ends: Mapping[str, datetime | None] | None = None
@@ -257,7 +246,7 @@ class Huawei(Provider):
     def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
         return Reach("this user's own, who is no administrator") if self._auth.member else Reach()
 
-    def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+    def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         yield from in_turn(self.parts(what, rules))
 
     def parts(self, what: str, rules: Sequence[Rule]) -> Iterable[Part]:
@@ -332,7 +321,7 @@ class Huawei(Provider):
     def _meeting_ends(self) -> dict[str, datetime | None]:
         """When the meetings that the history knows ended, by confUUID; None where it does not tell.
 
-        The windows of the history that could not be listed are left in ``_unread``. Raises AccessRefused.
+        The windows of the history that could not be listed are left in ``_unread``. Raises AccessDenied.
         """
         ends: dict[str, datetime | None] = {}
         unread: dict[int, ProviderError] = {}
@@ -341,7 +330,7 @@ class Huawei(Provider):
             try:
                 found = twice(partial(self._ends_in, window))
             except ProviderError as error:
-                if isinstance(error, AccessRefused) and not (read and error.status == 403):
+                if isinstance(error, AccessDenied) and not (read and error.status == 403):
                     raise
                 outages += is_outage(error)
                 if outages >= OUTAGES:
@@ -387,10 +376,10 @@ class Huawei(Provider):
             raise
         return detail if detail.get("confUUID") == ident else {}
 
-    def look(self, item: Item) -> Item | None:
-        return self.look_at([item]).get(item.key)
+    def get(self, item: Item) -> Item | None:
+        return self.get_many([item]).get(item.key)
 
-    def look_at(self, items: Sequence[Item]) -> dict[tuple[str, ...], Item]:
+    def get_many(self, items: Sequence[Item]) -> dict[tuple[str, ...], Item]:
         """Those that are still listed, with one look at each part of the list that showed one of them."""
         wanted = {(item.what, self._window(item), item.id): item.key for item in items}
         found: dict[tuple[str, ...], list[Item]] = {}
@@ -427,7 +416,7 @@ class Huawei(Provider):
         """What was answered to the deletion of these. A refused batch may hold a bad one, or too many: it is halved."""
         try:
             self.http.delete(RECORDINGS, permit, ok={200}, params=[("confUUIDs", ",".join(ids))])
-        except Ambiguous as error:
+        except OutcomeUnknown as error:
             return dict.fromkeys(ids, Result(Outcome.UNKNOWN, str(error)))
         except HttpError as error:
             absent = code(error) == NOT_FOUND
@@ -445,7 +434,7 @@ class Huawei(Provider):
         except (ProviderError, Stopped, Stale) as error:
             return dict.fromkeys(ids, Result(Outcome.FAILED, f"not deleted: {error}"))
 
-    def fetch(self, item: Item) -> Iterator[Media]:
+    def media(self, item: Item) -> Iterator[Media]:
         """Every file of a recording. Each address comes with a token that is good for one hour and one download.
 
         The files may lie on another host; the account's own token is never sent there.
@@ -522,7 +511,7 @@ def refusal(error: HttpError) -> HttpError:
     """The error; as a 401 or 403 if its code says that no token is good or that a right is missing."""
     for status, codes in ((401, EXPIRED), (403, FORBIDDEN)):
         if code(error) in codes:
-            return AccessRefused(str(error), status, error.body)
+            return AccessDenied(str(error), status, error.body)
     return error
 
 
@@ -532,7 +521,7 @@ def walk(fetch: Callable[[int], Page], *, strict: bool = False) -> Iterator[Row]
     ``offset`` counts records in today's pages of the documentation and pages in older ones. It is taken for
     a record; if that leaves rows out, it is taken for a page.
     """
-    walked = Walk(_key, strict=strict)
+    walked = Pagination(_key, strict=strict)
     page = fetch(0)
     offset, number, size = 0, 0, len(page.rows)
     while (yield from walked.take(page)) and not walked.ended:
@@ -572,7 +561,7 @@ def together(items: Sequence[Item]) -> Item:
     """One item for the rows of one confUUID: over and due when the last of them is, and as large as all of them."""
     if len(items) == 1:
         return items[0]
-    unclear = next((item for item in items if item.state is not State.OVER or item.ended_at is None), None)
+    unclear = next((item for item in items if item.state is not State.ENDED or item.ended_at is None), None)
     last = unclear or max(items, key=lambda item: item.ended_at or LATEST)
     sizes = [item.size_bytes for item in items]
     size = sum(size or 0 for size in sizes) if None not in sizes else None
@@ -591,11 +580,11 @@ def recording(row: Mapping[str, Any], window: Window, ends: Mapping[str, datetim
     ident = row.get("confUUID")
     start, length = moment(row.get("startTime")), whole(row.get("rcdTime"))
     end, doubt = _ended(row, start, length, ends)
-    state = State.OVER
+    state = State.ENDED
     if row.get("available") is not True:
-        state, doubt = State.UNFINISHED, "not available"
+        state, doubt = State.INCOMPLETE, "not available"
     elif row.get("isDecodeFinish") is not True:
-        state, doubt = State.UNFINISHED, "still being transcoded"
+        state, doubt = State.INCOMPLETE, "still being transcoded"
     size = whole(row.get("rcdSize"))
     undeletable = _undeletable(ident)
     return Item(
@@ -653,7 +642,7 @@ def meeting(row: Mapping[str, Any], window: Window) -> Item:
         what="meetings",
         id=ident if isinstance(ident, str) else "",
         kind=Kind.MEETING,
-        state=State.OVER if _destroyed(row) else State.RUNNING,
+        state=State.ENDED if _destroyed(row) else State.RUNNING,
         title=given(row.get("subject")),
         owner=given(row.get("scheduserName")),
         # The API knows no tags, so that nothing carries one.

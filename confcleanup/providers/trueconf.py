@@ -15,15 +15,18 @@ from urllib.parse import unquote
 import msgspec
 from msgspec.structs import replace
 
-from ..addresses import path, unsendable
-from ..errors import AccessRefused, HttpError, ProviderError
-from ..http import Answer, Http, Permit, uncontradicted
+from ..deadline import Deadline
+from ..errors import AccessDenied, HttpError, ProviderError
+from ..filter import Rule
+from ..http.answer import Answer, uncontradicted
+from ..http.client import Http, Permit
+from ..http.paging import Page, Repeated, by_page, by_page_from_0_or_1
+from ..http.urls import path, unsendable
 from ..items import Item, Kind, Outcome, Result, State
-from ..pace import Stop
-from ..paging import Page, Repeated, by_page, by_page_from_0_or_1
 from ..redact import redact
-from ..selection import Rule
-from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret
+from ..settings.secrets import Secret
+from ..settings.tables import AccountSettings, RuleSettings
+from ..settings.values import Pace, Rate
 from ..unmet import Reach
 from .base import Provider, Restored, Source, count_of, given, instant, rows_of, text, whole
 
@@ -45,7 +48,7 @@ _SCHEDULE = {
     "1": Kind.ONE_TIME,
     "once": Kind.ONE_TIME,
 }
-_STATE = {"stopped": State.OVER, "running": State.RUNNING}
+_STATE = {"stopped": State.ENDED, "running": State.RUNNING}
 _CALL_STRING = re.compile(r"\\c\\(?P<id>[^@]+)(@.*)?", re.IGNORECASE)
 _LINK = re.compile(r"https?://[^/]+/(c|webrtc)/(?P<id>[^/?#]+)([/?#].*)?", re.IGNORECASE)
 
@@ -136,10 +139,10 @@ class _Auth:
     def _fetch(self, http: Http) -> str:
         v4 = self._settings.api.startswith("v4")
         where = path("api", self._settings.api, "oauth2", "token") if v4 else path("oauth2", "v1", "token")
-        answer = http.sign_in_post(where, json_body=self._grant()).json()
+        answer = http.authenticate(where, json_body=self._grant()).json()
         token = answer.get("access_token")
         if not isinstance(token, str) or not token:
-            raise AccessRefused("the sign-in failed: the answer holds no access token")
+            raise AccessDenied("the sign-in failed: the answer holds no access token")
         redact.add(token)
         self.scope = text(answer.get("scope"))
         return token
@@ -157,7 +160,7 @@ class _Auth:
             "password": password,
         }
 
-    def expired(self, error: HttpError) -> bool:
+    def token_expired(self, error: HttpError) -> bool:
         if self._settings.access_token:
             return False
         return error.status == 401 or (error.status == 403 and reason(error) == "accessTokenInvalid")
@@ -184,7 +187,7 @@ class TrueConf(Provider):
         )
     }
 
-    def __init__(self, settings: TrueConfSettings, stop: Stop, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: TrueConfSettings, stop: Deadline, clock: Callable[[], datetime]) -> None:
         super().__init__(settings, stop, clock)
         self._auth = _Auth(settings)
         self._v4 = settings.api.startswith("v4")
@@ -198,7 +201,7 @@ class TrueConf(Provider):
                 "the application may not delete conferences: give it the right conferences:write in the control panel"
             )
 
-    def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+    def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         if self.settings.room_url:
             yield from self._list_room(rules)
             return
@@ -246,7 +249,7 @@ class TrueConf(Provider):
         tag = None if self._v4 else _only_tag(rules)
         return Reach(f"those with the tag {tag!r}", keeps=False) if tag else Reach()
 
-    def look(self, item: Item) -> Item | None:
+    def get(self, item: Item) -> Item | None:
         try:
             body = self.http.get(path("api", self.settings.api, "conferences", item.id)).json()
         except HttpError as error:
@@ -299,7 +302,7 @@ def _gone_or_raise(error: HttpError) -> None:
     if error.status != 404:
         raise error
     if reason(error) != "conferenceNotFound":
-        raise AccessRefused("the server does not know this address; check the account's url and api", 404, error.body)
+        raise AccessDenied("the server does not know this address; check the account's url and api", 404, error.body)
 
 
 def _names(answer: Answer, ident: str) -> bool:

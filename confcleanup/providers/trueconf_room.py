@@ -14,7 +14,7 @@ from typing import Any
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from ..errors import AccessRefused, ProviderError
+from ..errors import AccessDenied, ProviderError
 from ..redact import harmless, redact
 from .base import rows_of, whole
 
@@ -27,7 +27,7 @@ _frames.setLevel(logging.INFO)  # at DEBUG the library logs every frame, the PIN
 def schedule(url: str, pin: str | None, timeout: float) -> Collection[dict[str, Any]]:
     """The conferences of ``getScheduler``, as they came. ``timeout`` (seconds) bounds the whole exchange.
 
-    Raises AccessRefused if the Room refuses the PIN, ProviderError for anything else that is not a list.
+    Raises AccessDenied if the Room refuses the PIN, ProviderError for anything else that is not a list.
     """
     deadline = time.monotonic() + timeout
     try:
@@ -52,7 +52,7 @@ def _sign_in(room: ClientConnection, pin: str | None, deadline: float) -> None:
         if isinstance(answer.get(name), str):
             redact.add(answer[name])
     if answer.get("result") is not True:
-        raise AccessRefused(
+        raise AccessDenied(
             "the Room refused the sign-in: check room_pin" if pin else "the Room asks for a PIN: set room_pin"
         )
 

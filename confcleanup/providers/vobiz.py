@@ -22,29 +22,20 @@ from urllib.parse import unquote, urlsplit
 
 from msgspec import Meta
 
-from ..addresses import path, unsendable
-from ..errors import AccessRefused, ConfigError, HttpError, Problem, ProviderError, Unsendable
-from ..http import Http, Permit, vendor_message
+from ..deadline import Deadline
+from ..errors import AccessDenied, ConfigError, HttpError, Problem, ProviderError, UnsafeId
+from ..filter import Announcement, LiveRule, Rule, begun_after
+from ..http.answer import vendor_message
+from ..http.client import Http, Permit
+from ..http.paging import Page, Row, by_offset
+from ..http.urls import path, unsendable
 from ..items import Item, Kind, Live, Media, Outcome, Result, State
-from ..pace import Stop
-from ..paging import Page, Row, by_offset
 from ..redact import harmless
-from ..selection import Announcement, LiveRule, Rule, begun_after
-from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Span, Table, When
+from ..settings.secrets import Secret
+from ..settings.tables import AccountSettings, RuleSettings, Table
+from ..settings.values import Pace, Rate, Span, When
 from ..unmet import Reach
-from .base import (
-    Part,
-    Provider,
-    Source,
-    count_of,
-    in_turn,
-    instant,
-    milliseconds,
-    rows_of,
-    seconds_of,
-    text,
-    whole,
-)
+from .base import Part, Provider, Source, count_of, in_turn, instant, milliseconds, rows_of, seconds_of, text, whole
 
 log = logging.getLogger(__name__)
 Body = TypeVar("Body", bound=Mapping[str, Any])
@@ -243,7 +234,7 @@ class _Auth:
         token = self._settings.auth_token.reveal()
         return {"X-Auth-ID": self._settings.auth_id, "X-Auth-Token": token, "Content-Type": "application/json"}
 
-    def expired(self, error: HttpError) -> bool:
+    def token_expired(self, error: HttpError) -> bool:
         return False
 
 
@@ -264,7 +255,7 @@ class Vobiz(Provider):
         "recordings": Source("call recordings", RecordingRule, media=True),
     }
 
-    def __init__(self, settings: VobizSettings, stop: Stop, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: VobizSettings, stop: Deadline, clock: Callable[[], datetime]) -> None:
         super().__init__(settings, stop, clock)
         self.http = Http.for_account(settings, _Auth(settings), stop, clock, _asked_pause, settings.media())
 
@@ -277,7 +268,7 @@ class Vobiz(Provider):
         """A room is there only while people are in it, so that nothing follows from those that are not."""
         return Reach("rooms that are live now", keeps=False, filters=False) if what == "conferences" else Reach()
 
-    def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+    def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         yield from in_turn(self.parts(what, rules))
 
     def parts(self, what: str, rules: Sequence[Rule]) -> Iterable[Part]:
@@ -326,7 +317,7 @@ class Vobiz(Provider):
     def _room_or_unsendable(self, name: str) -> Item | None:
         try:
             return self._room(name)
-        except Unsendable as error:
+        except UnsafeId as error:
             return _room(name, Live(), None, str(error), {}, unsendable=True)
 
     def _room(self, name: str) -> Item | None:
@@ -372,7 +363,7 @@ class Vobiz(Provider):
 
     # One item ---------------------------------------------------------------------------------
 
-    def look(self, item: Item) -> Item | None:
+    def get(self, item: Item) -> Item | None:
         """The item as it is now; None for the vendor's own 404. Raises ProviderError for anything else.
 
         A recording comes flat, or wrapped in a list (recording/retrieve-recording).
@@ -404,7 +395,7 @@ class Vobiz(Provider):
         """Hangs up rooms by name and deletes recordings by id, one request each: 204 acknowledges it.
 
         The vendor's calls for all rooms and for many recordings are never used: a name or id that would lead
-        there is not sent. Raises HttpError, Ambiguous, Unsendable.
+        there is not sent. Raises HttpError, OutcomeUnknown, UnsafeId.
         """
         return [self._delete(item, permit) for item in items]
 
@@ -418,7 +409,7 @@ class Vobiz(Provider):
             raise _of_the_address(error) from None
         return Result(Outcome.DELETED)
 
-    def fetch(self, item: Item) -> Iterator[Media]:
+    def media(self, item: Item) -> Iterator[Media]:
         """The recording's one file, from its ``recording_url``, which may be temporary (recording/recording-object).
 
         The account's headers are needed at the vendor's own hosts, which may redirect to a signed address elsewhere
@@ -482,7 +473,7 @@ def _of_the_address(error: HttpError) -> HttpError:
     if error.status != 404 or "error" in error.body or not _GATEWAY.search(str(error.body.get("message"))):
         return error
     why = f"the server does not know this address; check the account's url and auth_id ({error})"
-    return AccessRefused(why, error.status, error.body)
+    return AccessDenied(why, error.status, error.body)
 
 
 def _asked_pause(error: HttpError) -> float | None:
@@ -494,18 +485,18 @@ def _asked_pause(error: HttpError) -> float | None:
 
 
 def _room_name(name: str) -> str:
-    """A room's name. Raises Unsendable for one that a server which decodes first takes for a part of a room."""
+    """A room's name. Raises UnsafeId for one that a server which decodes first takes for a part of a room."""
     for reading in (name, unquote(name), unquote(unquote(name))):
         parts = [part.strip().casefold() for part in re.split(r"[/\\]", reading)]
         if len(parts) > 1 and SUB_RESOURCES.intersection(parts):
-            raise Unsendable(f"{harmless(name)!r} cannot be sent as a room's name: it could address a part of a room")
+            raise UnsafeId(f"{harmless(name)!r} cannot be sent as a room's name: it could address a part of a room")
     return name
 
 
 def _recording_id(ident: str) -> str:
-    """A recording's id; ``BulkDelete`` stands where ids stand. Raises Unsendable."""
+    """A recording's id; ``BulkDelete`` stands where ids stand. Raises UnsafeId."""
     if not _RECORDING_ID.fullmatch(ident) or ident.casefold() == "bulkdelete" or unsendable(ident):
-        raise Unsendable(f"{harmless(ident)!r} cannot be sent as a recording's id")
+        raise UnsafeId(f"{harmless(ident)!r} cannot be sent as a recording's id")
     return ident
 
 
@@ -586,7 +577,7 @@ def recording(row: Mapping[str, Any], now: datetime) -> Item:
         what="recordings",
         id=ident if isinstance(ident, str) else "",
         kind=Kind.RECORDING,
-        state=State.UNFINISHED if unfinished else State.OVER,
+        state=State.INCOMPLETE if unfinished else State.ENDED,
         title=title,
         # Nobody can tag a recording here, so it carries no tag. Whose it is, Vobiz does not tell.
         tags=(),
@@ -606,7 +597,7 @@ def _undeletable(ident: object) -> str | None:
         return f"its id is not text ({ident!r})"
     try:
         _recording_id(ident)
-    except Unsendable as error:
+    except UnsafeId as error:
         return str(error)
     return None
 

@@ -17,30 +17,19 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
-from ..addresses import path, unsendable
-from ..errors import AccessRefused, HttpError, ProviderError, Unsendable
-from ..http import Http, Permit
+from ..deadline import Deadline
+from ..errors import AccessDenied, HttpError, ProviderError, UnsafeId
+from ..filter import Rule, same_owner
+from ..http.client import Http, Permit
+from ..http.paging import Page, Repeated, Row, by_page_from_0_or_1, twice
+from ..http.urls import path, unsendable
 from ..items import Item, Kind, Media, Outcome, Result, State
-from ..pace import Stop
-from ..paging import Page, Repeated, Row, by_page_from_0_or_1, twice
 from ..redact import redact
-from ..selection import Rule, same_owner
-from ..settings import AccountSettings, Pace, Rate, RuleSettings, Secret, Value
+from ..settings.secrets import Secret
+from ..settings.tables import AccountSettings, RuleSettings
+from ..settings.values import Pace, Rate, Value
 from ..unmet import Reach
-from .base import (
-    EARLIEST,
-    Part,
-    Provider,
-    Source,
-    count_of,
-    given,
-    in_turn,
-    instant,
-    rows_of,
-    seconds_of,
-    text,
-    whole,
-)
+from .base import EARLIEST, Part, Provider, Source, count_of, given, in_turn, instant, rows_of, seconds_of, text, whole
 
 T = TypeVar("T")
 COMPANY, ON_DEMAND = "company-recordings", "on-demand-recordings"
@@ -118,12 +107,12 @@ class _Auth:
         self._settings = settings
 
     def sign_in(self, http: Http) -> Mapping[str, str]:
-        answer = http.sign_in_post("", base=self._settings.token_url.rstrip("/"), form=self._grant()).json()
+        answer = http.authenticate("", base=self._settings.token_url.rstrip("/"), form=self._grant()).json()
         for name in ("access_token", "refresh_token", "id_token"):
             redact.add(text(answer.get(name)) or "")
         token = answer.get("access_token")
         if not isinstance(token, str) or not token:
-            raise AccessRefused("the sign-in failed: the answer holds no access token")
+            raise AccessDenied("the sign-in failed: the answer holds no access token")
         return {"Authorization": f"Bearer {token}"}
 
     def _grant(self) -> dict[str, str]:
@@ -136,7 +125,7 @@ class _Auth:
             "client_secret": self._settings.client_secret.reveal(),
         }
 
-    def expired(self, error: HttpError) -> bool:
+    def token_expired(self, error: HttpError) -> bool:
         return error.status == 401
 
 
@@ -156,7 +145,7 @@ class Vonage(Provider):
         ON_DEMAND: Source("call recordings that users made on demand", RecordingRule, media=True, part=_begun),
     }
 
-    def __init__(self, settings: VonageSettings, stop: Stop, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: VonageSettings, stop: Deadline, clock: Callable[[], datetime]) -> None:
         super().__init__(settings, stop, clock)
         self._account = str(settings.account_id)
         self._provisioning: tuple[str, ...] = ("api", "accounts", self._account)
@@ -192,7 +181,7 @@ class Vonage(Provider):
         latest = max(rule.cutoff for rule in rules).astimezone(UTC)
         return Reach(f"those{users} that began before {latest:%Y-%m-%d %H:%M} UTC")
 
-    def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+    def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         yield from in_turn(self.parts(what, rules))
 
     def parts(self, what: str, rules: Sequence[Rule]) -> Iterable[Part]:
@@ -273,7 +262,7 @@ class Vonage(Provider):
     def _explained(self, error: HttpError, what: str) -> HttpError:
         """A refused list in words that help; what is neither 403 nor 404 as it is.
 
-        It is an error of that list alone: other users' lists, or the company's, may be open. Raises AccessRefused
+        It is an error of that list alone: other users' lists, or the company's, may be open. Raises AccessDenied
         where the sign-in was refused.
         """
         self.http.sign_in()
@@ -311,7 +300,7 @@ class Vonage(Provider):
 
     # One recording ----------------------------------------------------------------------------
 
-    def look(self, item: Item) -> Item | None:
+    def get(self, item: Item) -> Item | None:
         """The recording as it is now; None for a 404 without a body, as documented. Raises ProviderError.
 
         A 404 with a body may be the gateway's, and another recording than asked is no answer.
@@ -334,7 +323,7 @@ class Vonage(Provider):
         self.http.delete(self._address(item), permit, ok={204})
         return Result(Outcome.DELETED)
 
-    def fetch(self, item: Item) -> Iterator[Media]:
+    def media(self, item: Item) -> Iterator[Media]:
         """The recording's one file, from its ``download_url`` (API reference), which needs the sign-in."""
         url = text(item.raw.get("download_url")) or ""
         if urlsplit(url)[:2] != urlsplit(self.settings.url)[:2]:
@@ -348,7 +337,7 @@ class Vonage(Provider):
         return self._place(item.what, item.address, _number(item.id))
 
     def _place(self, what: str, address: tuple[str, ...], *ident: str) -> str:
-        """The path of a source's recordings, or of one of them. Raises Unsendable."""
+        """The path of a source's recordings, or of one of them. Raises UnsafeId."""
         place: tuple[str, ...] = ("company_call_recordings",)
         if what != COMPANY:
             user = "".join(address)
@@ -362,7 +351,7 @@ def _is_number(ident: str) -> bool:
 
 def _number(ident: str) -> str:
     if not _is_number(ident):
-        raise Unsendable(f"{ident!r} cannot be sent: ids are numbers here")
+        raise UnsafeId(f"{ident!r} cannot be sent: ids are numbers here")
     return ident
 
 
@@ -433,7 +422,7 @@ def recording(row: Mapping[str, Any], what: str, address: tuple[str, ...] = (), 
         what=what,
         id=ident or "",
         kind=Kind.RECORDING,
-        state=State.OVER,
+        state=State.ENDED,
         title=title,
         owner=owner or None if address else _extensions(row),
         # The API knows no tags, so that a recording carries none.

@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
-from confcleanup.addresses import path
+from confcleanup.deadline import Deadline
 from confcleanup.errors import HttpError
-from confcleanup.http import Http, Permit
+from confcleanup.filter import Rule
+from confcleanup.http.client import Http, Permit
+from confcleanup.http.paging import Page, Row, by_page
+from confcleanup.http.urls import path
 from confcleanup.items import Item, Kind, Outcome, Result, State
-from confcleanup.pace import Stop
-from confcleanup.paging import Page, Row, by_page
 from confcleanup.providers.base import Provider, Source, count_of, given, instant, rows_of, text, whole
-from confcleanup.selection import Rule
-from confcleanup.settings import AccountSettings, Pace, Rate, RuleSettings, Secret
+from confcleanup.settings.secrets import Secret
+from confcleanup.settings.tables import AccountSettings, RuleSettings
+from confcleanup.settings.values import Pace, Rate
 
-STATES = {"finished": State.OVER, "recording": State.RUNNING}
+STATES = {"finished": State.ENDED, "recording": State.RUNNING}
 
 
 class RecordingRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,7 +43,7 @@ class _Auth:
     def sign_in(self, http: Http) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {self._settings.api_key.reveal()}"}
 
-    def expired(self, error: HttpError) -> bool:
+    def token_expired(self, error: HttpError) -> bool:
         return False
 
 
@@ -53,11 +55,11 @@ class Acme(Provider):
     settings_type = AcmeSettings
     sources = {"recordings": Source("call recordings", RecordingRule, archivable=False)}
 
-    def __init__(self, settings: AcmeSettings, stop: Stop, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: AcmeSettings, stop: Deadline, clock: Callable[[], datetime]) -> None:
         super().__init__(settings, stop, clock)
         self.http = Http.for_account(settings, _Auth(settings), stop, clock)
 
-    def items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+    def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         for row in by_page(self._page, key=lambda row: text(row.get("id"))):
             yield recording(row)
 
@@ -65,7 +67,7 @@ class Acme(Provider):
         body = self.http.get(path("v1", "recordings"), [("page", str(number))]).json()
         return Page(rows_of(body, "recordings"), count_of(body, "total"))
 
-    def look(self, item: Item) -> Item | None:
+    def get(self, item: Item) -> Item | None:
         try:
             return recording(self.http.get(path("v1", "recordings", item.id)).json())
         except HttpError as error:
@@ -84,7 +86,7 @@ class Acme(Provider):
 def recording(row: Row) -> Item:
     """An item from Acme's object. What cannot be read becomes a doubt, and the item is kept."""
     ended, state = instant(row.get("ended_at")), STATES.get(str(row.get("state")), State.UNKNOWN)
-    unread = state is State.OVER and ended is None
+    unread = state is State.ENDED and ended is None
     return Item(
         what="recordings",
         id=text(row.get("id")) or "",

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from confcleanup import config
-from confcleanup.pace import Stop
+from confcleanup.config import load as config
+from confcleanup.deadline import Deadline
 from confcleanup.sandbox.server import Emulator, Server
 
 from .proxy import Fault, Plan, Proxy, no_faults, seeded
@@ -27,7 +27,7 @@ MANY_SEEDS = range(2, 60)
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pause before a repetition ends at once."""
-    monkeypatch.setattr(Stop, "wait", lambda self, seconds: self.check())
+    monkeypatch.setattr(Deadline, "wait", lambda self, seconds: self.check())
 
 
 def filled(vendor: Vendor) -> Emulator:

@@ -21,7 +21,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from confcleanup.cli import cli
-from confcleanup.ledger import Ledger
+from confcleanup.records.ledger import Ledger
 from confcleanup.sandbox.server import Emulator, Request, Response, Server, utc_clock
 
 from .worlds import VENDORS, acknowledged, doomed, figures, held, lies, write_config, wrongs

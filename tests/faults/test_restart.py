@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from confcleanup.pace import FRESH
+from confcleanup.deadline import FRESH
 from confcleanup.sandbox.server import Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
 

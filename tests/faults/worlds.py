@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from confcleanup import config
-from confcleanup.ledger import Ledger
+from confcleanup.config import load as config
 from confcleanup.plan import Watcher
-from confcleanup.runs import Request, Run, execute
+from confcleanup.records.ledger import Ledger
+from confcleanup.run import Request, Run, execute
 from confcleanup.sandbox.huawei import RECORDINGS, Huawei
 from confcleanup.sandbox.server import Clock, Emulator, Seen
 from confcleanup.sandbox.trueconf import TrueConf

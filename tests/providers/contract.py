@@ -21,14 +21,14 @@ import pytest
 from msgspec.structs import replace as changed
 
 from confcleanup import providers
-from confcleanup.deleter import Claim, claim_of
-from confcleanup.errors import AccessRefused, Ambiguous, ConfcleanupError, Problem, ProviderError
-from confcleanup.http import Permit
+from confcleanup.errors import AccessDenied, ConfcleanupError, OutcomeUnknown, Problem, ProviderError
+from confcleanup.filter import Rule, decide
+from confcleanup.http.client import Permit
 from confcleanup.items import Item, Outcome, Result
+from confcleanup.outcomes import Claim, claim_of
 from confcleanup.providers.base import Provider
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
-from confcleanup.selection import Rule, decide
-from confcleanup.settings import build
+from confcleanup.settings.tables import build
 
 from .waiting import NoWaiting
 
@@ -110,7 +110,7 @@ class Contract(ABC):
 
     def unclear(self, provider: Provider, item: Item, *, acted: bool) -> None:
         """What a DELETE without a clear answer must lead to; a batch gives results instead."""
-        with pytest.raises(Ambiguous):
+        with pytest.raises(OutcomeUnknown):
             provider.delete([item], Permit())
 
     def refused(self, provider: Provider, item: Item) -> None:
@@ -150,7 +150,7 @@ class Contract(ABC):
         return Rule(name="test", what=self.what, cutoff=NOW - timedelta(days=30), age="30 days")
 
     def listed(self, world: World) -> list[Item]:
-        return list(world.provider.items(self.what, [self.rule()]))
+        return list(world.provider.list_items(self.what, [self.rule()]))
 
     def deletions(self, emulator: Emulator) -> list[Request]:
         return [seen.request for seen in emulator.seen if self.deletes(seen.request)]
@@ -173,7 +173,7 @@ class Contract(ABC):
     def test_listing_changes_nothing(self) -> None:
         with self.opened(3) as world:
             for item in self.listed(world):
-                world.provider.look(item)
+                world.provider.get(item)
             assert {seen.request.method for seen in world.emulator.seen} <= {"GET", "POST"}
             assert self.left(world.emulator) == set(world.ids)
 
@@ -187,14 +187,14 @@ class Contract(ABC):
         with self.serving(self.emulator()) as table:
             pass
         with self.client(table, NoWaiting()) as provider, pytest.raises(ProviderError):
-            list(provider.items(self.what, [self.rule()]))
+            list(provider.list_items(self.what, [self.rule()]))
 
     # Looking again ----------------------------------------------------------------------------
 
     def test_looking_again_finds_the_same_item(self) -> None:
         with self.opened(3) as world:
             for item in self.listed(world):
-                fresh = world.provider.look(item)
+                fresh = world.provider.get(item)
                 assert fresh is not None
                 assert (fresh.key, fresh.kind) == (item.key, item.kind)
                 assert decide(fresh, self.rule(), NOW).delete
@@ -203,7 +203,7 @@ class Contract(ABC):
         with self.opened(2) as world:
             item = self.listed(world)[0]
             world.provider.delete([item], Permit())
-            assert world.provider.look(item) is None
+            assert world.provider.get(item) is None
 
     # The deletion -----------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ class Contract(ABC):
             item = self.listed(world)[0]
             world.provider.delete([item], Permit())
             assert claim_of(self.answer(world.provider, item)) is Claim.ABSENT
-            assert world.provider.look(item) is None
+            assert world.provider.get(item) is None
             assert self.left(world.emulator) == set(world.ids) - {item.id}
 
     @pytest.mark.parametrize("answer", UNCLEAR)
@@ -255,7 +255,7 @@ class Contract(ABC):
             (item,) = self.listed(world)
             no = Response(403, {"message": "no"})
             world.emulator.interfere.append(lambda request: no if self.deletes(request) else None)
-            with pytest.raises(AccessRefused):
+            with pytest.raises(AccessDenied):
                 world.provider.delete([item], Permit())
             assert len(self.deletions(world.emulator)) == 1
 
@@ -298,7 +298,7 @@ class Contract(ABC):
         with self.serving(self.emulator()) as table:
             pass
         with self.client(table, NoWaiting()) as provider:
-            self._note(told, lambda: list(provider.items(self.what, [self.rule()])))
+            self._note(told, lambda: list(provider.list_items(self.what, [self.rule()])))
         told += [self._line(record) for record in caplog.records if not record.name.startswith("websockets.server")]
         assert told
         assert known
@@ -317,7 +317,7 @@ class Contract(ABC):
                 lambda request: echo(request) if self.deletes(request) == (trouble == "delete") else None
             )
         for item in items[:1]:
-            self._note(told, lambda item=item: world.provider.look(item))
+            self._note(told, lambda item=item: world.provider.get(item))
             self._note(told, lambda item=item: world.provider.delete([item], Permit()))
         told += [*world.provider.warnings, repr(world.provider.settings)]
 

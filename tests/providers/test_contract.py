@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import pytest
 
 from confcleanup.errors import ProviderError
-from confcleanup.http import Permit
+from confcleanup.filter import LiveRule, Rule
+from confcleanup.http.client import Permit
 from confcleanup.items import Item, Outcome
 from confcleanup.providers.base import Provider
 from confcleanup.sandbox.huawei import RECORDINGS, Huawei
@@ -19,7 +20,6 @@ from confcleanup.sandbox.server import Emulator, Request
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.sandbox.vobiz import Vobiz
 from confcleanup.sandbox.vonage import PROVISIONING, RECORDING_API, SIGN_IN, Vonage
-from confcleanup.selection import LiveRule, Rule
 
 from .contract import NOT_PROMISED, NOW, Contract, ListContract, PagedContract
 from .scripted_room import ScriptedRoom
@@ -103,7 +103,7 @@ class TestTrueConfRoom(Contract):
         with ScriptedRoom(frame) as room:
             table = {**self.settings("http://127.0.0.1:9"), "room_url": room.url, "timeout": "1 s"}
             with self.client(table, NoWaiting()) as provider, pytest.raises(ProviderError):
-                list(provider.items(self.what, [self.rule()]))
+                list(provider.list_items(self.what, [self.rule()]))
 
 
 class TestVobizRooms(ListContract):
@@ -208,7 +208,7 @@ class TestHuaweiRecordings(PagedContract):
         (result,) = provider.delete([item], Permit())
         assert result.outcome is Outcome.UNKNOWN
         assert result.error
-        assert (provider.look(item) is None) == acted
+        assert (provider.get(item) is None) == acted
 
     def refused(self, provider: Provider, item: Item) -> None:
         (result,) = provider.delete([item], Permit())

@@ -21,12 +21,14 @@ from msgspec.structs import replace
 
 from confcleanup.cli import cli
 from confcleanup.deleter import carry_out
-from confcleanup.errors import AccessRefused, HttpError, Problem, ProviderError
+from confcleanup.errors import AccessDenied, HttpError, Problem, ProviderError
+from confcleanup.filter import Decision, Reason, Rule, decide
 from confcleanup.guards import Limits
-from confcleanup.http import Permit
+from confcleanup.http.client import Permit
+from confcleanup.http.paging import Repeated
 from confcleanup.items import Item, Kind, Outcome, Result, State
-from confcleanup.paging import Repeated
-from confcleanup.plan import Plan, Watcher, make_plan
+from confcleanup.listing import make_plan
+from confcleanup.plan import Plan, Watcher
 from confcleanup.providers.huawei import (
     FIRST,
     HuaweiSettings,
@@ -53,16 +55,15 @@ from confcleanup.sandbox.huawei import (
     wire_time,
 )
 from confcleanup.sandbox.server import Request, Response, Server
-from confcleanup.selected import Entry
-from confcleanup.selection import Decision, Rule, Why, decide
-from confcleanup.settings import build
+from confcleanup.settings.tables import build
+from confcleanup.worklist import Entry
 from tests.fake import Memory
 from tests.providers.waiting import NoWaiting
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CUTOFF = NOW - timedelta(days=30)
 RULE = Rule(name="old", what="recordings", cutoff=CUTOFF, age="30 days")
-DUE = Decision(True, Why.DUE, "", "old")
+DUE = Decision(True, Reason.DUE, "", "old")
 UUID = "fd0e7200e9ff11f0a1b2c3d4e5f60718"
 DAY = 86_400_000
 ROW: dict[str, Any] = {
@@ -88,7 +89,7 @@ class World:
 
     def listed(self, what: str = "recordings") -> list[Item]:
         """Every item once, whatever other rows of it there are."""
-        items = self.client.items(what, [replace(RULE, what=what)])
+        items = self.client.list_items(what, [replace(RULE, what=what)])
         return [item for item in items if not isinstance(item.raw, Repeated)]
 
     def item(self, uuid: str) -> Item:
@@ -258,7 +259,7 @@ def test_hazard_06_the_end_of_its_meeting_counts_if_it_was_later() -> None:
     with world(server) as place:
         (item,) = place.listed()
         assert item.ended_at == NOW - timedelta(days=29)
-        assert decide(item, RULE, NOW).why is Why.TOO_YOUNG
+        assert decide(item, RULE, NOW).why is Reason.TOO_YOUNG
     later = moment("2026-01-05 07:00")
     assert recording(ROW, Window(0, 1), {UUID: later}).ended_at == datetime(2026, 1, 5, 7, 47, tzinfo=UTC)
 
@@ -288,7 +289,7 @@ def test_hazard_06_what_has_no_readable_end_is_kept(odd: dict[str, Any]) -> None
     item = recording(ROW | odd, Window(0, 1), {})
     assert item.ended_at is None
     decision = decide(item, RULE, NOW)
-    assert (decision.delete, decision.why) == (False, Why.END_UNKNOWN)
+    assert (decision.delete, decision.why) == (False, Reason.END_UNKNOWN)
     assert next(iter(odd)) in decision.reason
 
 
@@ -298,7 +299,7 @@ def test_hazard_06_a_meeting_that_the_history_knows_without_an_end_keeps_its_rec
     server.add_history(Huawei.uuid(0), **odd)
     with world(server) as place:
         (item,) = place.listed()
-        assert decide(item, RULE, NOW).why is Why.END_UNKNOWN
+        assert decide(item, RULE, NOW).why is Reason.END_UNKNOWN
         assert "history" in str(item.doubt)
 
 
@@ -308,7 +309,7 @@ def test_hazard_07_a_recording_that_is_not_transcoded_is_kept(value: object) -> 
     server.add_recording(UUID, isDecodeFinish=value)
     with world(server) as place:
         (item,) = place.listed()
-        assert (item.state, item.doubt) == (State.UNFINISHED, "still being transcoded")
+        assert (item.state, item.doubt) == (State.INCOMPLETE, "still being transcoded")
         assert not decide(item, RULE, NOW).delete
 
 
@@ -321,7 +322,7 @@ def test_hazard_07_a_recording_that_is_not_available_is_kept(finished: bool, val
     )
     with world(server) as place:
         (item,) = place.listed()
-        assert (item.state, item.doubt) == (State.UNFINISHED, "not available")
+        assert (item.state, item.doubt) == (State.INCOMPLETE, "not available")
         assert place.requests("GET", RECORDING) == []
 
 
@@ -346,7 +347,7 @@ def test_hazard_07_the_detail_is_asked_for_only_if_the_recording_could_be_due() 
     server.add_recording(UUID, ended=timedelta(days=29), isDecodeFinish=False)
     server.add_recording(Huawei.uuid(2), rcdTime=None, isDecodeFinish=False)
     with world(server) as place:
-        assert {item.state for item in place.listed()} == {State.UNFINISHED}
+        assert {item.state for item in place.listed()} == {State.INCOMPLETE}
         assert place.requests("GET", RECORDING) == []
 
 
@@ -363,7 +364,7 @@ def test_hazard_07_a_detail_that_is_gone_keeps_and_one_that_fails_fails_the_list
     with world(server) as place:
         gone = {"error_code": "MMC.111070005", "error_msg": "CONF_DATA_NOT_FOUND"}
         server.interfere.append(refusing(400, gone, "GET", RECORDING))
-        assert place.listed()[0].state is State.UNFINISHED
+        assert place.listed()[0].state is State.INCOMPLETE
         server.interfere[:] = [refusing(400, {"error_code": "MMC.111071061"}, "GET", RECORDING)]
         with pytest.raises(ProviderError):
             place.listed()
@@ -508,7 +509,7 @@ def test_hazard_13_a_token_that_expires_in_mid_run_is_renewed_once(asked: str) -
         items = place.listed()
         server.expire_tokens()
         if asked == "GET":
-            assert place.client.look(items[0]) is not None
+            assert place.client.get(items[0]) is not None
         else:
             assert {result.outcome for result in place.delete(items)} == {Outcome.DELETED}
         assert len(place.sign_ins) == 2
@@ -579,7 +580,7 @@ def test_hazard_14_every_sign_in_has_a_nonce_of_its_own() -> None:
 def test_hazard_15_a_locked_account_is_asked_for_once(status: int, words: str) -> None:
     with world(huawei(1, login_status=status)) as place:
         for _ in range(2):
-            with pytest.raises(AccessRefused, match=words):
+            with pytest.raises(AccessDenied, match=words):
                 place.listed()
         assert len(place.sign_ins) == 1
         assert place.stop.waited == []
@@ -587,7 +588,7 @@ def test_hazard_15_a_locked_account_is_asked_for_once(status: int, words: str) -
 
 def test_hazard_15_a_wrong_key_is_not_tried_again() -> None:
     with world(huawei(1), app_key="another") as place:
-        with pytest.raises(AccessRefused, match=r"sign-in failed.*MMC\.111070004"):
+        with pytest.raises(AccessDenied, match=r"sign-in failed.*MMC\.111070004"):
             place.listed()
         assert len(place.sign_ins) == 1
 
@@ -616,7 +617,7 @@ def test_hazard_16_a_429_that_does_not_end_fails_the_listing() -> None:
 def files_of(place: World, item: Item) -> list[bytes]:
     """What a download of an item's files brings."""
     found = []
-    for media in place.client.fetch(item):
+    for media in place.client.media(item):
         with media.open as chunks:
             found.append(b"".join(chunks))
     return found
@@ -664,7 +665,7 @@ def test_hazard_25_a_page_that_is_repeated_with_new_tokens_brings_no_file_twice(
     server = huawei(repeat_pages=True)
     server.add_recording(UUID, files={f"Hd/0_{number}.mp4": film(str(number)) for number in range(100)})
     with world(server) as place:
-        assert len(list(place.client.fetch(place.item(UUID)))) == 100
+        assert len(list(place.client.media(place.item(UUID)))) == 100
 
 
 def test_hazard_25_files_that_share_an_address_are_told_apart_by_their_tokens() -> None:
@@ -673,7 +674,7 @@ def test_hazard_25_files_that_share_an_address_are_told_apart_by_their_tokens() 
         (item,) = place.listed()
         body = {"recordUrls": [{"confUuid": item.id, "urls": urls}]}
         place.server.interfere.append(refusing(200, body, "GET", DOWNLOAD_URLS))
-        assert len(list(place.client.fetch(item))) == 100
+        assert len(list(place.client.media(item))) == 100
 
 
 def test_hazard_25_a_list_of_files_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -681,7 +682,7 @@ def test_hazard_25_a_list_of_files_that_does_not_end_is_given_up(monkeypatch: py
     server = huawei()
     server.add_recording(UUID, files={f"Hd/0_{number}.mp4": film(str(number)) for number in range(300)})
     with world(server) as place, pytest.raises(ProviderError, match="does not end"):
-        list(place.client.fetch(place.item(UUID)))
+        list(place.client.media(place.item(UUID)))
 
 
 def test_the_length_of_a_recording_is_that_of_its_file_if_it_has_only_one() -> None:
@@ -689,8 +690,8 @@ def test_the_length_of_a_recording_is_that_of_its_file_if_it_has_only_one() -> N
     server.add_recording(UUID, files={"Hd/0_0.mp4": film()})
     server.add_recording("f" * 32, files={"Hd/0_0.mp4": film(), "Aux/0_0.mp4": film()})
     with world(server) as place:
-        assert [media.duration for media in place.client.fetch(place.item(UUID))] == [3600]
-        assert [media.duration for media in place.client.fetch(place.item("f" * 32))] == [None, None]
+        assert [media.duration for media in place.client.media(place.item(UUID))] == [3600]
+        assert [media.duration for media in place.client.media(place.item("f" * 32))] == [None, None]
 
 
 @pytest.mark.parametrize("urls", [[], [{"fileType": "Hd", "url": "https://192.0.2.20/a.mp4"}], [{"token": "d1"}], None])
@@ -706,7 +707,7 @@ def test_hazard_17_files_without_address_or_token_are_an_error(urls: object) -> 
 def test_hazard_17_an_account_that_may_not_download_is_refused() -> None:
     with world(huawei(1, whitelisted=False)) as place:
         (item,) = place.listed()
-        with pytest.raises(AccessRefused):
+        with pytest.raises(AccessDenied):
             files_of(place, item)
 
 
@@ -794,15 +795,15 @@ def test_hazard_26_a_recording_that_began_late_in_its_meeting_is_no_older_than_t
 @pytest.mark.parametrize("states", [{"available": False}, {"isDecodeFinish": False}], ids=repr)
 def test_what_never_becomes_available_has_the_end_that_its_row_gives(states: dict[str, Any]) -> None:
     item = recording(ROW | states, Window(0, 1), {})
-    assert (item.state, item.ended_at) == (State.UNFINISHED, datetime(2026, 1, 5, 7, 47, tzinfo=UTC))
-    assert decide(item, RULE, NOW).why is Why.RUNNING
+    assert (item.state, item.ended_at) == (State.INCOMPLETE, datetime(2026, 1, 5, 7, 47, tzinfo=UTC))
+    assert decide(item, RULE, NOW).why is Reason.RUNNING
 
 
 @pytest.mark.parametrize("length", [0, None, "soon"], ids=repr)
 def test_what_never_became_available_and_has_no_length_has_its_start(length: Any) -> None:
     item = recording(ROW | {"available": False, "rcdTime": length}, Window(0, 1), {})
     assert (item.ended_at, item.started_at) == (None, datetime(2026, 1, 5, 6, 30, tzinfo=UTC))
-    assert decide(item, RULE, NOW).why is Why.RUNNING
+    assert decide(item, RULE, NOW).why is Reason.RUNNING
 
 
 @pytest.mark.parametrize(
@@ -845,7 +846,7 @@ def test_a_dry_run_of_the_backlog_deletes_nothing() -> None:
 
 def test_a_recording_is_translated() -> None:
     item = recording(ROW | {"isDecodeFinish": True}, Window(1_767_225_600_000, 1), {})
-    assert (item.what, item.id, item.kind, item.state) == ("recordings", UUID, Kind.RECORDING, State.OVER)
+    assert (item.what, item.id, item.kind, item.state) == ("recordings", UUID, Kind.RECORDING, State.ENDED)
     assert (item.title, item.owner, item.size_bytes) == ("Budget review", "anna", 85 * 1024 * 1024)
     assert (item.doubt, item.undeletable, item.address) == (None, None, ("1767225600000",))
 
@@ -858,7 +859,7 @@ def test_a_size_that_says_nothing_is_unknown(size: object) -> None:
 @pytest.mark.parametrize("ident", [None, "", 912000111, ["a"]], ids=repr)
 def test_a_recording_without_a_conf_uuid_cannot_be_deleted(ident: object) -> None:
     decision = decide(recording(ROW | {"confUUID": ident}, Window(0, 1), {}), RULE, NOW)
-    assert decision.why is Why.UNDELETABLE
+    assert decision.why is Reason.UNDELETABLE
 
 
 def test_recordings_without_a_conf_uuid_do_not_stop_the_others() -> None:
@@ -891,9 +892,9 @@ def test_meetings_are_listed_and_never_go() -> None:
         assert (item.kind, item.id, item.owner) == (Kind.MEETING, UUID, "anna")
         assert item.ended_at == NOW - timedelta(days=90)
         decision = decide(item, replace(RULE, what="meetings"), NOW)
-        assert decision.why is Why.UNDELETABLE
+        assert decision.why is Reason.UNDELETABLE
         assert "ages out" in decision.reason
-        assert place.client.look(item) == item
+        assert place.client.get(item) == item
     assert not Client.sources["meetings"].deletes
 
 
@@ -932,9 +933,9 @@ def test_a_missing_right_concerns_the_whole_account(error: str, status: int) -> 
     with world(huawei(1)) as place:
         items = place.listed()
         place.server.interfere.append(lambda request: Response(status, {"error_code": error}))
-        with pytest.raises(AccessRefused):
+        with pytest.raises(AccessDenied):
             place.listed()
-        with pytest.raises(AccessRefused):
+        with pytest.raises(AccessDenied):
             place.client.delete(items, Permit())
 
 
@@ -951,7 +952,7 @@ def test_a_check_asks_little() -> None:
 def test_a_check_says_what_the_history_refuses() -> None:
     with world(huawei()) as place:
         place.server.interfere.append(refusing(403, {"error_code": "MMC.111070002"}, "GET", HISTORY))
-        with pytest.raises(AccessRefused):
+        with pytest.raises(AccessDenied):
             place.client.check(["recordings"])
 
 
@@ -1009,7 +1010,7 @@ def test_hazard_19_what_is_looked_at_again_is_looked_at_as_a_whole() -> None:
     server.add_row(Huawei.uuid(0), rcdTime=7200)
     with world(server) as place:
         item = place.item(Huawei.uuid(0))
-        fresh = place.client.look(item)
+        fresh = place.client.get(item)
         assert fresh
         assert (fresh.key, fresh.ended_at) == (item.key, item.ended_at)
 
@@ -1084,7 +1085,7 @@ def test_hazard_21_an_access_that_is_refused_is_not_halved() -> None:
     with world(huawei(4)) as place:
         items = place.listed()
         place.server.interfere.append(refusing(400, {"error_code": "MMC.111070002"}))
-        with pytest.raises(AccessRefused):
+        with pytest.raises(AccessDenied):
             place.client.delete(items, Permit())
         assert len(place.deletions) == 1
 
@@ -1238,9 +1239,9 @@ def test_a_new_client_finds_what_an_old_one_listed() -> None:
         items = place.listed()
     bare = [Item("recordings", item.id, item.kind, State.UNKNOWN, address=item.address) for item in items]
     with world(server) as place:
-        assert [place.client.look(item) for item in bare] == items
+        assert [place.client.get(item) for item in bare] == items
         del server.recordings[items[0].id]
-        assert place.client.look(bare[0]) is None
+        assert place.client.get(bare[0]) is None
 
 
 def test_what_an_incomplete_list_lacks_is_not_gone() -> None:
@@ -1248,14 +1249,14 @@ def test_what_an_incomplete_list_lacks_is_not_gone() -> None:
         item = place.item(Huawei.uuid(1))
         place.server.lost.add(item.id)
         with pytest.raises(ProviderError, match="not complete"):
-            place.client.look(item)
+            place.client.get(item)
 
 
 def test_an_item_without_its_window_cannot_be_looked_for() -> None:
     with world(huawei(1)) as place:
         item = place.item(Huawei.uuid(0))
         with pytest.raises(ProviderError, match="which part"):
-            place.client.look(replace(item, address=()))
+            place.client.get(replace(item, address=()))
 
 
 # Settings -------------------------------------------------------------------------------------

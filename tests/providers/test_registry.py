@@ -10,14 +10,17 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from confcleanup import config, providers, schema
-from confcleanup.cli import asking, cli
+from confcleanup import providers
+from confcleanup.cli import cli
+from confcleanup.cli import wizard as asking
+from confcleanup.config import load as config
+from confcleanup.config import schema
 from confcleanup.errors import BrokenProvider, ConfigError
 
 Package = Callable[..., None]
 WHOLE = """
 from confcleanup.providers.base import Provider, Source
-from confcleanup.settings import AccountSettings, RuleSettings
+from confcleanup.settings.tables import AccountSettings, RuleSettings
 
 class Rule(RuleSettings, frozen=True, kw_only=True):
     pass
@@ -27,8 +30,8 @@ class Good(Provider):
     title = "Other"
     settings_type = AccountSettings
     sources = {"calls": Source("calls", Rule)}
-    def items(self, what, rules): yield from ()
-    def look(self, item): return None
+    def list_items(self, what, rules): yield from ()
+    def get(self, item): return None
     def delete(self, items, permit): return []
 
 """
@@ -39,7 +42,7 @@ BROKEN = {
     "pass": "could not be loaded (AttributeError",
     "Given = 3": "is not a class derived from confcleanup.providers.base.Provider",
     "class Given: pass": "is not a class derived from confcleanup.providers.base.Provider",
-    "from confcleanup.providers.base import Provider as Given": "lacks the methods delete, items, look",
+    "from confcleanup.providers.base import Provider as Given": "lacks the methods delete, get, list_items",
     "class Given(Good): title = ''": "does not say its title",
     "class Given(Good): sources = {}": "does not say its sources",
     "class Given(Good): name = 'another'": "calls itself 'another'",

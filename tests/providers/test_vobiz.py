@@ -23,17 +23,19 @@ from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
 from confcleanup.cli import cli
-from confcleanup.errors import AccessRefused, Ambiguous, ConfigError, HttpError, Problem, ProviderError, Unsendable
+from confcleanup.errors import AccessDenied, ConfigError, HttpError, OutcomeUnknown, Problem, ProviderError, UnsafeId
+from confcleanup.filter import Announcement, LiveRule, Reason, Rule, choose
 from confcleanup.guards import Limits
-from confcleanup.http import Permit
+from confcleanup.http.client import Permit
 from confcleanup.items import Item, Kind, Live, Outcome, State
-from confcleanup.plan import Watcher, make_plan
+from confcleanup.listing import make_plan
+from confcleanup.plan import Watcher
 from confcleanup.providers.vobiz import LiveRoomRule, Vobiz, VobizSettings, details, recording
 from confcleanup.sandbox import vobiz as sandbox
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.vobiz import ABSENT, HOSTILE, refusal, wire_ms, wire_time
-from confcleanup.selection import Announcement, LiveRule, Rule, Why, choose
-from confcleanup.settings import Pace, build
+from confcleanup.settings.tables import build
+from confcleanup.settings.values import Pace
 
 from .contract import HTML, NOW
 from .waiting import NoWaiting
@@ -78,7 +80,7 @@ def booked(*names: str, ends: datetime | None = None, **more: Any) -> Rule:
 
 def listed(provider: Vobiz, *rules: Rule) -> dict[str, Item]:
     rules = rules or (LONG,)
-    return {item.id: item for item in provider.items(rules[0].what, rules)}
+    return {item.id: item for item in provider.list_items(rules[0].what, rules)}
 
 
 def chosen(provider: Vobiz, *rules: Rule) -> set[str]:
@@ -99,7 +101,7 @@ def room(name: str, **more: Any) -> Item:
 
 
 def sound(ident: str) -> Item:
-    return Item(RECORDINGS, ident, Kind.RECORDING, State.OVER)
+    return Item(RECORDINGS, ident, Kind.RECORDING, State.ENDED)
 
 
 def is_delete(request: Request) -> bool:
@@ -197,7 +199,7 @@ def test_hazard_01_a_room_that_is_listed_and_registered_is_one_room() -> None:
     emulator.add_room("board", running=9 * HOUR)
     emulator.extra_names.append("board")
     with client(emulator) as provider:
-        items = list(provider.items(ROOMS, [LONG, booked("board"), booked("board", ends=NOW)]))
+        items = list(provider.list_items(ROOMS, [LONG, booked("board"), booked("board", ends=NOW)]))
         assert [item.id for item in items] == ["board"]
         assert provider.warnings == []
     assert sent(emulator, "GET") == ["Conference/", "Conference/board/"]
@@ -211,7 +213,7 @@ def test_hazard_02_a_live_room_without_details_is_kept_and_named() -> None:
         (warning,) = provider.warnings
     decision = choose(found, [LONG, LONELY], NOW)
     assert (found.live, found.started_at, found.raw["error"]) == (Live(), None, "failed")
-    assert (decision.delete, decision.why) == (False, Why.STATE_UNKNOWN)
+    assert (decision.delete, decision.why) == (False, Reason.STATE_UNKNOWN)
     assert "error: 'failed'" in decision.reason
     assert '"live"' in warning
 
@@ -272,9 +274,9 @@ def test_hazard_03_a_name_that_could_mean_more_is_never_sent(name: str, trims: b
     emulator = server(trims_names=trims)
     emulator.add_room("bystander", running=9 * HOUR)
     with client(emulator) as provider:
-        with pytest.raises(Unsendable):
-            provider.look(room(name))
-        with pytest.raises(Unsendable):
+        with pytest.raises(UnsafeId):
+            provider.get(room(name))
+        with pytest.raises(UnsafeId):
             provider.delete([room(name)], Permit())
     assert (emulator.seen, emulator.disasters, set(emulator.rooms)) == ([], [], {"bystander"})
 
@@ -319,7 +321,7 @@ def test_hazard_04_a_name_is_encoded_whole_and_reaches_its_own_room_only(name: s
     with client(emulator) as provider:
         found = listed(provider)
         assert set(found) == {name, NEIGHBOURS[name]}
-        assert provider.look(found[name]) is not None
+        assert provider.get(found[name]) is not None
         assert [result.outcome for result in provider.delete([found[name]], Permit())] == [Outcome.DELETED]
     assert sent(emulator) == [f"Conference/{quote(name, safe='')}/"]
     assert (emulator.ended, emulator.disasters) == ([name], [])
@@ -330,7 +332,7 @@ def test_hazard_04_a_name_that_is_not_unicode_is_never_sent() -> None:
     emulator.extra_names.append("half a \ud800")
     with client(emulator) as provider:
         (found,) = listed(provider).values()
-        with pytest.raises(Unsendable):
+        with pytest.raises(UnsafeId):
             provider.delete([found], Permit())
     assert found.unsendable
     assert sent(emulator, "GET") == ["Conference/"]
@@ -339,7 +341,7 @@ def test_hazard_04_a_name_that_is_not_unicode_is_never_sent() -> None:
 @pytest.mark.parametrize("path", ["v1/account", "x?y=1"])
 def test_hazard_04_an_account_id_is_encoded_like_any_part_of_the_path(path: str) -> None:
     emulator = server()
-    with client(emulator, auth_id=path) as provider, pytest.raises(AccessRefused):
+    with client(emulator, auth_id=path) as provider, pytest.raises(AccessDenied):
         listed(provider)
     assert [request.path for request in emulator.requests("GET")] == [
         f"/api/v1/Account/{quote(path, safe='')}/Conference/"
@@ -443,7 +445,7 @@ def test_hazard_07_a_room_began_its_run_time_before_the_answer_came() -> None:
     with client(emulator) as provider:
         (found,) = listed(provider).values()
         passing[0] += HOUR
-        fresh = provider.look(found)
+        fresh = provider.get(found)
     assert fresh is not None
     assert (found.started_at, fresh.started_at) == (NOW - 2 * HOUR, NOW - 2 * HOUR)
     assert (found.live, fresh.live) == (Live(2 * HOUR, 2, HOUR), Live(3 * HOUR, 2, 2 * HOUR))
@@ -527,9 +529,9 @@ def test_hazard_09_the_gateways_404_is_a_wrong_address_and_never_gone(what: str)
     emulator.interfere.append(lambda _: Response(404, {"message": "Not Found"}))
     item = room("board") if what == ROOMS else sound("7c1d2e3f")
     with client(emulator) as provider:
-        with pytest.raises(AccessRefused, match="check the account's url"):
-            provider.look(item)
-        with pytest.raises(AccessRefused, match="check the account's url"):
+        with pytest.raises(AccessDenied, match="check the account's url"):
+            provider.get(item)
+        with pytest.raises(AccessDenied, match="check the account's url"):
             provider.delete([item], Permit())
 
 
@@ -548,7 +550,7 @@ def test_hazard_09_a_404_that_says_nothing_is_checked_and_not_believed(what: str
             provider.delete([item], Permit())
         emulator.interfere.append(answering(answer))
         with pytest.raises(HttpError, match="404"):
-            provider.look(item)
+            provider.get(item)
 
 
 def test_hazard_09_a_wrong_address_is_not_an_empty_account(command: Any) -> None:
@@ -618,7 +620,7 @@ def test_hazard_11_a_refusal_of_the_account_stops_it_and_is_never_an_empty_list(
 @pytest.mark.parametrize("shape", ["string", "object"])
 @pytest.mark.parametrize("keys", [{"auth_token": "wrong"}, {"auth_id": "MA_OTHER"}])
 def test_hazard_11_wrong_credentials_are_an_error_in_both_shapes_of_it(keys: Any, shape: Any) -> None:
-    with client(server(error_shape=shape), **keys) as provider, pytest.raises(AccessRefused, match="401"):
+    with client(server(error_shape=shape), **keys) as provider, pytest.raises(AccessDenied, match="401"):
         provider.check([ROOMS, RECORDINGS])
 
 
@@ -792,7 +794,7 @@ def test_hazard_16_a_recording_that_is_listed_with_two_ages_stays(days: tuple[in
         emulator.add_recording(key, ended=age * DAY)["recording_id"] = "r0"
     with client(emulator) as provider:
         plan = make_plan("v", provider, [OLD], Limits(), NOW, Watcher())
-    assert (plan.listed, len(plan.selected), plan.kept[Why.TOO_YOUNG]) == (1, 0, 1)
+    assert (plan.listed, len(plan.selected), plan.kept[Reason.TOO_YOUNG]) == (1, 0, 1)
 
 
 def test_a_room_that_cannot_be_looked_up_leaves_the_other_rooms() -> None:
@@ -825,9 +827,9 @@ def test_hazard_16_rows_without_an_id_are_told_apart_and_kept() -> None:
         if ident is ABSENT:
             del row["recording_id"]
     with client(emulator) as provider:
-        items = list(provider.items(RECORDINGS, [OLD]))
+        items = list(provider.list_items(RECORDINGS, [OLD]))
     decisions = [choose(item, [OLD], NOW) for item in items]
-    assert [(decision.delete, decision.why) for decision in decisions] == [(False, Why.UNDELETABLE)] * 5
+    assert [(decision.delete, decision.why) for decision in decisions] == [(False, Reason.UNDELETABLE)] * 5
     assert all("id is not text" in decision.reason for decision in decisions)
 
 
@@ -886,9 +888,9 @@ def test_hazard_18_only_letters_digits_underscore_and_hyphen_are_sent_as_an_id(i
     emulator = server()
     emulator.add_recording("bystander", ended=40 * DAY)
     with client(emulator) as provider:
-        with pytest.raises(Unsendable):
-            provider.look(sound(ident))
-        with pytest.raises(Unsendable):
+        with pytest.raises(UnsafeId):
+            provider.get(sound(ident))
+        with pytest.raises(UnsafeId):
             provider.delete([sound(ident)], Permit())
     assert (emulator.seen, emulator.disasters, set(emulator.recordings)) == ([], [], {"bystander"})
 
@@ -992,7 +994,7 @@ def test_hazard_20_any_other_success_is_not_taken_for_deleted(what: str, answer:
     emulator = server()
     emulator.interfere.append(answering(answer, "DELETE"))
     item = room("board") if what == ROOMS else sound("r1")
-    with client(emulator) as provider, pytest.raises(Ambiguous, match="was answered with 20"):
+    with client(emulator) as provider, pytest.raises(OutcomeUnknown, match="was answered with 20"):
         provider.delete([item], Permit())
     assert len(sent(emulator)) == 1
 
@@ -1004,7 +1006,7 @@ GOODBYE = {"max_duration": "4 hours", "announce": "This room closes now.", "anno
 def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits of a run, in seconds, none of which takes any time."""
     waits: list[float] = []
-    monkeypatch.setattr("confcleanup.http.Stop.wait", lambda self, seconds: waits.append(seconds))
+    monkeypatch.setattr("confcleanup.deadline.Deadline.wait", lambda self, seconds: waits.append(seconds))
     return waits
 
 
@@ -1108,7 +1110,7 @@ def test_hazard_21_a_new_room_that_began_during_the_wait_is_left_alone(
 ) -> None:
     emulator = today()
     emulator.add_room("board", running=9 * HOUR)
-    monkeypatch.setattr("confcleanup.http.Stop.wait", lambda self, seconds: emulator.reuse("board"))
+    monkeypatch.setattr("confcleanup.deadline.Deadline.wait", lambda self, seconds: emulator.reuse("board"))
     result = command(emulator, "run", "--yes", "--format", "json", rules=[GOODBYE])
     assert outcomes(result) == {"board": "changed"}
     assert (sent(emulator), len(emulator.announcements)) == ([], 1)
@@ -1153,7 +1155,7 @@ def test_hazard_22_the_vendors_name_of_a_request_is_in_the_log(command: Any) -> 
 def test_hazard_22_the_token_is_in_no_log_and_no_output(
     trouble: int | None, command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("confcleanup.pace.Stop.wait", lambda self, seconds: None)
+    monkeypatch.setattr("confcleanup.deadline.Deadline.wait", lambda self, seconds: None)
     token = "token/with+odd=parts&c1d7"
     emulator = today(auth_token=token)
     emulator.add_room("board", running=9 * HOUR)
@@ -1336,11 +1338,11 @@ def test_hazard_31_a_name_that_spells_a_part_of_a_room_is_never_sent(name: str, 
     emulator.add_room("x", running=9 * HOUR)
     emulator.extra_names.append(name)
     with client(emulator) as provider:
-        with pytest.raises(Unsendable):
-            provider.look(room(name))
-        with pytest.raises(Unsendable):
+        with pytest.raises(UnsafeId):
+            provider.get(room(name))
+        with pytest.raises(UnsafeId):
             provider.delete([room(name)], Permit())
-        with pytest.raises(Unsendable):
+        with pytest.raises(UnsafeId):
             provider.announce(room(name), Announcement("Bye.", HOUR, "WOMAN", "en-US"), Permit())
     assert emulator.seen == []
     result = command(emulator, "run", "--yes", "--format", "json")
@@ -1607,10 +1609,10 @@ def test_a_recording_is_looked_up_in_both_shapes(shape: Any) -> None:
     emulator = server(recording_detail=shape)
     emulator.add_recording("0007", ended=40 * DAY)
     with client(emulator) as provider:
-        fresh = provider.look(sound("0007"))
+        fresh = provider.get(sound("0007"))
         assert fresh is not None
         assert (fresh.id, fresh.ended_at) == ("0007", listed(provider, OLD)["0007"].ended_at)
-        assert provider.look(sound("7")) is None
+        assert provider.get(sound("7")) is None
 
 
 @pytest.mark.parametrize("body", [{"recording_id": "r2"}, {"objects": []}, {"objects": [{"recording_id": "r2"}]}, {}])
@@ -1618,7 +1620,7 @@ def test_another_recording_than_the_one_asked_for_is_an_error(body: Any) -> None
     emulator = server()
     emulator.interfere.append(answering(Response(200, body)))
     with client(emulator) as provider, pytest.raises(ProviderError):
-        provider.look(sound("r1"))
+        provider.get(sound("r1"))
 
 
 def with_archive(folder: Path) -> list[dict[str, Any]]:
@@ -1753,7 +1755,7 @@ NO_SOUND = [
 def test_a_recording_whose_sound_cannot_be_had_stays_and_the_others_go(
     answer: Response, command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("confcleanup.pace.Stop.wait", lambda self, seconds: None)
+    monkeypatch.setattr("confcleanup.deadline.Deadline.wait", lambda self, seconds: None)
     emulator = today()
     for ident in ("r1", "r2", "r3"):
         emulator.add_recording(ident, ended=40 * DAY)
@@ -1850,14 +1852,14 @@ def test_hazard_25_a_404_that_does_not_name_what_is_missing_is_never_gone(what: 
     emulator.interfere.append(answering(Response(404, body), "GET", "board" if what == ROOMS else "r1"))
     item = room("board") if what == ROOMS else sound("r1")
     with client(emulator) as provider, pytest.raises(ProviderError):
-        provider.look(item)
+        provider.get(item)
 
 
 @pytest.mark.parametrize("body", [{"message": "Not Found"}, {"message": "no Route matched with those values"}])
 def test_hazard_25_a_gateways_404_to_a_deletion_is_an_error_of_the_account(body: Any) -> None:
     emulator = server()
     emulator.interfere.append(answering(Response(404, body), "DELETE"))
-    with client(emulator) as provider, pytest.raises(AccessRefused, match="does not know this address"):
+    with client(emulator) as provider, pytest.raises(AccessDenied, match="does not know this address"):
         provider.delete([sound("r1")], Permit())
 
 

@@ -23,18 +23,19 @@ from click.testing import CliRunner, Result
 from msgspec.structs import replace
 
 from confcleanup.cli import cli
-from confcleanup.errors import AccessRefused, Ambiguous, HttpError, Problem, ProviderError, Unsendable
-from confcleanup.http import Permit
+from confcleanup.errors import AccessDenied, HttpError, OutcomeUnknown, Problem, ProviderError, UnsafeId
+from confcleanup.filter import Hold, Rule, choose
+from confcleanup.http.client import Permit
+from confcleanup.http.rate_limit import RateLimiter
 from confcleanup.items import Item, Kind, Outcome, State
-from confcleanup.ledger import Ledger
-from confcleanup.pace import Limiter
 from confcleanup.providers.vonage import RecordingRule, Vonage, VonageSettings, page_of, recording
-from confcleanup.runs import lock
+from confcleanup.records.ledger import Ledger
+from confcleanup.run import lock
 from confcleanup.sandbox import vonage as sandbox
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.vonage import HOSTILE, RECORDING_API, SIZE
-from confcleanup.selection import Hold, Rule, choose
-from confcleanup.settings import Pace, build
+from confcleanup.settings.tables import build
+from confcleanup.settings.values import Pace
 
 from .contract import HTML, NOW
 from .waiting import NoWaiting
@@ -103,24 +104,24 @@ def client(emulator: sandbox.Vonage, stop: NoWaiting | None = None, path: str = 
 
 
 def listed(provider: Vonage, what: str = COMPANY, *rules: Rule) -> dict[str, Item]:
-    return {item.id: item for item in provider.items(what, rules or (RULES[what],))}
+    return {item.id: item for item in provider.list_items(what, rules or (RULES[what],))}
 
 
 def chosen(provider: Vonage, what: str = COMPANY, *rules: Rule) -> set[str]:
     """The ids of what the rules select."""
     rules = rules or (RULES[what],)
-    return {item.id for item in provider.items(what, rules) if choose(item, rules, NOW).delete}
+    return {item.id for item in provider.list_items(what, rules) if choose(item, rules, NOW).delete}
 
 
 def reasons(provider: Vonage, what: str = COMPANY) -> dict[str, str]:
     """Why each item that is kept is kept."""
-    decisions = {item.id: choose(item, [RULES[what]], NOW) for item in provider.items(what, [RULES[what]])}
+    decisions = {item.id: choose(item, [RULES[what]], NOW) for item in provider.list_items(what, [RULES[what]])}
     return {ident: decision.reason for ident, decision in decisions.items() if not decision.delete}
 
 
 def item(ident: str = "204401", what: str = COMPANY, **more: Any) -> Item:
     address = () if what == COMPANY else (USER,)
-    return Item(what, ident, **{"kind": Kind.RECORDING, "state": State.OVER, "address": address, **more})
+    return Item(what, ident, **{"kind": Kind.RECORDING, "state": State.ENDED, "address": address, **more})
 
 
 def lists(emulator: Emulator) -> list[Request]:
@@ -240,7 +241,7 @@ def test_hazard_04_of_several_rules_the_latest_cutoff_is_asked_for() -> None:
     rules = [replace(RULES[COMPANY], cutoff=NOW - days * DAY) for days in (90, 7, 30)]
     with client(emulator) as provider:
         listed(provider, COMPANY, *rules)
-        list(provider.items(COMPANY, ()))
+        list(provider.list_items(COMPANY, ()))
     assert [request.arg("start:lte") for request in lists(emulator)] == ["2026-02-22T12:00:00+0000", None]
 
 
@@ -348,9 +349,9 @@ def test_hazard_08_only_digits_are_sent_as_an_id(ident: str, what: str) -> None:
     emulator = server()
     fill(emulator, 1, what)
     with client(emulator) as provider:
-        with pytest.raises(Unsendable):
-            provider.look(item(ident, what))
-        with pytest.raises(Unsendable):
+        with pytest.raises(UnsafeId):
+            provider.get(item(ident, what))
+        with pytest.raises(UnsafeId):
             provider.delete([item(ident, what)], Permit())
     assert (emulator.seen, emulator.disasters) == ([], [])
 
@@ -358,7 +359,7 @@ def test_hazard_08_only_digits_are_sent_as_an_id(ident: str, what: str) -> None:
 @pytest.mark.parametrize("address", [(), ("",), ("all",), ("..",), ("869048/../1",), ("jobs",)])
 def test_hazard_08_only_digits_or_self_are_sent_as_a_user(address: tuple[str, ...]) -> None:
     emulator = server()
-    with client(emulator) as provider, pytest.raises(Unsendable):
+    with client(emulator) as provider, pytest.raises(UnsafeId):
         provider.delete([item(what=ON_DEMAND, address=address)], Permit())
     assert emulator.seen == []
 
@@ -474,7 +475,7 @@ def test_hazard_11_any_other_answer_is_not_taken_for_deleted(answer: Response) -
     emulator.interfere.append(lambda request: answer if request.method == "DELETE" else None)
     with client(emulator) as provider:
         (found,) = listed(provider).values()
-        with pytest.raises(Ambiguous):
+        with pytest.raises(OutcomeUnknown):
             provider.delete([found], Permit())
     assert len(deleted(emulator)) == 1
 
@@ -487,7 +488,7 @@ def test_hazard_12_ten_requests_a_minute_are_never_exceeded(count: int) -> None:
     begun: list[float] = []
     emulator.interfere.append(lambda _: begun.append(passing.elapsed))
     with client(emulator, passing, rate="10/min") as provider:
-        provider.http.limiter = Limiter(provider.settings.rate, lambda: passing.elapsed)
+        provider.http.limiter = RateLimiter(provider.settings.rate, lambda: passing.elapsed)
         found = list(listed(provider).values())
         provider.delete(found, Permit())
     assert len(begun) == count + 2
@@ -538,7 +539,7 @@ def test_hazard_14_no_refusal_of_the_sign_in_is_repeated(status: int) -> None:
     emulator.interfere.append(answering({"error": "17003 - locked"}, status, "POST"))
     with client(emulator) as provider:
         for _ in range(3):
-            with pytest.raises(AccessRefused):
+            with pytest.raises(AccessDenied):
                 listed(provider)
     assert len(emulator.seen) == 1
 
@@ -572,7 +573,7 @@ def test_hazard_15_a_token_that_is_refused_again_is_the_end() -> None:
     with client(emulator) as provider:
         (found,) = listed(provider).values()
         emulator.interfere.append(answering(None, 401, "DELETE"))
-        with pytest.raises(AccessRefused):
+        with pytest.raises(AccessDenied):
             provider.delete([found], Permit())
     assert len(emulator.requests("POST")) == 2
     assert len(deleted(emulator)) == 2
@@ -647,7 +648,7 @@ def test_hazard_18_the_token_goes_nowhere_but_to_the_configured_addresses() -> N
             row["download_url"] = f"{foreign.url}/audio/1"
         with client(emulator) as provider:
             for found in listed(provider).values():
-                provider.look(found)
+                provider.get(found)
                 provider.delete([found], Permit())
     assert there(emulator) == set()
     assert elsewhere.seen == []
@@ -774,7 +775,7 @@ def test_hazard_23_429_is_obeyed_although_the_rate_allows_more(switches: Mapping
     emulator = server(passing.now, quota=4, page_cap=2, **switches)
     fill(emulator, 17)
     with client(emulator, passing, rate="unlimited") as provider:
-        provider.http.limiter = Limiter(provider.settings.rate, lambda: passing.elapsed)
+        provider.http.limiter = RateLimiter(provider.settings.rate, lambda: passing.elapsed)
         found = list(listed(provider).values())
         results = provider.delete(found, Permit())
     assert [result.outcome for result in results] == [Outcome.DELETED] * 17
@@ -856,7 +857,7 @@ def test_hazard_31_the_call_id_stands_beside_the_id_in_both_lists_and_in_a_look(
     fill(emulator, 1, what)
     with client(emulator) as provider:
         (found,) = listed(provider, what).values()
-        fresh = provider.look(found)
+        fresh = provider.get(found)
     assert fresh is not None
     assert found.aliases == fresh.aliases == ("0b1c2d3e-0000-4000-8000-000000204401",)
 
@@ -1334,7 +1335,7 @@ def test_the_owner_of_an_on_demand_recording_is_its_user(fields: Mapping[str, An
     fill(emulator, 1, ON_DEMAND)
     with client(emulator) as provider:
         (found,) = listed(provider, ON_DEMAND).values()
-        fresh = provider.look(found)
+        fresh = provider.get(found)
     assert found.owner == owner
     assert fresh == found
 
@@ -1409,7 +1410,7 @@ def test_the_documented_row_is_read_field_by_field() -> None:
         what=COMPANY,
         id="204417",
         kind=Kind.RECORDING,
-        state=State.OVER,
+        state=State.ENDED,
         title="ANA EXAMPLE (15550100001) to 15550100009",
         owner="701",
         tags=(),
@@ -1448,7 +1449,7 @@ def test_a_recording_without_an_id_is_listed_and_kept(ident: Any) -> None:
         row = emulator.add_recording(key, ended=40 * DAY, cnam=key, id=ident)
         assert row
     with client(emulator) as provider:
-        found = [entry for entry in provider.items(COMPANY, [RULES[COMPANY]]) if not entry.id]
+        found = [entry for entry in provider.list_items(COMPANY, [RULES[COMPANY]]) if not entry.id]
         assert [entry.title for entry in found] == ["a (15550100001) to 15550100009", "b (15550100001) to 15550100009"]
         assert chosen(provider) == {"204401"}
 
@@ -1473,12 +1474,12 @@ def test_looking_again_needs_the_same_recording() -> None:
     fill(emulator, 2)
     with client(emulator) as provider:
         first = listed(provider)["204401"]
-        assert provider.look(first) == first
+        assert provider.get(first) == first
         emulator.interfere.append(answering({"id": 204402}))
         with pytest.raises(ProviderError, match="something else"):
-            provider.look(first)
+            provider.get(first)
         emulator.interfere[:] = [answering(None, 404)]
-        assert provider.look(first) is None
+        assert provider.get(first) is None
 
 
 def test_checking_needs_few_requests_however_many_users_there_are() -> None:
@@ -1589,7 +1590,7 @@ def test_hazard_24_a_404_with_a_body_to_a_look_is_no_proof(body: Any) -> None:
         (item,) = listed(provider).values()
         emulator.interfere.append(answering(body, 404))
         with pytest.raises(ProviderError):
-            provider.look(item)
+            provider.get(item)
 
 
 @pytest.mark.parametrize("body", [None, *GATEWAYS], ids=["none", "JSON", "XML", "anything"])

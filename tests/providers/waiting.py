@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from confcleanup.pace import Stop
+from confcleanup.deadline import Deadline
 
 
 @dataclass
-class NoWaiting(Stop):
-    """A ``Stop`` whose waits return at once; ``waited`` is how many seconds each of them would have taken."""
+class NoWaiting(Deadline):
+    """A ``Deadline`` whose waits return at once; ``waited`` is how many seconds each of them would have taken."""
 
     waited: list[float] = field(default_factory=list)
 

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from confcleanup.cli import cli
-from confcleanup.ledger import Ledger
+from confcleanup.records.ledger import Ledger
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 

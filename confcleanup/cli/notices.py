@@ -1,0 +1,120 @@
+"""Around a run: who is told of it, and the ledger's note of how it ended, for the dead man's view."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from ..errors import ConfcleanupError, ExitCode, LedgerError
+from .options import clock, log
+
+if TYPE_CHECKING:
+    from ..config.load import Config
+    from ..plan import Plan
+    from ..records.ledger import Ledger
+    from ..run import Run
+
+
+LONGEST = 500
+"""Letters of an account's error that are recorded."""
+
+
+class Story(msgspec.Struct):
+    """What becomes of a run; ``run`` is None as long as nothing has been listed."""
+
+    run: Run | None = None
+
+
+@contextlib.contextmanager
+def told(config: Config, folder: Path, *, delete: bool) -> Iterator[Story]:
+    """Tells those named in ``[notify]`` that a run begins and how it ended, whatever ends it."""
+    story, wanted = Story(), config.notify
+    if not (wanted.ping or wanted.prometheus or wanted.apprise) or not (delete or wanted.dry_runs):
+        yield story
+        return
+    from ..reports.notify import Notifier
+    from ..reports.summary import Summary
+
+    began, before, notices = clock(), last_status(folder, config), Notifier(wanted)
+    mode = "run" if delete else "plan"
+    notices.begin()
+    error: BaseException | None = None
+    try:
+        yield story
+    except BaseException as raised:  # an interrupt too is an end to tell of; it is raised again
+        error = raised
+        raise
+    finally:
+        status = _status(error) if error or not story.run else story.run.exit_code
+        explained = isinstance(error, (ConfcleanupError, click.ClickException))
+        why = str(error) if explained else type(error).__name__ if error else None
+        good = last_good(folder, config)
+        notices.end(Summary(int(status), mode, began, clock(), story.run, why, before, good))
+
+
+def _status(error: BaseException | None) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    code = getattr(error, "exit_code", ExitCode.NOT_DONE)
+    return code if isinstance(code, int) else ExitCode.NOT_DONE
+
+
+def note_end(ledger: Ledger, run: Run, *, whole: bool) -> None:
+    """Records how the run ended in each account. ``whole``: all rules of its accounts were applied."""
+    from ..reports.data import timestamp
+
+    stopped = run.signal is not None
+    head = {"run": run.id, "at": timestamp(clock()), "exit": int(run.exit_code)}
+    events = [
+        {**head, **_end(plan), "good": whole and not (stopped or plan.undone or plan.refusals)} for plan in run.plans
+    ]
+    try:
+        ledger.append(*(("end", event, None) for event in events))
+    except LedgerError as error:
+        log.warning("how this run ended is not recorded, so check --last-success does not count it: %s", error)
+
+
+def _end(plan: Plan) -> dict[str, object]:
+    """What came of an account: its status, why it is not ``ok``, and its counts."""
+    from ..items import Outcome
+    from ..reports.data import account
+
+    found = account(plan)
+    counts = {name: found[name] for name in ("listed", "selected", *map(str, Outcome), "undecided")}
+    left = [f"{found[name]} {name}" for name in (Outcome.FAILED, Outcome.UNKNOWN, Outcome.DEFERRED) if found[name]]
+    left += [f"{len(plan.overdue)} overdue"] if plan.overdue else []
+    error = found["error"] or ", ".join(left) or None
+    status = {name: found[name] for name in ("account", "provider", "status")}
+    return {**status, "error": error and error[:LONGEST], **counts}
+
+
+def last_good(folder: Path, config: Config) -> dict[str, datetime]:
+    """When each account was last cleaned without fault, as far as that is recorded."""
+    ends = _ends(folder, config, good=True)
+    return {name: datetime.fromisoformat(str(end["at"])) for name, end in ends.items()}
+
+
+def last_status(folder: Path, config: Config) -> int | None:
+    """The exit status of the last recorded run; None if there is none."""
+    last = max(_ends(folder, config, good=False).values(), key=lambda end: str(end["at"]), default=None)
+    return int(str(last["exit"])) if last else None
+
+
+def _ends(folder: Path, config: Config, *, good: bool) -> Mapping[str, Mapping[str, object]]:
+    from ..records.ledger import Ledger
+
+    if not Ledger.exists(folder):
+        return {}
+    try:
+        with Ledger(folder, writable=False) as ledger:
+            found = {name: ledger.last_end(name, good=good) for name in config.accounts}
+    except LedgerError as error:
+        log.warning("how earlier runs ended cannot be read: %s", error)
+        return {}
+    return {name: end for name, end in found.items() if end}

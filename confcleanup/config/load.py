@@ -1,0 +1,422 @@
+"""From the TOML file to checked settings: every mistake at once, each with the key it is in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
+
+import msgspec
+from msgspec.structs import fields, replace
+
+from .. import providers
+from ..cutoff import Period, cutoff
+from ..deadline import FRESH
+from ..errors import BrokenProvider, ConfigError, Problem
+from ..filter import Rule
+from ..guards import Limits
+from ..http.rate_limit import RateLimiter
+from ..protection import Hold, Protection, hold_marks, keep_marks
+from ..providers.base import Provider
+from ..settings.tables import (
+    AccountSettings,
+    LimitSettings,
+    NotifySettings,
+    RuleSettings,
+    Table,
+    build,
+    require,
+    unknown,
+)
+from ..settings.values import Age
+from ..system import mode_of
+from . import holds
+from .holds import HoldSettings
+
+APP = "confcleanup"
+VARIABLE = "CONFCLEANUP_CONFIG"
+MILLENNIUM = datetime(2000, 1, 1, tzinfo=UTC)
+T = TypeVar("T", bound=Table)
+DAY = 86400
+MARGIN = 0.5
+"""Seconds that a look and its deletion may take on their way, beside what the rate makes them wait."""
+LEAST_HISTORY = 30 * DAY
+TOO_SHORT = "is less than one day; if that is meant, say allow_short_retention = true"
+
+
+class StateSettings(Table, frozen=True, kw_only=True):
+    """Where the program keeps what must survive a run."""
+
+    directory: str | None = None
+    keep_history: Annotated[Period | None, Age] = None
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.keep_history and self.keep_history.least < LEAST_HISTORY:
+            yield "keep_history", "must be at least 30 days: max_growth and others compare a run with those before it"
+
+
+class General(Table, frozen=True, kw_only=True):
+    """The keys at the top of the file."""
+
+    timezone: str = "UTC"
+    older_than: Annotated[Period | None, Age] = None
+    allow_short_retention: bool = False
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        if self.older_than and self.older_than.least < DAY and not self.allow_short_retention:
+            yield "older_than", TOO_SHORT
+
+
+TABLES: Mapping[str, type[Table]] = {
+    "limits": LimitSettings,
+    "state": StateSettings,
+    "holds": HoldSettings,
+    "notify": NotifySettings,
+}
+
+
+class Account(msgspec.Struct, frozen=True):
+    """One account as the file describes it, with its brakes and the class that serves it."""
+
+    name: str
+    provider: type[Provider]
+    settings: AccountSettings
+    rules: tuple[RuleSettings, ...]
+    limits: Limits
+    fingerprint: str
+
+    def require_ready(self) -> None:
+        """Reads secrets and finds files, so that what is missing is known before anything is contacted.
+
+        Raises ConfigError that names everything that is missing.
+        """
+        tables = [("", self.settings), *((f"rules[{number}].", rule) for number, rule in enumerate(self.rules, 1))]
+        found = [(prefix + key, message) for prefix, table in tables for key, message in table.missing()]
+        require([Problem(f"accounts.{self.name}.{key}", message) for key, message in found], "")
+
+
+class Config(msgspec.Struct, frozen=True):
+    """A whole config file. ``zone`` is for calendar arithmetic and for times without an offset."""
+
+    path: Path
+    zone: tzinfo
+    older_than: Period | None
+    accounts: Mapping[str, Account]
+    state: StateSettings
+    holds: HoldSettings
+    warnings: Sequence[str] = msgspec.field(default_factory=tuple)
+    allow_short_retention: bool = False
+    notify: NotifySettings = msgspec.field(default_factory=NotifySettings)
+
+    def rules(self, account: Account, now: datetime, older_than: Period | None, before: datetime | None) -> list[Rule]:
+        """The account's rules with their cutoffs at ``now``; an age or an instant given here replaces their own.
+
+        Raises ConfigError if a holds file cannot be read, ValueError if an age reaches too far back.
+        """
+        held = holds.active(self.holds, self.zone, now)
+        protection = self._protection(account, held)
+        rules = self.unprotected(account, now, older_than, before)
+        return [replace(rule, holds=held, protection=protection) for rule in rules]
+
+    def unprotected(
+        self, account: Account, now: datetime, older_than: Period | None, before: datetime | None
+    ) -> list[Rule]:
+        """The account's rules without what keeps items. Raises ValueError if an age reaches too far back."""
+        return [self._rule(account, rule, now, older_than, before) for rule in account.rules]
+
+    def _protection(self, account: Account, held: Sequence[Hold]) -> Protection:
+        """All that keeps items of an account: holds, its rules, and those of another account that is the same one."""
+        spelling = {type(rule).spellings for rule in account.rules}
+        meant = {hold.id: {text for spell in spelling for text in spell(hold.id)} for hold in held if hold.id}
+        marks = [*hold_marks(held, meant)]
+        for other in self.accounts.values():
+            if other.settings.identity() == account.settings.identity():
+                name = None if other.name == account.name else other.name
+                for rule in other.rules:
+                    marks += keep_marks(rule.name, rule.ids(), getattr(rule, "keep_tags", ()), name)
+        return Protection(marks)
+
+    def _rule(
+        self, account: Account, rule: RuleSettings, now: datetime, older_than: Period | None, before: datetime | None
+    ) -> Rule:
+        live = rule.live(self.zone)
+        age = older_than or self.age(account, rule)
+        owner = getattr(rule, "owner", None)
+        return Rule(
+            name=rule.name,
+            what=rule.what,
+            cutoff=before or (cutoff(now, age, self.zone) if age else now),
+            age="" if before or not age else str(age),
+            keep_ids=frozenset(ident for meant in rule.ids().values() for ident in meant),
+            keep_tags=getattr(rule, "keep_tags", ()),
+            tags=getattr(rule, "tags", ()),
+            title=rule.title,
+            owner=account.settings.default_owner() if owner is None else owner,
+            owner_given=owner is not None,
+            names=getattr(rule, "names", ()),
+            rooms=getattr(rule, "rooms", False) is True,
+            live=live,
+        )
+
+    def age(self, account: Account, rule: RuleSettings) -> Period | None:
+        """How long a rule keeps what has ended: its own retention, else the file's, where that is for it."""
+        return rule.older_than or (self.older_than if _deletes_by_age(account.provider, rule) else None)
+
+    def needs_a_day(self, account: Account, rule: RuleSettings) -> bool:
+        """Whether nothing may make a rule select what ended less than a day ago."""
+        allowed = self.allow_short_retention or rule.allow_short_retention
+        return _deletes_by_age(account.provider, rule) and not allowed
+
+
+def find(given: str | None) -> Path:
+    """The config file: the one given, else the environment's, else the user's, else the system's.
+
+    Raises ConfigError if there is none.
+    """
+    if named := given or os.environ.get(VARIABLE):
+        return Path(named).expanduser()
+    places = [user_path(), system_path()]
+    for place in places:
+        if place.is_file():
+            return place
+    looked = " and ".join(map(str, places))
+    raise ConfigError([Problem("", f"no config file: looked for {looked}. Write one with: confcleanup init")])
+
+
+def user_path() -> Path:
+    """Where the user's own config file belongs on this platform."""
+    import platformdirs
+
+    return platformdirs.user_config_path(APP, appauthor=False) / "config.toml"
+
+
+def system_path() -> Path:
+    """Where the machine's config file belongs on this platform."""
+    import platformdirs
+
+    return platformdirs.site_config_path(APP, appauthor=False) / "config.toml"
+
+
+def load(path: Path) -> Config:
+    """Reads and checks a config file. Raises ConfigError with every mistake found."""
+    document = _document(path)
+    problems: list[Problem] = []
+    known = {*General.__struct_fields__, *TABLES, "accounts"}
+    problems += [Problem(name, unknown(name, dict.fromkeys(known))) for name in document if name not in known]
+    top = {name: document[name] for name in General.__struct_fields__ if name in document}
+    unread = General(older_than=Period(days=1))  # whatever it says, it is not missing
+    general = build(General, top, "", problems) or unread
+    limits = _table(LimitSettings, document, "limits", problems)
+    state = _table(StateSettings, document, "state", problems)
+    held = _table(HoldSettings, document, "holds", problems)
+    notify = _table(NotifySettings, document, "notify", problems)
+    zone = _zone(general.timezone, problems)
+    tables = document.get("accounts", {})
+    if not isinstance(tables, dict) or not tables:
+        problems.append(Problem("accounts", "there is no account; an account is a table [accounts.NAME]"))
+        tables = {}
+    accounts = [_account(name, table, general, limits, problems) for name, table in tables.items()]
+    require(problems, str(path))
+    found = {account.name: account for account in accounts if account}
+    warnings = (*_permissions(path, found.values(), notify), *_shares(found.values()))
+    config = Config(path, zone, general.older_than, found, state, held, warnings, general.allow_short_retention, notify)
+    _check_cutoffs(config)
+    return config
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        why = f"there is no file {path}. Write one with: {APP} -c {path} init"
+    except OSError as error:
+        why = f"{path} cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        why = f"{path} is not UTF-8 text (byte {error.start})"
+    except tomllib.TOMLDecodeError as error:
+        why = f"{path} is not valid TOML: {error}"
+    raise ConfigError([Problem("", why)], str(path))
+
+
+def _table(cls: type[T], document: Mapping[str, Any], name: str, problems: list[Problem]) -> T:
+    return build(cls, document.get(name, {}), name, problems) or cls()
+
+
+def _zone(name: str, problems: list[Problem]) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        known = dict.fromkeys(available_timezones())
+        hint = unknown(name, known) if known else "unknown; install the tzdata package"
+        problems.append(Problem("timezone", hint if len(hint) < 200 else 'unknown; write for example "Europe/Berlin"'))
+        return ZoneInfo("UTC") if "UTC" in known else UTC
+
+
+def _account(name: str, table: Any, general: General, limits: LimitSettings, problems: list[Problem]) -> Account | None:
+    key = f"accounts.{name}"
+    if not isinstance(table, dict):
+        problems.append(Problem(key, "expected a table [accounts.NAME]"))
+        return None
+    table = _with_limits(dict(table), key, problems)
+    kind = table.get("provider")
+    try:
+        provider = providers.provider(str(kind))
+    except KeyError:
+        known = dict.fromkeys(providers.names())
+        message = "is missing; it is one of: " + ", ".join(known) if kind is None else unknown(str(kind), known)
+        problems.append(Problem(f"{key}.provider", message))
+        return None
+    except BrokenProvider as error:
+        problems.append(Problem(f"{key}.provider", str(error)))
+        return None
+    entries = table.pop("rules", None)
+    settings = build(provider.settings_type, table, key, problems)
+    rules = _rules(provider, entries, general, key, problems)
+    if settings is None or problems:
+        return None
+    looked_at = [rule.what for rule in rules if provider.sources[rule.what].recheck]
+    if looked_at and RateLimiter(settings.rate).spread(2) > FRESH - MARGIN:
+        why = "each is looked at within 2 seconds of its deletion; give 1/s or 2/min at least"
+        problems.append(Problem(f"{key}.rate", f"is too low for {looked_at[0]}: {why}"))
+    ignored = {*LimitSettings.__struct_fields__, *(key for key, _ in settings.secrets())}
+    seen = [{key: table[key] for key in table.keys() - ignored}, entries, general.timezone, str(general.older_than)]
+    return Account(name, provider, settings, rules, _limits(limits, settings), _fingerprint(seen))
+
+
+def _fingerprint(seen: object) -> str:
+    """A hash of all that decides what an account's rules select; brakes and secrets are not part of it."""
+    return hashlib.sha256(json.dumps(seen, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _with_limits(table: dict[str, Any], key: str, problems: list[Problem]) -> dict[str, Any]:
+    """Limits may stand among the account's keys, or in a table of their own."""
+    own = table.pop("limits", {})
+    if not isinstance(own, dict):
+        problems.append(Problem(f"{key}.limits", "expected a table"))
+        return table
+    known = LimitSettings.__struct_fields__
+    for name in own:
+        if name not in known:
+            problems.append(Problem(f"{key}.limits.{name}", unknown(name, dict.fromkeys(known))))
+        elif name in table:
+            problems.append(Problem(f"{key}.limits.{name}", f"is also given as {key}.{name}"))
+    return table | {name: value for name, value in own.items() if name in known}
+
+
+def _rules(
+    provider: type[Provider], entries: Any, general: General, key: str, problems: list[Problem]
+) -> tuple[RuleSettings, ...]:
+    if not isinstance(entries, list) or not entries:
+        problems.append(Problem(f"{key}.rules", f"there is no rule; a rule is a table [[{key}.rules]]"))
+        return ()
+    rules: list[RuleSettings] = []
+    for number, entry in enumerate(entries, 1):
+        rule = _rule(provider, entry, general, f"{key}.rules[{number}]", problems)
+        if rule:
+            rule = _named(rule, {other.name for other in rules}, f"{key}.rules[{number}]", problems)
+            rules.append(rule)
+    return tuple(rules)
+
+
+def _rule(
+    provider: type[Provider], entry: Any, general: General, key: str, problems: list[Problem]
+) -> RuleSettings | None:
+    what = entry.get("what") if isinstance(entry, dict) else None
+    if what is None and isinstance(entry, dict) and len(provider.sources) == 1:
+        what = next(iter(provider.sources))
+        entry = entry | {"what": what}
+    source = provider.sources.get(what) if isinstance(what, str) else None
+    if source is None:
+        known = dict.fromkeys(provider.sources)
+        message = "is missing; it is one of: " + ", ".join(known) if what is None else unknown(str(what), known)
+        problems.append(Problem(f"{key}.what", message))
+        return None
+    rule = build(source.rule, entry, key, problems)
+    if rule and rule.archive and "://" not in rule.archive and not Path(rule.archive).expanduser().is_absolute():
+        problems.append(Problem(f"{key}.archive", "give the whole path; cron starts programs in other folders"))
+    if rule and rule.archive and not source.archivable:
+        problems.append(Problem(f"{key}.archive", f"the files of {what} cannot be fetched, so they cannot be archived"))
+    if rule and _deletes_by_age(provider, rule):
+        if not (rule.older_than or general.older_than):
+            problems.append(Problem(f"{key}.older_than", "is missing, and the file gives no older_than for all rules"))
+        short = rule.older_than is not None and rule.older_than.least < DAY
+        if short and not (rule.allow_short_retention or general.allow_short_retention):
+            problems.append(Problem(f"{key}.older_than", TOO_SHORT))
+    return rule
+
+
+def _deletes_by_age(provider: type[Provider], rule: RuleSettings) -> bool:
+    """Whether a rule deletes, and by how long ago something ended."""
+    return provider.sources[rule.what].deletes and not rule.says_when
+
+
+def _named(rule: RuleSettings, taken: set[str], key: str, problems: list[Problem]) -> RuleSettings:
+    """The rule with a name: its own, else made from what it selects."""
+    if rule.name in taken:
+        problems.append(Problem(f"{key}.name", f"{rule.name!r} is the name of another rule of this account"))
+    if rule.name:
+        return rule
+    names = [rule.what, *(f"{rule.what} {number}" for number in range(2, len(taken) + 3))]
+    return msgspec.structs.replace(rule, name=next(name for name in names if name not in taken))
+
+
+def _limits(general: LimitSettings, account: LimitSettings) -> Limits:
+    given = {
+        entry.name: value
+        for entry in fields(Limits)
+        for value in [getattr(account, entry.name, None)]
+        if value is not None
+    }
+    shared = {entry.name: getattr(general, entry.name, None) for entry in fields(Limits)}
+    return replace(Limits(), **{name: value for name, value in shared.items() if value is not None} | given)
+
+
+def _permissions(path: Path, accounts: Any, notify: NotifySettings) -> tuple[str, ...]:
+    """Refuses a file that others could have written or could read secrets from; warns of the group's pen."""
+    if (mode := mode_of(path)) is None:
+        return ()
+    literal = [f"accounts.{a.name}.{key}" for a in accounts for key, secret in a.settings.secrets() if secret.literal]
+    literal += [f"notify.{key}" for key, secret in notify.secrets() if secret.literal]
+    if mode & stat.S_IWOTH:
+        raise ConfigError([Problem("", f"{path} can be written by everybody: chmod o-w {path}")], str(path))
+    if mode & stat.S_IROTH and literal:
+        why = f"{path} holds secrets ({', '.join(literal)}) and can be read by everybody: chmod o-r {path}"
+        raise ConfigError([Problem("", why)], str(path))
+    return (
+        (f"{path} can be written by its group; is that meant? Else: chmod g-w {path}",) if mode & stat.S_IWGRP else ()
+    )
+
+
+def _shares(accounts: Iterable[Account]) -> Iterator[str]:
+    """Names each source whose list is a part of what there is, so that a share of it would say nothing."""
+    for account in accounts:
+        for what in dict.fromkeys(rule.what for rule in account.rules):
+            mine = [
+                Rule(rule.name, what, MILLENNIUM, tags=getattr(rule, "tags", ()))
+                for rule in account.rules
+                if rule.what == what
+            ]
+            if account.limits.max_share < 1 and account.provider.sources[what].asked_for(account.settings, mine):
+                yield (
+                    f"accounts.{account.name}: max_share is not applied to {what}: the vendor is asked for a part of "
+                    "them only, so that the share of all is not known; max_deletions and max_growth apply"
+                )
+
+
+def _check_cutoffs(config: Config) -> None:
+    """Finds retentions that reach back before the calendar begins. Raises ConfigError."""
+    problems = []
+    for account in config.accounts.values():
+        for number, rule in enumerate(account.rules, 1):
+            try:
+                cutoff(MILLENNIUM, rule.older_than or config.older_than or Period(days=1), config.zone)
+            except ValueError as error:
+                problems.append(Problem(f"accounts.{account.name}.rules[{number}].older_than", str(error)))
+    require(problems, str(config.path))

@@ -1,0 +1,1 @@
+"""Requests to a vendor: the client, its answers, transport, rate limit, paging and addresses."""

@@ -1,0 +1,1 @@
+"""What must survive a run: the ledger, one account's journal in it, and archives."""

@@ -1,0 +1,62 @@
+"""What the ledger keeps of an item, and how it is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..items import Item, Kind, Live, Outcome, State
+from ..redact import redact
+
+
+def _body(item: Item) -> dict[str, Any]:
+    """What of an item is recorded: enough to name it, and to look at it again."""
+    return {
+        "what": item.what,
+        "id": item.id,
+        "title": redact(item.title) if item.title else item.title,
+        "kind": str(item.kind),
+        "started_at": _text(item.started_at),
+        "ended_at": _text(item.ended_at),
+        "created_at": _text(item.created_at),
+        "size_bytes": item.size_bytes,
+        "address": list(item.address),
+        "aliases": list(item.aliases),
+        "run_time": item.live.run_time.total_seconds() if item.live and item.live.run_time else None,
+    }
+
+
+def _item(body: Mapping[str, Any]) -> Item:
+    run_time = body.get("run_time")
+    return Item(
+        what=body["what"],
+        id=body["id"],
+        kind=Kind(body["kind"]),
+        state=State.UNKNOWN,
+        title=body.get("title"),
+        started_at=_instant(body.get("started_at")),
+        ended_at=_instant(body.get("ended_at")),
+        created_at=_instant(body.get("created_at")),
+        live=Live(timedelta(seconds=run_time)) if run_time is not None else None,
+        address=tuple(body.get("address", ())),
+        aliases=tuple(body.get("aliases", ())),
+    )
+
+
+def _deletion(intent: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+    known = {
+        name: intent.get(name) for name in ("run", "account", "provider", "rule", "what", "id", "title", "ended_at")
+    }
+    known |= {"size_bytes": intent.get("size_bytes"), "intended_at": intent["intended_at"]}
+    ends = {name: outcome.get(name) for name in ("finished_at", "outcome", "error")}
+    known["aliases"] = intent.get("aliases", [])
+    return {**known, **ends, "outcome": ends["outcome"] or str(Outcome.UNKNOWN)}
+
+
+def _text(when: datetime | None) -> str | None:
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,81 @@
+"""One account's entries in the ledger, in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..filter import same_times
+from ..items import Item, Result
+from ..redact import redact
+from .entries import _body, _item, _text
+from .ledger import Ledger
+
+JUDGED_FOR = timedelta(days=3)
+"""For so long an outcome that was not known is looked into by later runs."""
+
+
+class Journal:
+    """One account's part of the ledger in one run. Thread-safe.
+
+    An outcome is written together with the next intents, or a second later, so that being durable does
+    not cost a disk's write per item. What a crash loses of that is looked up by the next run.
+    """
+
+    def __init__(
+        self, ledger: Ledger, run: str, account: str, provider: str, clock: Callable[[], datetime], url: str = ""
+    ) -> None:
+        self._ledger = ledger
+        self._head = {"run": run, "account": account, "provider": provider, "url": url}
+        self._clock = clock
+
+    def intend(self, deletions: Sequence[tuple[Item, str]]) -> list[int]:
+        """Records that these items (each with its rule) are about to be deleted; their numbers. Durable on return."""
+        at = _text(self._clock())
+        bodies = ({**self._head, "rule": rule, "intended_at": at, **_body(item)} for item, rule in deletions)
+        return self._ledger.append(*(("intent", body, None) for body in bodies))
+
+    def finish(self, intent: int, result: Result) -> None:
+        """Records what became of an intent; durable a little later."""
+        error = redact(result.error) if result.error else None
+        body = {"outcome": str(result.outcome), "error": error, "finished_at": _text(self._clock())}
+        self._ledger.gather(("outcome", {**self._head, **body}, intent))
+
+    def flush(self) -> None:
+        """Makes every outcome durable."""
+        self._ledger.append()
+
+    def note(self, kind: str, **facts: object) -> None:
+        """Records something else about the account in this run. Durable on return."""
+        self._ledger.append((kind, {**self._head, "at": _text(self._clock()), **facts}, None))
+
+    def recorded(self, items: Sequence[Item]) -> dict[tuple[str, ...], datetime]:
+        """When those of some items were deleted or gone, by their keys, that the ledger says so of.
+
+        They are the same by their times, at the same address; what was restored since is another.
+        """
+        account = self._head["account"]
+        back = {one["new_id"]: one["at"] for one in self._ledger.restores() if one["account"] == account}
+        wanted = {item.key: item for item in items}
+        found = {}
+        for body, at in self._ledger.recorded(account, [item.id for item in items]):
+            before = _item(body)
+            listed = wanted.get(before.key)
+            here = all(body.get(key) == self._head[key] for key in ("provider", "url"))
+            if listed and here and same_times(before, listed) and str(back.get(listed.id, "")) < at:
+                found[listed.key] = datetime.fromisoformat(at)
+        return found
+
+    def left_open(self) -> list[tuple[int, Item]]:
+        """Items whose deletion an earlier run of this account, at this address, began and never recorded the end of."""
+        return self._here(self._ledger.open_intents(self._head["account"]))
+
+    def left_unknown(self) -> list[tuple[int, Item]]:
+        """Items whose deletion had no known outcome in a run of the last days."""
+        since = _text(self._clock() - JUDGED_FOR) or ""
+        return self._here(self._ledger.unknown_outcomes(self._head["account"], since))
+
+    def _here(self, found: Sequence[tuple[int, Mapping[str, Any]]]) -> list[tuple[int, Item]]:
+        mine = ("provider", "url")
+        return [(n, _item(body)) for n, body in found if all(body.get(key) == self._head[key] for key in mine)]

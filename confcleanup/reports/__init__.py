@@ -1,0 +1,1 @@
+"""A run as data, as a web page, and as a message."""

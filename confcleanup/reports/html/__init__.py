@@ -1,0 +1,189 @@
+"""A run, or what the ledger remembers, as one page that needs nothing else: no script, no request, no font.
+
+Everything that came from outside is hostile text: each value that the template writes is shortened, made
+harmless, freed of secrets and escaped in one place, ``_told``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib
+from datetime import UTC, datetime, tzinfo
+from importlib import resources
+from typing import Any
+
+from ... import __version__
+from ...cutoff import humanize
+from ...errors import ConfcleanupError, ExitCode
+from ...filter import Rule
+from ...items import Outcome
+from ...redact import harmless, redact
+from ...run import Run
+from ...system import install
+from ..data import account
+from .history import RUNS, Past
+from .picture import BEFORE, SHORTEST, ages, unit
+from .tally import BAND_NAMES, ROWS, Fate, Tally
+
+LONGEST = 200
+"""Letters of a value that the page shows."""
+MEANING = {
+    ExitCode.DONE: "all that was asked is done",
+    ExitCode.NOT_DONE: "something is not done",
+    ExitCode.REFUSED: "a guard refused",
+}
+PICTURES = 24
+SHORT = 30
+"""So many selected items are shown without a click."""
+
+
+def require() -> None:
+    """Raises ConfcleanupError if what the page is made with is not installed."""
+    try:
+        importlib.import_module("jinja2")
+    except ImportError:
+        raise ConfcleanupError(f"the page needs one more package: {install('html')}") from None
+
+
+def of_run(run: Run, tally: Tally, past: Past | None, zone: tzinfo, command: str) -> str:
+    """The page of a plan or a run. ``command`` is what would carry a plan out."""
+    for plan in run.plans:
+        tally.take(plan, run.mode)
+    dry = run.mode == "plan"
+    accounts = [account(plan) for plan in run.plans]
+    return _page(
+        zone,
+        mode="Dry run" if dry else "Run",
+        headline=_planned(run) if dry else _done(run),
+        made=run.now,
+        run=run,
+        dry=dry,
+        command=_whole(command) if dry and run.due else "",
+        meaning=MEANING.get(run.exit_code, "interrupted"),
+        accounts=accounts,
+        tally=tally,
+        sums=tally.sums,
+        rules=tally.sums.table("account", "rule"),
+        examples={(name, str(why)): rows for (name, why), rows in tally.examples.items()},
+        pictured=tally.fullest(PICTURES),
+        short=run.selected <= SHORT,
+        bad=tally.bad,
+        past=past,
+    )
+
+
+def of_ledger(past: Past, now: datetime, zone: tzinfo) -> str:
+    """The page of what the ledger remembers."""
+    total = past.sums.total()
+    runs = f"{len(past.runs):,} run{'' if len(past.runs) == 1 else 's'}"
+    undone = sum(bool(one.undone) for one in past.runs.values())
+    rest = f" Not everything was done in {undone:,} run{'' if undone == 1 else 's'}." if undone else ""
+    return _page(
+        zone,
+        mode="History",
+        headline=f"Deleted {_items(total.goes.count)} in {runs}.{rest}"
+        if past.runs
+        else "The ledger holds no run yet.",
+        made=now,
+        run=None,
+        dry=False,
+        command="",
+        accounts=list(past.waiting.values()),
+        sums=past.sums,
+        rules=past.sums.table("account", "rule"),
+        bad=list(past.bad)[::-1],
+        past=past,
+    )
+
+
+def _planned(run: Run) -> str:
+    listed = sum(plan.listed for plan in run.plans)
+    if run.due:
+        return f"Nothing was deleted. {run.due:,} of {_items(listed)} would go.{_missing(run)}"
+    refused = any(plan.refusals for plan in run.plans)
+    doubt = any(plan.doubtful for plan in run.plans)
+    return f"Nothing was deleted. {'A run would be refused.' if refused else _nothing(doubt)}{_missing(run)}"
+
+
+def _missing(run: Run) -> str:
+    failed = sum(plan.failed for plan in run.plans)
+    missing = f" {failed:,} account{'' if failed == 1 else 's'} could not be listed." if failed else ""
+    if partly := sum(bool(plan.unlisted) for plan in run.plans):
+        missing += f" {partly:,} account{'' if partly == 1 else 's'} could be listed only in part."
+    return missing
+
+
+def _nothing(doubt: bool) -> str:
+    return "Nothing is due of what could be judged." if doubt else "Nothing is due."
+
+
+def _done(run: Run) -> str:
+    rest = "" if run.exit_code == ExitCode.DONE else " Not everything is done."
+    if not run.selected:
+        return _nothing(any(plan.doubtful for plan in run.plans)) + rest
+    selected = f"{run.selected:,} selected item{'' if run.selected == 1 else 's'}"
+    return f"Deleted {run.total(Outcome.DELETED):,} of {selected}.{rest}"
+
+
+def _items(count: int) -> str:
+    return f"{count:,} item{'' if count == 1 else 's'}"
+
+
+def _axis(rule: Rule, now: datetime) -> list[str]:
+    """What stands below a picture: at its left end, at the cutoff, at two thirds, and at its right end."""
+    if now - rule.cutoff < SHORTEST:
+        return ["10 hours before", "its end", "10 hours past", "more"]
+    kept = rule.age or humanize(now - rule.cutoff)
+    return ["now", kept, humanize(2 * BEFORE * unit(rule.cutoff, now)), "older"]
+
+
+def _told(value: object) -> object:
+    """Every text on its way into the page; jinja2 escapes what comes out of here."""
+    if type(value) is not str:  # numbers, and Markup, which is made from our own files alone
+        return value
+    text = harmless(redact(value))
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _whole(text: str) -> object:
+    """A text that is of no use if it is cut."""
+    import markupsafe
+
+    return markupsafe.escape(harmless(redact(text)))
+
+
+def _page(zone: tzinfo, **facts: Any) -> str:
+    import jinja2
+    import markupsafe
+
+    folder = resources.files(__package__)
+    style = (folder / "page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    environment = jinja2.Environment(
+        autoescape=True, finalize=_told, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "n": lambda number: f"{number:,}",
+        "when": lambda time: f"{time.astimezone(zone):%Y-%m-%d %H:%M %Z}",
+        "day": lambda time: f"{time.astimezone(zone):%Y-%m-%d}",
+        "iso": lambda time: time.astimezone(UTC).isoformat(timespec="seconds"),
+    }
+    template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
+    helpers = {
+        "ages": ages,
+        "axis": _axis,
+        "series": tuple(Fate),
+        "bands": BAND_NAMES,
+        "rows_shown": ROWS,
+        "runs_shown": RUNS,
+    }
+    return template.render(
+        # page.css as it lies in this package, with nothing of a vendor's or a user's in it; escaped, its selectors
+        # would break, and it would no longer be the text whose digest the page's security policy allows.
+        style=markupsafe.Markup(style),  # noqa: S704  # this package's own page.css, nothing from outside
+        digest=digest,
+        version=__version__,
+        **helpers,
+        **facts,
+    )

@@ -1,0 +1,96 @@
+"""What the ledger knows of past runs, counted while it is read."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from ...items import Outcome
+from ...records.ledger import Ledger
+from .tally import ROWS, Fate, Key, Row, Sum, Sums, band
+
+RUNS = 30
+"""Past runs shown."""
+FATES = {Outcome.DELETED: Fate.GOES, Outcome.GONE: Fate.GONE}
+
+
+class PastRun(msgspec.Struct):
+    """One run, as far as the ledger has it. ``bad``: failed, or nobody knows. ``undone``: accounts with more to do."""
+
+    id: str
+    at: datetime
+    accounts: set[str] = msgspec.field(default_factory=set)
+    listed: int = 0
+    deleted: Sum = msgspec.field(default_factory=Sum)
+    gone: int = 0
+    changed: int = 0
+    bad: int = 0
+    undone: int = 0
+
+
+class Past:
+    """All past runs, oldest first, the sums over them, and the last rows.
+
+    ``undone``: the last ends of accounts where not everything was done; ``waiting``: of those, by account, where no
+    run has done everything since.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.runs: dict[str, PastRun] = {}
+        self.sums = Sums()
+        self.rows: deque[Row] = deque(maxlen=ROWS)
+        self.bad: deque[Row] = deque(maxlen=ROWS)
+        for deletion in ledger.deletions():
+            self._add(deletion)
+        for listing in ledger.events("listing"):
+            self._run(listing, listing["at"]).listed += listing["listed"]
+        self.undone: deque[Mapping[str, Any]] = deque(maxlen=ROWS)
+        self.waiting: dict[str, Mapping[str, Any]] = {}
+        for end in ledger.events("end"):
+            self._end(end)
+        self.runs = dict(sorted(self.runs.items(), key=lambda item: item[1].at))
+
+    @property
+    def last(self) -> list[PastRun]:
+        """The newest runs, the newest first."""
+        return list(self.runs.values())[: -RUNS - 1 : -1]
+
+    def _run(self, event: Mapping[str, Any], at: str) -> PastRun:
+        found = self.runs.setdefault(event["run"], PastRun(event["run"], datetime.fromisoformat(at)))
+        found.accounts.add(event["account"])
+        return found
+
+    def _end(self, end: Mapping[str, Any]) -> None:
+        run = self._run(end, end["at"])
+        self.waiting.pop(end["account"], None)
+        if end["status"] == "ok":
+            return
+        run.undone += 1
+        at = datetime.fromisoformat(end["at"])
+        found = {**end, "at": at, "error": end.get("error") or "no reason was recorded"}
+        self.undone.append(found)
+        if not end["good"]:  # what max_runtime left over needs nobody
+            self.waiting[end["account"]] = found
+
+    def _add(self, deletion: Mapping[str, Any]) -> None:
+        run, outcome, size = self._run(deletion, deletion["intended_at"]), deletion["outcome"], deletion["size_bytes"]
+        intended, text = datetime.fromisoformat(deletion["intended_at"]), deletion["ended_at"]
+        ended = datetime.fromisoformat(text) if text else None
+        age = intended - ended if ended else None
+        key = Key(deletion["account"], deletion["rule"], FATES.get(outcome, Fate.LEFT), band(age))
+        self.sums.add(key, size)
+        if outcome == Outcome.DELETED:
+            run.deleted.add(Sum(1, int(size is not None), size or 0))
+        run.gone += outcome == Outcome.GONE
+        run.changed += outcome == Outcome.CHANGED
+        run.bad += outcome in (Outcome.FAILED, Outcome.UNKNOWN)
+        names = {name: deletion[name] for name in ("account", "rule", "what", "id")}
+        said = {"title": deletion["title"] or "", "reason": deletion["error"] or ""}
+        row = Row(**names, **said, ended_at=ended, size=size, outcome=outcome)
+        self.rows.append(row)
+        if outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+            self.bad.append(row)

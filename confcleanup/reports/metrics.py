@@ -1,0 +1,58 @@
+"""How a run ended, as a file for Prometheus's node exporter; docs/operations.md explains each metric."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..items import Outcome
+from . import data as report
+from .summary import Summary
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+COUNTS = ("listed", "selected", *map(str, Outcome), "undecided")
+STATUSES = ("ok", "partial", "refused", "failed")
+
+
+def write(path: str, ending: Summary) -> None:
+    """Replaces the file as a whole. Raises ImportError without the extra, OSError if it cannot be written."""
+    from prometheus_client import CollectorRegistry, write_to_textfile
+
+    registry = CollectorRegistry()
+    _run(registry, ending)
+    _accounts(registry, ending)
+    write_to_textfile(path, registry)
+
+
+def _run(registry: CollectorRegistry, ending: Summary) -> None:
+    from prometheus_client import Gauge
+
+    for name, text, value in (
+        ("run_finished_timestamp_seconds", "When the last run ended.", ending.finished.timestamp()),
+        ("run_duration_seconds", "How long the last run took.", (ending.finished - ending.began).total_seconds()),
+        ("run_exit_status", "The exit status of the last run.", ending.status),
+    ):
+        Gauge(f"confcleanup_{name}", text, ["mode"], registry=registry).labels(ending.mode).set(value)
+
+
+def _accounts(registry: CollectorRegistry, ending: Summary) -> None:
+    from prometheus_client import Gauge
+
+    good = Gauge(
+        "confcleanup_account_last_success_timestamp_seconds",
+        "When a run last did all that was asked of it in the account.",
+        ["account"],
+        registry=registry,
+    )
+    for name, when in ending.last_good.items():
+        good.labels(name).set(when.timestamp())
+    status = Gauge("confcleanup_account_status", "1 for how it went.", ["account", "status"], registry=registry)
+    items = Gauge("confcleanup_account_items", "Items of the last run.", ["account", "state"], registry=registry)
+    for plan in ending.plans:
+        found = report.account(plan)
+        for name in STATUSES:
+            status.labels(plan.account, name).set(found["status"] == name)
+        for name in COUNTS:
+            items.labels(plan.account, name).set(found[name])
+        items.labels(plan.account, "stuck").set(found["stuck"]["count"])

@@ -1,0 +1,1 @@
+"""Typed settings: the values that a config can hold, secrets, and tables."""

@@ -1,0 +1,229 @@
+"""What is to go, item by item, in a private database that costs a long backlog no more memory than a short one."""
+
+from __future__ import annotations
+
+import pickle
+import sqlite3
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import groupby
+from operator import attrgetter
+
+import msgspec
+
+from .errors import LedgerError
+from .filter import Decision
+from .items import Item, Outcome, Result
+
+PREPARE = (
+    "PRAGMA page_size = 32768",
+    "PRAGMA cache_size = -1024",  # KiB that an account's selected items may take in memory
+    "PRAGMA journal_mode = OFF",  # after an error the database is let go
+    "BEGIN",
+)
+AT_ONCE = 250
+ENCODER = msgspec.msgpack.Encoder()
+DECODER = msgspec.msgpack.Decoder(tuple[Item, Decision])
+TABLE = """
+CREATE TABLE entry (number INTEGER PRIMARY KEY, key TEXT UNIQUE, what TEXT, body BLOB, outcome TEXT, error BLOB)
+"""
+ADD = "INSERT OR IGNORE INTO entry (key, what, body, outcome, error) VALUES (?, ?, ?, ?, ?)"
+BY_SOURCE = "SELECT what, outcome, count(*) FROM entry GROUP BY what, outcome"
+
+
+class Entry(msgspec.Struct, gc=False):
+    """An item, what was decided, and what became of it. ``number`` is its place among the selected."""
+
+    item: Item
+    decision: Decision
+    outcome: Outcome | None = None
+    error: str | None = None
+    number: int | None = None
+    intent: int | None = None
+
+
+class Worklist:
+    """The selected items of an account in the order of the listing, each once. Thread-safe.
+
+    Iterating gives copies; what became of an item is stored by ``settle``. Raises LedgerError if the disk is full.
+    They are let go then, rather than shown with a wrong outcome: ``trouble`` says so, and the counts stay true.
+    The database has no name; SQLite keeps it in memory while it is small, then in a file that ends with the program.
+    """
+
+    def __init__(self) -> None:
+        self.trouble: str | None = None
+        self._lock = threading.Lock()
+        self._db: sqlite3.Connection | None = None
+        self._counts: Counter[Outcome | None] = Counter()
+
+    def __len__(self) -> int:
+        return self._counts.total()
+
+    def __iter__(self) -> Iterator[Entry]:
+        return self._where("1")
+
+    def count(self, outcome: Outcome | None) -> int:
+        """How many ended this way; None: how many have no outcome yet."""
+        return self._counts[outcome]
+
+    def by_source(self, *outcomes: Outcome | None) -> Counter[str]:
+        """How many ended in one of these ways (None: have no outcome yet), by the source they were listed from."""
+        with self._used() as db:
+            rows = db.execute(BY_SOURCE).fetchall() if db else []
+        found: Counter[str] = Counter()
+        for what, outcome, count in rows:
+            found[what] += count if outcome in outcomes else 0
+        return found
+
+    def due(self) -> Iterator[Entry]:
+        """What has no outcome yet."""
+        return self._where("outcome IS NULL")
+
+    def ended(self, *outcomes: Outcome) -> Iterator[Entry]:
+        """What ended in one of these ways."""
+        return self._where("outcome IN ({})".format(", ".join(f"'{outcome}'" for outcome in outcomes)))
+
+    def first(self, count: int) -> list[Entry]:
+        """The first few."""
+        return [entry for entry, _ in zip(self, range(count), strict=False)]
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Adds entries, except those whose items are there already."""
+        with self._used():
+            for outcome, group in groupby(entries, attrgetter("outcome")):
+                rows = [_row(entry) for entry in group]  # before any is stored, as one of them may be odd
+                self._counts[outcome] += self._opened().executemany(ADD, rows).rowcount
+
+    @property
+    def last(self) -> int:
+        """The number of the newest entry; 0 without any."""
+        with self._used() as db:
+            return db.execute("SELECT coalesce(max(number), 0) FROM entry").fetchone()[0] if db else 0
+
+    def forget(self, after: int) -> None:
+        """Forgets the entries whose numbers are larger than this one."""
+        self._remove("number > ?", after)
+
+    def withdraw(self, item: Item) -> int | None:
+        """Forgets the entry of an item; its number, or None if there was none."""
+        return self._remove("key = ?", repr(item.key))
+
+    def _remove(self, condition: str, value: int | str) -> int | None:
+        """Removes entries; the largest of their numbers."""
+        found: list[tuple[str | None, int, int]] = []
+        with self._used() as db:
+            if db is not None:
+                counted = f"SELECT outcome, count(*), max(number) FROM entry WHERE {condition} GROUP BY outcome"  # noqa: S608  # all from this class
+                found = db.execute(counted, (value,)).fetchall()
+                db.execute(f"DELETE FROM entry WHERE {condition}", (value,))  # noqa: S608  # all from this class
+            for outcome, count, _ in found:
+                self._counts[Outcome(outcome) if outcome else None] -= count
+        return max((number for *_, number in found), default=None)
+
+    def settle(self, entry: Entry, result: Result) -> None:
+        """Notes what became of an entry; at least in the counts, as it has happened."""
+        before, entry.outcome, entry.error = entry.outcome, result.outcome, result.error
+        with suppress(LedgerError), self._used() as db:
+            if db is not None:
+                (stored,) = db.execute("SELECT outcome FROM entry WHERE number = ?", (entry.number,)).fetchone()
+                before = stored and Outcome(stored)
+                row = (entry.outcome, _coded(entry.error), entry.number)
+                db.execute("UPDATE entry SET outcome = ?, error = ? WHERE number = ?", row)
+            elif not self.trouble:
+                raise LookupError("an entry that was never selected")
+        with self._lock:
+            self._counts[before] -= 1
+            self._counts[entry.outcome] += 1
+
+    def defer(self) -> None:
+        """Marks everything without an outcome as left to a later run."""
+        with suppress(LedgerError), self._used() as db:
+            if db is not None:
+                db.execute("UPDATE entry SET outcome = ? WHERE outcome IS NULL", (Outcome.DEFERRED,))
+        with self._lock:
+            self._counts[Outcome.DEFERRED] += self._counts.pop(None, 0)
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        with self._lock:
+            self._drop()
+            self._counts.clear()
+
+    def _opened(self) -> sqlite3.Connection:
+        """The database; any thread may use it, one at a time."""
+        if self.trouble:
+            raise LedgerError(self.trouble)
+        if self._db is None:
+            self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+            weakref.finalize(self, self._db.close)
+            for statement in (*PREPARE, TABLE):
+                self._db.execute(statement)
+        return self._db
+
+    def _drop(self) -> None:
+        if self._db is not None:
+            self._db.close()
+        self._db = None
+
+    @contextmanager
+    def _used(self) -> Iterator[sqlite3.Connection | None]:
+        """The database, if there is one, for this thread alone."""
+        with self._lock:
+            try:
+                yield self._db
+            except (sqlite3.Error, MemoryError) as error:
+                self._drop()
+                why = "the temporary file for what is selected cannot be used"
+                full = isinstance(error, sqlite3.Error)
+                self.trouble = (
+                    f"{why} ({error}); set TMPDIR to a folder with room" if full else f"{why} (out of memory)"
+                )
+                raise LedgerError(self.trouble) from None
+
+    def _where(self, condition: str) -> Iterator[Entry]:
+        """Entries in their order, a few at a time, so that they may be settled in between."""
+        query = (
+            f"SELECT number, body, outcome, error FROM entry WHERE number > ? AND {condition} "  # noqa: S608  # all from this class
+            f"ORDER BY number LIMIT {AT_ONCE}"
+        )
+        last = 0
+        while True:
+            with self._used() as db:
+                rows = db.execute(query, (last,)).fetchall() if db else []
+            for number, body, outcome, error in rows:
+                yield Entry(*_unpacked(body), outcome and Outcome(outcome), _decoded(error), number)
+            if len(rows) < AT_ONCE:
+                return
+            last = rows[-1][0]
+
+
+def _row(entry: Entry) -> tuple[str, str, bytes, str | None, bytes | None]:
+    item = entry.item
+    return repr(item.key), item.what, _packed(item, entry.decision), entry.outcome, _coded(entry.error)
+
+
+def _packed(item: Item, decision: Decision) -> bytes:
+    """An item and a decision as bytes. msgpack takes a third of pickle's time, but not every text and number."""
+    try:
+        return b"m" + ENCODER.encode((item, decision))
+    except (OverflowError, TypeError, UnicodeError):
+        return b"p" + pickle.dumps((item, decision))
+
+
+def _unpacked(body: bytes) -> tuple[Item, Decision]:
+    if body.startswith(b"m"):
+        return DECODER.decode(memoryview(body)[1:])
+    item, decision = pickle.loads(memoryview(body)[1:])  # noqa: S301  # this process wrote it, and nobody else can
+    return item, decision
+
+
+def _coded(text: str | None) -> bytes | None:
+    """Text for the database, which takes no half characters where vendors send them."""
+    return None if text is None else text.encode("utf-8", "surrogatepass")
+
+
+def _decoded(text: bytes | None) -> str | None:
+    return None if text is None else text.decode("utf-8", "surrogatepass")
