@@ -16,12 +16,12 @@ from .options import RESULTS, Globals, global_options
 log = logging.getLogger("confcleanup")
 
 COMMANDS = {
-    "demo": "Show the whole tool on emulated vendors; needs nothing.",
+    "demo": "Show the program at work on emulated vendors; needs no account.",
     "init": "Write a commented config file.",
     "check": "Check config, sign-in, rights, clock and archives of every account.",
-    "plan": "Show what would be deleted, and why. The dry run.",
+    "plan": "Dry run: show what would be deleted, and why.",
     "run": "Delete what the rules select.",
-    "explain": "Say why an item goes or stays, step by step.",
+    "explain": "Say why an item is deleted or kept, step by step.",
     "history": "Show what was deleted, when, by which rule, with what outcome.",
     "report": "Write the history as a web page.",
     "restore": "Create a deleted conference anew from its archived copy.",
@@ -94,7 +94,7 @@ def _group(callback: Callable[..., None]) -> Commands:
 def cli(settings: Globals) -> None:
     """Delete ended conferences and old recordings from TrueConf, Vobiz, Huawei Cloud Meeting and Vonage.
 
-    Begin with "confcleanup demo". Exit status: 0 done, 1 something is not done, 2 wrong usage or config,
-    3 a guard refused, 4 another run is in progress,
+    Begin with "confcleanup demo". Exit status: 0 done, 1 finished with errors, 2 wrong usage or config,
+    3 a safety limit refused, 4 another run is in progress,
     129 hung up, 130 interrupted, 143 terminated.
     """

@@ -109,10 +109,10 @@ def global_options(function: F) -> F:
     """Adds the global options to a command, and hands it one ``settings``."""
 
     @click.option("-c", "--config", metavar="FILE", help="The config file [env: CONFCLEANUP_CONFIG].")
-    @click.option("--state", metavar="DIR", help="The folder for the lock and what must survive a run.")
-    @click.option("-q", "--quiet", count=True, help="Print only trouble.")
-    @click.option("-v", "--verbose", count=True, help="Say more on standard error; -vv for every request.")
-    @click.option("--log-format", type=click.Choice(["text", "json"]), help="How messages are written.")
+    @click.option("--state", metavar="DIR", help="Directory for the lock file and the history.")
+    @click.option("-q", "--quiet", count=True, help="Print only warnings and errors that need action.")
+    @click.option("-v", "--verbose", count=True, help="Print more on standard error; -vv prints every request.")
+    @click.option("--log-format", type=click.Choice(["text", "json"]), help="Format of messages on standard error.")
     @click.option("--log-file", metavar="FILE", help="Append messages and results to this file too, with -q as well.")
     @click.pass_context
     def with_globals(
