@@ -169,13 +169,15 @@ ALWAYS = {"signIn", "listCompany", "listOnDemand", "getCompany", "getOnDemand", 
         pytest.param("self", AGE, set(), id="self"),
         pytest.param("all", AGE, {"listUsers"}, id="all"),
         pytest.param(list(USERS), AGE, set(), id="ids"),
-        pytest.param(list(USERS), AGE + '\nowner = "[!8]*"', {"getUser"}, id="ids and an owner"),
+        pytest.param(list(USERS), AGE + '\nowner = "user*"', {"getUser"}, id="ids and an owner"),
     ],
 )
 def test_every_request_and_every_answer_is_as_described(
     users: Any, rule: str, more: set[str], archive: bool, tmp_path: Path
 ) -> None:
     vendor = filled()
+    for row in vendor.company.values():
+        row["extensions"] = ["user701"]  # so that one glob fits the company's recordings and the users' names
     rule += f"\narchive = {str(tmp_path / 'kept')!r}" if archive else ""
     heard = overheard(vendor, tmp_path, rule, users=users)
     assert [wrong for request, _ in heard for wrong in wrong_request(request)] == []
