@@ -1,4 +1,4 @@
-"""``confcleanup schedule``: ready entries for schedulers, and a look at a hand-written one."""
+"""``confcleanup schedule``: ready entries for schedulers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
-from ..errors import ExitCode
-from ..system import POSIX, install
+from ..system import POSIX
 from .files import replace_private
-from .job import before, job_of, named_files, secrets, usable
+from .job import before, job_of, named_files, usable
 from .options import Globals, clock, global_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def command() -> None:
     """Print a ready entry for a scheduler, with the absolute paths of this installation, config and state.
 
-    It installs nothing. "schedule lint" looks at a crontab line that you wrote yourself.
+    It installs nothing.
     """
 
 
@@ -102,21 +101,15 @@ def for_windows(settings: Globals, *, output: str | None, log: str | None, **opt
 @entry_options
 @global_options
 def for_kubernetes(settings: Globals, *, output: str | None, image: str | None, shards: int, **options: Any) -> None:
-    """A CronJob, with its ConfigMap, Secret and PersistentVolumeClaim; --shards makes it an Indexed Job."""
+    """A CronJob, with its Secrets and PersistentVolumeClaim; --shards makes it an Indexed Job."""
     from .. import __version__
-    from ..schedule.kubernetes import manifest, without_comments
+    from ..schedule.kubernetes import manifest
 
     job, config = job_of(settings, **options)
-    literal = [name for name, secret in secrets(config.accounts.values(), config.notify) if secret.literal]
-    if literal:
-        raise click.UsageError(
-            f"the config holds secrets in clear text ({', '.join(literal)}), and a ConfigMap is no place for them: "
-            'write { env = "NAME" }'
-        )
     files, foreign = named_files(config)
     text = manifest(
         job,
-        without_comments(config.path.read_text(encoding="utf-8-sig")),
+        config.path.read_text(encoding="utf-8-sig"),
         image=image or f"confcleanup:{__version__}",
         shards=shards,
         files=files,
@@ -126,37 +119,14 @@ def for_kubernetes(settings: Globals, *, output: str | None, image: str | None, 
         print(f"The container needs a volume or a program for: {what}", file=sys.stderr)
 
 
-@command.command("lint", short_help="Explain a crontab line of your own.")
-@click.argument("line")
-@click.option("--user", is_flag=True, help="A line of /etc/crontab or /etc/cron.d: a user stands before the command.")
-@click.option("--timezone", metavar="NAME", help="The machine's time zone; else the config's.")
-@global_options
-def for_lint(settings: Globals, *, line: str, user: bool, timezone: str | None) -> None:
-    """Explain a crontab LINE (in quotes) in words, with its next five runs, and warn of common mistakes.
-
-    Status 1 if there is a warning.
-    """
-    from zoneinfo import ZoneInfo
-
-    try:
-        from ..schedule.lint import lint
-    except ImportError as error:
-        raise click.UsageError(f"this needs cronsim: {install('schedule')}") from error
-    try:
-        zone = ZoneInfo(timezone) if timezone else settings.zone()
-    except (ValueError, OSError, KeyError):
-        raise click.UsageError(f"--timezone: {timezone!r} is not known; write for example Europe/Berlin") from None
-    try:
-        found = lint(line, clock().astimezone(zone), user=user)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    print(f"{found.words} ({zone})")
-    for run in found.runs:
-        print(f"  {run:%a %Y-%m-%d %H:%M %z}")
-    for warning in found.warnings:
-        print(f"warning: {warning}")
-    if found.warnings:
-        sys.exit(int(ExitCode.NOT_DONE))
+@command.command("lint", hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("words", nargs=-1)
+def no_lint(words: tuple[str, ...]) -> None:
+    """Lead whoever still types this to what took its place."""
+    raise click.UsageError(
+        '"schedule lint" was removed: docs/cookbook.md, "A crontab line of your own", shows the common mistakes, '
+        'and "schedule crontab" prints a line without them'
+    )
 
 
 def _give(folder: str | None, texts: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from . import Job
+from .template import fill
 
 
 def crontab(job: Job, *, before: Sequence[str] = (), mail: str | None = None, log: str | None = None) -> str:
@@ -17,11 +18,13 @@ def crontab(job: Job, *, before: Sequence[str] = (), mail: str | None = None, lo
     command = shlex.join([*before, *job.command]) + kept
     if any(mark in command + (mail or "") for mark in "\\\n\r"):
         raise ValueError("a crontab cannot carry a backslash or a line break in a path")
-    lines = [
-        f"# confcleanup: {job.when}, by this machine's clock. Install with: crontab -e",
-        f"# What it prints goes to {'the log' if log else 'you by mail'}; with -q that is trouble only.",
-        *(f"# Set {name} here or use {{ file = … }}: cron does not read your profile." for name in job.variables),
-        *([f"MAILTO={mail}"] if mail else []),
-        f"{job.when.cron()}  {command.replace('%', chr(92) + '%')}",
-    ]
-    return "\n".join(lines) + "\n"
+    values = {
+        "on Sundays at 03:30": str(job.when),
+        "you by mail": "the log" if log else "you by mail",
+        "30 3 * * 0": job.when.cron(),
+        # cron ends a command at its first %, unless a backslash is before it
+        "/usr/bin/env confcleanup run --yes -q": command.replace("%", r"\%"),
+    }
+    return fill(
+        "confcleanup.crontab", values, {"TRUECONF_SECRET": job.variables, "you@example.com": [mail] if mail else []}
+    )

@@ -5,78 +5,32 @@ from __future__ import annotations
 import re
 
 from . import WEEKDAYS, Job, When
-
-SERVICE = """\
-# /etc/systemd/system/confcleanup.service
-[Unit]
-Description=Delete ended conferences and old recordings (confcleanup)
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-Type=oneshot
-User={user}
-{environment}ExecStart={command}
-# max_runtime ends a run before this does; SIGTERM then lets it finish and record what is under way
-TimeoutStartSec={seconds}
-TimeoutStopSec=120
-Nice=10
-IOSchedulingClass=idle
-UMask=0077
-ReadWritePaths={folders}
-ProtectSystem=strict
-ProtectHome=read-only
-PrivateTmp=true
-PrivateDevices=true
-ProtectClock=true
-ProtectControlGroups=true
-ProtectHostname=true
-ProtectKernelLogs=true
-ProtectKernelModules=true
-ProtectKernelTunables=true
-CapabilityBoundingSet=
-LockPersonality=true
-NoNewPrivileges=true
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
-RestrictNamespaces=true
-RestrictRealtime=true
-RestrictSUIDSGID=true
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-"""
-
-TIMER = """\
-# /etc/systemd/system/confcleanup.timer
-# Once: install -d -m 700 -o {user} {state}
-# Then: systemctl daemon-reload && systemctl enable --now confcleanup.timer
-[Unit]
-Description=Start confcleanup {when}
-
-[Timer]
-OnCalendar={calendar}
-RandomizedDelaySec={delay}
-Persistent=true
-
-[Install]
-WantedBy=timers.target
-"""
-
-ENVIRONMENT = "# mode 0600, holds {names}: NAME=value\nEnvironmentFile=/etc/confcleanup/environment\n"
+from .template import fill
 
 
 def service(job: Job) -> str:
     """The unit that runs once."""
-    environment = ENVIRONMENT.format(names=", ".join(job.variables)) if job.variables else ""
     env = ["/usr/bin/env"] if re.search(r"[\"'\\$]", job.command[0]) else []  # systemd starts no program of such a name
-    command = " ".join(map(_command_word, [*env, *job.command]))
-    folders = " ".join(_word(folder) for folder in dict.fromkeys([job.state, *job.folders]))
-    return SERVICE.format(user=job.user, environment=environment, command=command, seconds=job.seconds, folders=folders)
+    values = {
+        "User=confcleanup": f"User={job.user}",
+        "/usr/bin/env confcleanup run --yes -q": " ".join(map(_command_word, [*env, *job.command])),
+        "3600": str(job.seconds),
+        "/var/lib/confcleanup": " ".join(_word(folder) for folder in dict.fromkeys([job.state, *job.folders])),
+    }
+    names, file = ", ".join(job.variables), "/etc/confcleanup/environment"
+    lines = {"TRUECONF_SECRET": [names] if names else [], file: [file] if names else []}
+    return fill("confcleanup.service", values, lines)
 
 
 def timer(job: Job) -> str:
     """The unit that starts it."""
-    calendar = f"{on_calendar(job.when)} {job.zone}"
-    return TIMER.format(user=job.user, state=_word(job.state), when=job.when, calendar=calendar, delay=job.delay)
+    values = {
+        "-o confcleanup /var/lib/confcleanup": f"-o {job.user} {_word(job.state)}",
+        "on Sundays at 03:30": str(job.when),
+        "Sun *-*-* 03:30:00 Europe/Berlin": f"{on_calendar(job.when)} {job.zone}",
+        "900": str(job.delay),
+    }
+    return fill("confcleanup.timer", values)
 
 
 def on_calendar(when: When) -> str:

@@ -9,45 +9,8 @@ from datetime import datetime
 from xml.sax.saxutils import escape
 
 from . import WEEKDAYS, Job, When
+from .template import fill
 
-TASK = """\
-<?xml version="1.0"?>
-<Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task">
-  <RegistrationInfo>
-    <Description>Delete ended conferences and old recordings (confcleanup), {when}</Description>
-  </RegistrationInfo>
-  <Triggers>
-    <CalendarTrigger>
-      <Enabled>true</Enabled>
-      <StartBoundary>{start}</StartBoundary>{repetition}
-      <RandomDelay>PT{delay}S</RandomDelay>
-      {calendar}
-    </CalendarTrigger>
-  </Triggers>
-  <Principals>
-    <Principal id="Author">
-      <LogonType>Password</LogonType>
-      <RunLevel>LeastPrivilege</RunLevel>
-    </Principal>
-  </Principals>
-  <Settings>
-    <MultipleInstancesPolicy>IgnoreNew</MultipleInstancesPolicy>
-    <DisallowStartIfOnBatteries>false</DisallowStartIfOnBatteries>
-    <StopIfGoingOnBatteries>false</StopIfGoingOnBatteries>
-    <StartWhenAvailable>true</StartWhenAvailable>
-    <RunOnlyIfNetworkAvailable>true</RunOnlyIfNetworkAvailable>
-    <ExecutionTimeLimit>PT{seconds}S</ExecutionTimeLimit>
-    <Priority>8</Priority>
-  </Settings>
-  <Actions Context="Author">
-    <Exec>
-      <Command>C:\\Windows\\System32\\cmd.exe</Command>
-      <Arguments>{arguments}</Arguments>
-      <WorkingDirectory>{folder}</WorkingDirectory>
-    </Exec>
-  </Actions>
-</Task>
-"""
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -64,16 +27,16 @@ def task(job: Job, log: str, now: datetime) -> str:
     command = " ".join(f'"{word}"' if re.search(r"[^\w:./\\-]", word, re.ASCII) else word for word in job.command)
     when = job.when
     start = now.replace(hour=(when.hours or (0,))[0], minute=when.minutes[0], second=0, microsecond=0, tzinfo=None)
-    text = TASK.format(
-        when=when,
-        start=start.isoformat(),
-        repetition=_repetition(when),
-        calendar=_calendar(when),
-        delay=job.delay,
-        seconds=job.seconds,
-        arguments=escape(f'/d /c "{command} >> "{log}" 2>&1"'),
-        folder=escape(ntpath.dirname(job.config)),
-    )
+    values = {
+        "every 6 hours": str(when),
+        "2026-03-01T03:30:00": start.isoformat(),
+        "PT900S": f"PT{job.delay}S",
+        "<ScheduleByDay><DaysInterval>1</DaysInterval></ScheduleByDay>": _calendar(when),
+        "PT3600S": f"PT{job.seconds}S",
+        '"confcleanup run --yes -q"': escape(f'"{command} >> "{log}" 2>&1"'),
+        r"C:\ProgramData\confcleanup": escape(ntpath.dirname(job.config)),
+    }
+    text = fill("confcleanup.xml", values, {"PT360M": _repetition(when)})
     return text.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
@@ -84,11 +47,11 @@ def command_line(file: str) -> str:
     )
 
 
-def _repetition(when: When) -> str:
+def _repetition(when: When) -> list[str]:
+    """The interval of several runs a day; nothing for a single one."""
     if len(when.minutes) == len(when.hours) == 1:
-        return ""
-    minutes = int(when.interval.total_seconds()) // 60
-    return f"\n      <Repetition><Interval>PT{minutes}M</Interval><Duration>P1D</Duration></Repetition>"
+        return []
+    return [f"PT{int(when.interval.total_seconds()) // 60}M"]
 
 
 def _calendar(when: When) -> str:

@@ -128,12 +128,16 @@ def test_the_image_is_the_one_that_the_containerfile_says_to_build(schedule: Any
     assert set(re.findall(r"-t (\S+)", recipe)) == {image}
 
 
-def test_no_secret_gets_into_a_config_map(schedule: Any) -> None:
-    done = schedule("kubernetes", secret='"hunter2"')
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert "accounts.hq.client_secret" in done.stderr
-    assert "hunter2" not in done.stderr
-    assert "hunter2" not in schedule("kubernetes").stdout, "nor one in a comment"
+def test_a_config_with_secrets_in_clear_text_goes_whole_into_a_secret_and_nowhere_else(schedule: Any) -> None:
+    ping = "https://hc.example.com/7c0e1a52"
+    done = schedule("kubernetes", secret='"hunter3"', more=NOTIFY.format(ping=f'"{ping}"'))
+    assert done.exit_code == 0
+    found = list(yaml.safe_load_all(done.stdout))
+    config, *others = found
+    assert (config["kind"], config["metadata"]["name"]) == ("Secret", "confcleanup-config")
+    for text in ("hunter3", ping, "# not the old place: hunter2"):
+        assert text in config["stringData"]["config.toml"]
+        assert text not in str(others) + done.stderr
 
 
 def test_what_a_container_lacks_is_mounted_or_named(schedule: Any) -> None:
@@ -156,33 +160,14 @@ def test_without_a_config_there_is_nothing_to_schedule(tmp_path: Path, kind: str
     assert "init" in done.stderr
 
 
-def lint(*words: str, **env: str) -> Result:
-    return CliRunner().invoke(cli, ["schedule", "lint", *words], env={"CONFCLEANUP_CONFIG": os.devnull + "x"} | env)
-
-
-def test_lint_tells_and_ends_with_1_if_it_warns() -> None:
-    done = lint("* * 7 * * python3 delete.py >/dev/null", "--timezone", "Europe/Berlin")
-    assert done.exit_code == 1
-    assert done.stdout.startswith("Every minute on the seventh day of every month (Europe/Berlin)\n")
-    assert "warning: 1,440 runs on " in done.stdout
-
-
-def test_lint_ends_with_0_if_all_is_well() -> None:
-    done = lint("30 3 * * 0 /opt/confcleanup run --yes", "--timezone", "UTC")
-    assert (done.exit_code, "warning" in done.stdout, len(done.stdout.splitlines())) == (0, False, 6)
-
-
-@pytest.mark.parametrize("words", [["30 3"], ["30 3 * * 0 /x", "--timezone", "Mars/Base"]])
-def test_lint_refuses_what_it_cannot_read(words: list[str]) -> None:
-    assert lint(*words).exit_code == 2
-
-
-def test_lint_says_what_to_install_if_its_library_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "cronsim", None)
-    monkeypatch.delitem(sys.modules, "confcleanup.schedule.lint", raising=False)
-    done = lint("30 3 * * 0 /x")
-    assert done.exit_code == 2  # 1 is for a line with warnings
-    assert "pip install 'confcleanup[schedule]'" in done.stderr
+@pytest.mark.parametrize("words", [[], ["30 3 * * 0 /x"], ["* * 7 * * x", "--user", "--timezone", "UTC"], ["--help"]])
+def test_who_asks_for_lint_is_led_to_the_cookbook(words: list[str]) -> None:
+    done = CliRunner().invoke(cli, ["schedule", "lint", *words])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert 'docs/cookbook.md, "A crontab line of your own"' in done.stderr
+    cookbook = Path(__file__).parents[2] / "docs" / "cookbook.md"
+    assert "\n## A crontab line of your own\n" in cookbook.read_text(encoding="utf-8")
+    assert "lint" not in CliRunner().invoke(cli, ["schedule", "--help"]).stdout
 
 
 NOTIFY = """
@@ -191,13 +176,6 @@ ping = {ping}
 apprise = [{{ env = "APPRISE_URL" }}]
 prometheus = "/srv/metrics/confcleanup.prom"
 """
-
-
-def test_a_clear_address_of_who_is_told_does_not_go_into_a_config_map_either(schedule: Any) -> None:
-    done = schedule("kubernetes", more=NOTIFY.format(ping='"https://hc.example.com/7c0e1a52"'))
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert "notify.ping" in done.stderr
-    assert "7c0e1a52" not in done.stderr
 
 
 def test_who_is_told_is_provided_for(schedule: Any) -> None:

@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from msgspec.structs import replace
 
 from confcleanup.schedule import windows
 from confcleanup.schedule.crontab import crontab
-from confcleanup.schedule.kubernetes import manifest, without_comments
+from confcleanup.schedule.kubernetes import manifest
 from confcleanup.schedule.systemd import service, timer
+from confcleanup.schedule.template import fill
 
 from . import ODD, job
 
@@ -186,7 +186,14 @@ CONFIG = (ROOT / "config.example.toml").read_text(encoding="utf-8")
 def objects(shards: int = 1, *, every: str = "week", files: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
     entry = job(every=every, variables=("TRUECONF_SECRET",), **more)
     text = manifest(entry, CONFIG, image="registry.example.com/confcleanup:1", shards=shards, files=files)
-    return {found["kind"]: found for found in yaml.safe_load_all(text)}
+    return by_name(text)
+
+
+def by_name(text: str) -> dict[str, Any]:
+    """The objects by their kind, but the Secret with the config by its name, as there are two."""
+    found = {one["metadata"]["name"] + one["kind"]: one for one in yaml.safe_load_all(text)}
+    config = {"confcleanup-config": found.pop("confcleanup-configSecret")}
+    return config | {one["kind"]: one for one in found.values()}
 
 
 def container(found: dict[str, Any]) -> Any:
@@ -214,7 +221,7 @@ def test_the_job_fits_the_image_of_the_containerfile() -> None:
     assert user["fsGroup"] == user["runAsGroup"]
     mounts = {mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
     said = dict(re.findall(r'(?m)^(VOLUME|ENTRYPOINT) \["(.+)"\]$', recipe))
-    assert said["VOLUME"] in mounts
+    assert {said["VOLUME"], pod["containers"][0]["command"][2]} < mounts
     assert said["ENTRYPOINT"] == pod["containers"][0]["command"][0]
 
 
@@ -226,11 +233,12 @@ def test_a_pod_may_write_temporary_files_and_nobody_else_may_read_its_secrets() 
     assert "emptyDir" in volumes["tmp"]
     assert {"name": "tmp", "mountPath": "/tmp"} in container(found)["volumeMounts"]
     assert volumes["secret"]["secret"]["defaultMode"] == 0o440
+    assert volumes["config"]["secret"] == {"secretName": "confcleanup-config", "defaultMode": 0o440}
 
 
 def test_the_config_arrives_as_it_is_and_secrets_are_left_to_be_filled_in() -> None:
     found = objects(files=("/etc/ssl/ca.crt",))
-    assert found["ConfigMap"]["data"]["config.toml"] == CONFIG
+    assert found["confcleanup-config"]["stringData"]["config.toml"] == CONFIG
     assert found["Secret"]["stringData"] == {"TRUECONF_SECRET": "", "file-1": ""}
     (mount,) = [one for one in container(found)["volumeMounts"] if one["name"] == "secret"]
     assert (mount["mountPath"], mount["subPath"]) == ("/etc/ssl/ca.crt", "file-1")
@@ -250,12 +258,7 @@ def test_shards_become_an_indexed_job_in_which_one_failure_stops_no_other() -> N
 def test_a_name_that_looks_like_a_variable_stays_a_name() -> None:
     entry = job()
     text = manifest(replace(entry, command=(*entry.command, "--account", "$(X)")), CONFIG, image="i")
-    assert container({one["kind"]: one for one in yaml.safe_load_all(text)})["command"][-1] == "$$(X)"
-
-
-def test_comments_and_the_secrets_in_them_stay_at_home() -> None:
-    config = '# key = "old"\na = "x # y"  # was "hunter2"\nb = """\n# no comment\n"""\n\nc = 1\n'
-    assert without_comments(config) == 'a = "x # y"\nb = """\n# no comment\n"""\n\nc = 1\n'
+    assert container(by_name(text))["command"][-1] == "$$(X)"
 
 
 @pytest.mark.kubernetes
@@ -265,7 +268,7 @@ def test_kubernetes_own_schemas_accept_every_object(shards: int, version: str) -
     import kubernetes_validate
 
     found = objects(shards, every="15 minutes", files=("/etc/ssl/ca.crt", "/etc/confcleanup/room.pin"))
-    assert set(found) == {"ConfigMap", "Secret", "PersistentVolumeClaim", "CronJob"}
+    assert set(found) == {"confcleanup-config", "Secret", "PersistentVolumeClaim", "CronJob"}
     for one in found.values():
         kubernetes_validate.validate(one, version, strict=True)
     container(found)["securityContext"]["readOnlyRootFileSystem"] = True
@@ -282,16 +285,57 @@ def test_words_with_blanks_are_one_argument_everywhere() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        '  a = "first line indented"  # hunter2\nb = 1\n',
-        "\n\n   a = 1  # hunter2\nb = 2\n",
-        'a = "x\u2028y\x85z \U0001f600"  # hunter2\n',
-        "# note\u2028more hunter2\na = 1\n",
-        'a = """\n  blanks at the end  \n"""  # hunter2\n',
-        "a = 1  # hunter2\r\nb = 2\r\n",
+        '  a = "first line indented"  # why\nb = 1\n',
+        "\n\n   a = 1  # why\nb = 2\n",
+        'a = "x\u2028y\x85z \U0001f600"  # why\n',
+        "# note\u2028more\na = 1\n",
+        "# what YAML takes in quotes only: \x80 \ufeff \ufffe\na = 1\n",
+        'a = """\n  blanks at the end  \n"""  # why\n',
+        "a = 1  # why\r\nb = 2\r\n",
     ],
 )
-def test_a_config_arrives_without_its_comments_however_it_is_written(config: str) -> None:
-    (arrived, *_) = yaml.safe_load_all(manifest(job(), without_comments(config), image="x"))
-    text = arrived["data"]["config.toml"]
-    assert tomllib.loads(text) == tomllib.loads(config)
-    assert "hunter2" not in text
+def test_a_config_arrives_with_every_character_however_it_is_written(config: str) -> None:
+    (arrived, *_) = yaml.safe_load_all(manifest(job(), config, image="x"))
+    assert arrived["stringData"]["config.toml"] == config
+
+
+# The files that the entries are made from -----------------------------------------------------------
+
+FOLDER = ROOT / "confcleanup" / "schedule"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_systemd_reads_the_units_in_the_package_as_they_are() -> None:
+    units = [str(FOLDER / f"confcleanup.{kind}") for kind in ("service", "timer")]
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "confcleanup" in line]) == (0, [])
+
+
+def test_the_task_in_the_package_is_valid_as_it_is() -> None:
+    SCHEMA.validate(str(FOLDER / "confcleanup.xml"))
+
+
+@pytest.mark.kubernetes
+def test_kubernetes_own_schemas_accept_the_file_in_the_package_as_it_is() -> None:
+    import kubernetes_validate
+
+    found = list(yaml.safe_load_all((FOLDER / "confcleanup.yaml").read_text(encoding="utf-8")))
+    assert [one["kind"] for one in found] == ["Secret", "Secret", "PersistentVolumeClaim", "CronJob"]
+    for one in found:
+        kubernetes_validate.validate(one, "1.29", strict=True)
+
+
+def test_a_value_that_looks_like_a_sample_stays_as_it_is() -> None:
+    text = fill("confcleanup.timer", {"900": "on Sundays at 03:30", "on Sundays at 03:30": "at 900"})
+    assert "Description=Start confcleanup at 900\n" in text
+    assert "RandomizedDelaySec=on Sundays at 03:30\n" in text
+
+
+@pytest.mark.parametrize("sample", ["1.5 hours", "confcleanup"])
+def test_a_sample_that_is_not_in_its_file_once_is_refused(sample: str) -> None:
+    with pytest.raises(LookupError, match="once"):
+        fill("confcleanup.timer", {sample: "x"})
+    with pytest.raises(LookupError, match="once"):
+        fill("confcleanup.timer", {"900": "x"}, {sample: []})
