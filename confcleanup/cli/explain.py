@@ -36,7 +36,7 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     (account,) = chosen(config, (account_name,), "account")
     require_ready([account])
     now = clock()
-    rules = config.rules(account, now, None, None)
+    rules = config.rules([account], now)[account.name]
     ages = [config.age(account, rule) for rule in account.rules]
     stop = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds())
     found = False

@@ -115,21 +115,32 @@ class Config(msgspec.Struct, frozen=True):
     allow_short_retention: bool = False
     notify: NotifySettings = msgspec.field(default_factory=NotifySettings)
 
-    def rules(self, account: Account, now: datetime, older_than: Period | None, before: datetime | None) -> list[Rule]:
-        """The account's rules with their cutoffs at ``now``; an age or an instant given here replaces their own.
+    def rules(
+        self,
+        accounts: Iterable[Account],
+        now: datetime,
+        older_than: Period | None = None,
+        before: datetime | None = None,
+    ) -> dict[str, list[Rule]]:
+        """Each account's rules with their cutoffs at ``now``; an age or an instant given here replaces their own.
 
-        Raises ConfigError if a holds file cannot be read, ValueError if an age reaches too far back.
+        The holds file is read once for all of them. Raises ConfigError if that fails, ValueError if an age reaches
+        too far back.
         """
         held = holds.active(self.holds, self.zone, now)
-        protection = self._protection(account, held)
-        rules = self.unprotected(account, now, older_than, before)
-        return [replace(rule, holds=held, protection=protection) for rule in rules]
+        return {account.name: self._rules_of(account, held, now, older_than, before) for account in accounts}
 
-    def unprotected(
-        self, account: Account, now: datetime, older_than: Period | None, before: datetime | None
+    def _rules_of(
+        self,
+        account: Account,
+        held: tuple[Hold, ...],
+        now: datetime,
+        older_than: Period | None,
+        before: datetime | None,
     ) -> list[Rule]:
-        """The account's rules without what keeps items. Raises ValueError if an age reaches too far back."""
-        return [self._rule(account, rule, now, older_than, before) for rule in account.rules]
+        protection = self._protection(account, held)
+        rules = [self._rule(account, rule, now, older_than, before) for rule in account.rules]
+        return [replace(rule, holds=held, protection=protection) for rule in rules]
 
     def _protection(self, account: Account, held: Sequence[Hold]) -> Protection:
         """All that keeps items of an account: holds, its rules, and those of another account that is the same one."""
