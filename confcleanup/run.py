@@ -17,6 +17,7 @@ import msgspec
 from . import __version__
 from .baseline import Baseline
 from .config.load import Account, Config
+from .config.rules import rules as rules_of
 from .cutoff import Period
 from .deadline import Deadline
 from .deleter import Deletion, carry_out
@@ -85,7 +86,7 @@ def resolve(
     ``rules`` are names; empty means all. ``asked`` is handed on to ``RunOptions`` as it is. Raises ConfigError if the
     holds file cannot be read, ValueError if an age reaches too far back.
     """
-    found = config.rules(accounts, now, older_than, before)
+    found = rules_of(config, accounts, now, older_than, before)
     # What a rule that is not chosen keeps by id or tag stays all the same: every rule carries what protects items.
     chosen = {name: [rule for rule in mine if not rules or rule.name in rules] for name, mine in found.items()}
     everything = not rules and chosen.keys() == config.accounts.keys()

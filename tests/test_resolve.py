@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from confcleanup.cli import cleaning, cli, notices
-from confcleanup.config import holds
-from confcleanup.config import load as config
+from confcleanup.config import holds, rules
+from confcleanup.config.load import Account, Config
 from confcleanup.reports import html as page
 from confcleanup.reports.html.tally import Tally
 from confcleanup.sandbox.sandbox import Sandbox
@@ -32,20 +32,17 @@ class Counted:
         self.clocks: Counter[str] = Counter()
         self.file = folder / "config.toml"
         self._now = datetime.now(UTC)
-        self._rules_of, self._from_file, self._of_run = config.Config._rules_of, holds._from_file, page.of_run
-        patch.setattr(config.Config, "_rules_of", self.rules_of())
+        self._rules_of, self._from_file, self._of_run = rules._rules_of, holds._from_file, page.of_run
+        patch.setattr(rules, "_rules_of", self.rules_of)
         patch.setattr(holds, "_from_file", self.from_file)
         patch.setattr(page, "of_run", self.of_run)
         for module in (cleaning, notices):
             patch.setattr(module, "clock", self.clock)
 
-    def rules_of(self) -> Any:
-        def counted(loaded: config.Config, account: config.Account, held: Any, now: datetime, *more: Any) -> Any:
-            self.rules[account.name] += 1
-            self.instants.add(now)
-            return self._rules_of(loaded, account, held, now, *more)
-
-        return counted
+    def rules_of(self, loaded: Config, account: Account, held: Any, now: datetime, *more: Any) -> Any:
+        self.rules[account.name] += 1
+        self.instants.add(now)
+        return self._rules_of(loaded, account, held, now, *more)
 
     def from_file(self, path: Path) -> Any:
         self.reads.append(path)

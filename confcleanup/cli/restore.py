@@ -72,11 +72,12 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
 
 def _warn_of_the_next_run(config: Config, account: Account, item: Item, saved: dict[str, Any], now: datetime) -> None:
     """A restored item is as old as it was, so the rule that deleted it may do so again."""
+    from ..config.rules import rules
     from ..filter import choose
     from ..items import State
 
     back = replace(item, state=State.ENDED, owner=saved["owner"], tags=tuple(saved["tags"] or ()), created_at=now)
-    decision = choose(back, config.rules([account], now)[account.name], now)
+    decision = choose(back, rules(config, [account], now)[account.name], now)
     if decision.delete:
         log.warning(
             "the next run would delete it again (rule %r: %s): first name it in keep_ids or under [holds]",
