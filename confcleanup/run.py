@@ -79,18 +79,31 @@ def resolve(
     rules: Sequence[str] = (),
     older_than: Period | None = None,
     before: datetime | None = None,
-    **asked: Any,
+    delete: bool = False,
+    accept_fewer: bool = False,
+    reviewed: SavedPlan | None = None,
+    ident: str = "",
 ) -> RunOptions:
     """Makes options of what was typed: cutoffs, holds and filters of these accounts become one set of rules each.
 
-    ``rules`` are names; empty means all. ``asked`` is handed on to ``RunOptions`` as it is. Raises ConfigError if the
-    holds file cannot be read, ValueError if an age reaches too far back.
+    ``rules`` are names; empty means all. Raises ConfigError if the holds file cannot be read, ValueError if an age
+    reaches too far back.
     """
     found = rules_of(config, accounts, now, older_than, before)
     # What a rule that is not chosen keeps by id or tag stays all the same: every rule carries what protects items.
     chosen = {name: [rule for rule in mine if not rules or rule.name in rules] for name, mine in found.items()}
     everything = not rules and chosen.keys() == config.accounts.keys()
-    return RunOptions(now=now, accounts=accounts, rules=chosen, everything=everything, before=before, **asked)
+    return RunOptions(
+        now=now,
+        accounts=accounts,
+        rules=chosen,
+        everything=everything,
+        before=before,
+        delete=delete,
+        accept_fewer=accept_fewer,
+        reviewed=reviewed,
+        id=ident,
+    )
 
 
 class Run(msgspec.Struct):
@@ -201,7 +214,7 @@ def run_id(now: datetime) -> str:
 class AccountRun:
     """One account's part of a run. Whatever goes wrong in it is this account's alone."""
 
-    def __init__(self, account: Account, options: RunOptions, ports: Ports, run: str) -> None:
+    def __init__(self, account: Account, options: RunOptions, ports: Ports, ident: str) -> None:
         self._account = account
         self._options = options
         self._ports = ports
@@ -211,7 +224,7 @@ class AccountRun:
         self._deadline = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds(), ports.interrupted)
         self._provider: Provider = account.provider(account.settings, self._deadline, ports.clock)
         self._plan = Plan(account.name, account.provider.name)
-        about = (run, account.name, account.provider.name, ports.clock, account.settings.url)
+        about = (ident, account.name, account.provider.name, ports.clock, account.settings.url)
         self._journal = Journal(ports.ledger, *about) if ports.ledger else None
 
     def __enter__(self) -> AccountRun:

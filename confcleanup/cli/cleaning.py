@@ -155,10 +155,19 @@ def _resolve(config: Config, given: Given, now: datetime, ident: str) -> tuple[G
     age, instant = _age(config, given, now)
     _check_short(config, accounts, given.rule_names, age, instant, now)
     require_ready(accounts)
-    asked = {"delete": given.delete, "accept_fewer": given.accept_fewer, "reviewed": reviewed, "id": ident}
     try:
-        names = given.rule_names
-        options = resolve(config, accounts, now, rules=names, older_than=age, before=instant, **asked)
+        options = resolve(
+            config,
+            accounts,
+            now,
+            rules=given.rule_names,
+            older_than=age,
+            before=instant,
+            delete=given.delete,
+            accept_fewer=given.accept_fewer,
+            reviewed=reviewed,
+            ident=ident,
+        )
     except ValueError as error:
         raise click.UsageError(f"--older-than: {error}") from None
     return given, options
