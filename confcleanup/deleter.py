@@ -13,6 +13,8 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from .deadline import Deadline, Look
 from .errors import AccessDenied, LedgerError, ProviderError, Stale, Stopped
 from .filter import Announcement, Rule, choose, difference
@@ -38,26 +40,34 @@ ALL_ABSENT = 10
 """If so many first deletions are all answered with 404, something else is wrong than the items."""
 
 
-def carry_out(
-    plan: Plan,
-    provider: Provider,
-    rules: Sequence[Rule],
-    now: datetime,
-    watcher: Watcher,
-    record: Record,
-    *,
-    concurrency: int,
-    stop: Deadline,
-    archives: Mapping[str, Archive] = MappingProxyType({}),
-) -> None:
+class Deletion(msgspec.Struct, frozen=True):
+    """What is to be deleted, and all that it takes.
+
+    ``record`` is where each deletion is recorded before it is asked for. ``archives`` are by the names of the rules
+    that ask for them.
+    """
+
+    plan: Plan
+    provider: Provider
+    rules: Sequence[Rule]
+    now: datetime
+    record: Record
+    deadline: Deadline
+    watcher: Watcher = msgspec.field(default_factory=Watcher)
+    concurrency: int = 1
+    archives: Mapping[str, Archive] = MappingProxyType({})
+
+
+def carry_out(deletion: Deletion) -> None:
     """Deletes what the plan selected, and notes the outcome of each item in the plan and in the record.
 
-    ``archives`` are by the names of the rules that ask for them. Returns when every item has an outcome;
-    what was not begun when the run was stopped is deferred.
+    Returns when every item has an outcome; what was not begun when the run was stopped is deferred.
     """
-    watcher.planned(plan.account, plan.due)
-    deleter = _Deleter(plan, provider, rules, now, watcher, record, archives, stop)
-    workers = [threading.Thread(target=deleter.work, name=f"{plan.account}-{n}") for n in range(concurrency - 1)]
+    plan = deletion.plan
+    deletion.watcher.planned(plan.account, plan.due)
+    deleter = _Deleter(deletion)
+    others = range(deletion.concurrency - 1)
+    workers = [threading.Thread(target=deleter.work, name=f"{plan.account}-{n}") for n in others]
     for worker in workers[: max(0, plan.due - 1)]:
         try:
             worker.start()
@@ -70,42 +80,32 @@ def carry_out(
             worker.join()
     deleter.close()
     plan.error = plan.error or plan.selected.trouble
-    cutoffs = {rule.name: rule.cutoff for rule in rules}
+    cutoffs = {rule.name: rule.cutoff for rule in deletion.rules}
     for entry in plan.selected.ended(Outcome.CHANGED, Outcome.FAILED, Outcome.UNKNOWN):
         if entry.item.key not in plan.recorded:
             plan.stuck.note(entry, cutoffs[entry.decision.rule])
-    plan.warnings[:] = dict.fromkeys(plan.warnings + provider.warnings)
+    plan.warnings[:] = dict.fromkeys(plan.warnings + deletion.provider.warnings)
 
 
 class _Deleter:
     """The state that the threads of one account share while they delete."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        provider: Provider,
-        rules: Sequence[Rule],
-        now: datetime,
-        watcher: Watcher,
-        record: Record,
-        archives: Mapping[str, Archive],
-        stop: Deadline,
-    ) -> None:
-        self._plan = plan
-        self._provider = provider
-        self._rules = rules
-        self._now = now
-        self._watcher = watcher
-        self._record = record
-        self._archives = archives
-        self._stop = stop
-        self._groups = _groups(plan.selected.due(), provider)
+    def __init__(self, deletion: Deletion) -> None:
+        self._plan = deletion.plan
+        self._provider = deletion.provider
+        self._rules = deletion.rules
+        self._now = deletion.now
+        self._watcher = deletion.watcher
+        self._record = deletion.record
+        self._archives = deletion.archives
+        self._stop = deletion.deadline
+        self._groups = _groups(self._plan.selected.due(), self._provider)
         self._begun: dict[int, Entry] = {}
         self._lock = threading.Lock()
         self._one_by_one = threading.Lock()
         self._halted = False
         self._answered = self._absent = self._waited_in_vain = 0
-        self._announcements = {rule.name: rule.live.announcement for rule in rules if rule.live}
+        self._announcements = {rule.name: rule.live.announcement for rule in self._rules if rule.live}
 
     def work(self) -> None:
         """Takes groups until there are none, or until the account has to be left."""

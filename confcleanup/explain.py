@@ -6,23 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import MAXYEAR, datetime, timedelta, tzinfo
 
 from .cutoff import Period, cutoff
-from .filter import STEP, Decision, Reason, Rule, choose, decide, lacking, protection_of, unknown
+from .filter import STEP, TABLE, Decision, Reason, Rule, choose, decide, lacking, protection_of, unknown
 from .items import Item, Kind
 
-QUESTIONS = {
-    Reason.HELD: "on legal hold?",
-    Reason.KEEP_ID: "named in keep_ids?",
-    Reason.KEEP_TAG: "carries a keep tag?",
-    Reason.FILTER: "outside the rule's title, owner, tags or names?",
-    Reason.UNDELETABLE: "impossible to delete?",
-    Reason.RUNNING: "still running or unfinished?",
-    Reason.STATE_UNKNOWN: "its state unknown?",
-    Reason.RECURS: "recurring?",
-    Reason.ROOM: "a room without a schedule, and the rule not for rooms?",
-    Reason.END_UNKNOWN: "its end unknown?",
-    Reason.TOO_YOUNG: "ended at or after the cutoff?",
-    Reason.NOT_KNOWN: "is something not known that is asked for?",
-}
+QUESTIONS = {line.why: line.question for line in TABLE if line.question}
 DAY = timedelta(days=1)
 FAR = 200 * 366
 

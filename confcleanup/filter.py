@@ -1,6 +1,6 @@
-"""Which items go: a pure function of an item, a rule and the time. No clock, no input, no output.
+"""The filter: which items go. A pure function of an item, a rule and the time; no clock, no input, no output.
 
-The first line of the design's table that holds decides, and says why in a sentence.
+The first line of ``TABLE`` that holds decides, and says why in a sentence.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -28,7 +29,7 @@ OTHER_ROOM = "it is another room of the same name, begun since"
 
 
 class Reason(StrEnum):
-    """The line of the table that decided; what kept items are counted by. In the order of the table."""
+    """The line of the table that decided; what kept items are counted by. NOT_REVIEWED is decided by a saved plan."""
 
     HELD = "on legal hold"
     KEEP_ID = "named in keep_ids"
@@ -46,7 +47,37 @@ class Reason(StrEnum):
     DUE = "due"
 
 
-STEP = {why: step for step, why in enumerate(Reason)}
+class Line(NamedTuple):
+    """A line of the table: what it is called, the question as ``explain`` asks it, and what follows from a yes."""
+
+    why: Reason
+    question: str
+    then: str
+
+
+STAYS, KEPT = "it stays", "it stays, under every rule of the account"
+UNLESS_TAGGED = "it stays, unless the rule says `rooms = true` and gives `tags`"
+LOOKED_UP = "it is looked up, if that may tell more; else it stays, as undecided"
+TABLE = (
+    Line(Reason.HELD, "on legal hold?", KEPT),
+    Line(Reason.KEEP_ID, "named in keep_ids?", KEPT),
+    Line(Reason.KEEP_TAG, "carries a keep tag?", KEPT),
+    Line(Reason.FILTER, "outside the rule's title, owner, tags or names?", STAYS),
+    Line(Reason.UNDELETABLE, "impossible to delete?", STAYS),
+    Line(Reason.RUNNING, "still running or unfinished?", STAYS),
+    Line(Reason.STATE_UNKNOWN, "its state unknown?", STAYS),
+    Line(Reason.RECURS, "recurring?", STAYS),
+    Line(Reason.ROOM, "a room without a schedule, and the rule not for rooms?", UNLESS_TAGGED),
+    Line(Reason.END_UNKNOWN, "its end unknown?", "it stays (a tagged room: its creation stands for the end)"),
+    Line(Reason.TOO_YOUNG, "ended at or after the cutoff?", STAYS),
+    Line(Reason.NOT_KNOWN, "is something not known that is asked for?", LOOKED_UP),
+    Line(Reason.DUE, "", "it goes"),
+)
+"""The table of docs/how-it-works.md. ``explain`` and ``choose`` read it.
+
+``decide`` is the same table as plain code, because a list may have a million items; tests hold it to this order.
+"""
+STEP = {line.why: step for step, line in enumerate(TABLE)}
 UNDECIDED = frozenset({Reason.STATE_UNKNOWN, Reason.END_UNKNOWN, Reason.NOT_KNOWN})
 PROTECTED = {"holds": Reason.HELD, "keep_ids": Reason.KEEP_ID, "keep_tags": Reason.KEEP_TAG}
 ASKERS = {Reason.HELD: "a legal hold asks", Reason.KEEP_TAG: "keep_tags asks", Reason.FILTER: "the rule asks"}

@@ -38,7 +38,7 @@ class Listed(msgspec.Struct, frozen=True):
     lasting: bool = True
 
 
-class Past(msgspec.Struct, frozen=True):
+class PreviousRuns(msgspec.Struct, frozen=True):
     """What earlier runs found in an account.
 
     ``selected``: how many items the last runs of the same rules selected, without those that were refused.
@@ -49,7 +49,7 @@ class Past(msgspec.Struct, frozen=True):
     left: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
-NOTHING_PAST = Past()
+NO_RUNS = PreviousRuns()
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -63,15 +63,15 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 def check_guards(
-    lists: Mapping[str, Listed], skew: timedelta | None, limits: Limits, past: Past = NOTHING_PAST
+    lists: Mapping[str, Listed], skew: timedelta | None, limits: Limits, previous: PreviousRuns = NO_RUNS
 ) -> list[str]:
     """Every reason not to begin deleting in an account, each with what to do about it.
 
     ``lists`` are by source. ``skew`` is the provider's clock minus this machine's, or None if it shows no clock.
     """
     selected = sum(listed.selected for listed in lists.values())
-    found = [_too_many(selected, limits), _share(lists, limits), _growth(selected, limits, past)]
-    found += [_fewer(what, lists[what].count, past.left[what]) for what in shrunken(lists, past)]
+    found = [_too_many(selected, limits), _share(lists, limits), _growth(selected, limits, previous)]
+    found += [_fewer(what, lists[what].count, previous.left[what]) for what in shrunken(lists, previous)]
     if skew is not None and abs(skew) > limits.max_clock_skew:
         ahead = "behind" if skew > timedelta(0) else "ahead of"
         found.append(
@@ -81,12 +81,12 @@ def check_guards(
     return [objection for objection in found if objection]
 
 
-def shrunken(lists: Mapping[str, Listed], past: Past) -> list[str]:
+def shrunken(lists: Mapping[str, Listed], previous: PreviousRuns) -> list[str]:
     """The sources whose lists are much shorter than they should be."""
     return [
         what
         for what, listed in lists.items()
-        if listed.lasting and (left := past.left.get(what, 0)) > 0 and _too_few(listed.count, left)
+        if listed.lasting and (left := previous.left.get(what, 0)) > 0 and _too_few(listed.count, left)
     ]
 
 
@@ -115,15 +115,15 @@ def _share(lists: Mapping[str, Listed], limits: Limits) -> str | None:
     )
 
 
-def _growth(selected: int, limits: Limits, past: Past) -> str | None:
-    counted = [count for count in past.selected if count]
+def _growth(selected: int, limits: Limits, previous: PreviousRuns) -> str | None:
+    counted = [count for count in previous.selected if count]
     largest = max(counted, default=None)
     if largest is None or selected < MANY or selected <= limits.max_growth * largest:
         return None
     return (
-        f"{selected} items are selected, the last {len(past.selected)} runs of these rules never selected more than "
-        f"{largest}, and max_growth allows {limits.max_growth:g} times that: look at the plan, and raise max_growth to "
-        f"{_at_least(selected, largest)} if it is right"
+        f"{selected} items are selected, the last {len(previous.selected)} runs of these rules never selected more "
+        f"than {largest}, and max_growth allows {limits.max_growth:g} times that: look at the plan, and raise "
+        f"max_growth to {_at_least(selected, largest)} if it is right"
     )
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from . import estimate
 from .errors import AccessDenied, ConfcleanupError, LedgerError, ProviderError, Stopped
 from .filter import UNDECIDED, Decision, Reason, Rule, choose, protection_of
-from .guards import BLIND, NOTHING_PAST, Limits, Listed, Past, check_guards
+from .guards import BLIND, NO_RUNS, Limits, Listed, PreviousRuns, check_guards
 from .http.paging import Repeated, Unsteady
 from .items import Item, Kind
 from .plan import DATA_ERRORS, Plan, Stuck, Watcher
@@ -31,35 +31,42 @@ HELD_BACK = 500
 """Up to so many kept items of a part are told when the part is complete, so that what is dropped is not told."""
 
 
-def make_plan(
-    name: str,
-    provider: Provider,
-    rules: Sequence[Rule],
-    limits: Limits,
-    now: datetime,
-    watcher: Watcher,
-    past: Past = NOTHING_PAST,
-    reviewed: PlanReview | None = None,
-) -> Plan:
+class Listing(msgspec.Struct, frozen=True):
+    """What is to be listed and judged: an account, its rules with their cutoffs, and what they are compared with.
+
+    ``previous`` is what earlier runs found. With a ``review`` nothing is selected that is not in the saved plan.
+    """
+
+    account: str
+    provider: Provider
+    rules: Sequence[Rule]
+    now: datetime
+    limits: Limits = Limits()
+    watcher: Watcher = msgspec.field(default_factory=Watcher)
+    previous: PreviousRuns = NO_RUNS
+    review: PlanReview | None = None
+
+
+def make_plan(listing: Listing) -> Plan:
     """Lists an account part by part and decides about every item. Of a part that fails nothing is selected.
 
     Where no part could be listed, or access is refused, the account has failed.
-    With a ``reviewed`` plan nothing is selected that is not in it and unchanged.
     """
-    plan, parts = Plan(name, provider.name), set[str]()
-    protection = protection_of(rules)
-    rules = [replace(rule, protection=protection) for rule in rules]
+    provider = listing.provider
+    plan, parts = Plan(listing.account, provider.name), set[str]()
+    protection = protection_of(listing.rules)
+    rules = [replace(rule, protection=protection) for rule in listing.rules]
     unmet = Unmet(rules)
     sources = {rule.what: [other for other in rules if other.what == rule.what] for rule in rules}
     try:
-        complete = _Listing(plan, provider, rules, now, watcher, reviewed, unmet).sources()
-        if reviewed:
-            plan.selected.extend(reviewed.never_seen(rules, now, complete))
-        _estimate(plan, provider, limits)
+        complete = _Lister(plan, replace(listing, rules=rules), unmet).sources()
+        if listing.review:
+            plan.selected.extend(listing.review.never_seen(rules, listing.now, complete))
+        _estimate(plan, provider, listing.limits)
     except (ProviderError, Stopped, LedgerError) as error:
         _fail(plan, str(error))
     except DATA_ERRORS as error:
-        log.debug("the listing of %s could not be read", name, exc_info=True)
+        log.debug("the listing of %s could not be read", listing.account, exc_info=True)
         _fail(plan, f"an answer of the provider could not be read ({type(error).__name__}); please report this")
     plan.warnings += provider.warnings
     if plan.failed:
@@ -80,7 +87,7 @@ def make_plan(
         plan.warnings.append(BLIND)
     due = plan.selected.by_source(None)
     plan.lists = {what: replace(listed, selected=due[what]) for what, listed in plan.lists.items()}
-    plan.refusals += check_guards(plan.lists, provider.http.skew, limits, past)
+    plan.refusals += check_guards(plan.lists, provider.http.skew, listing.limits, listing.previous)
     return plan
 
 
@@ -138,27 +145,18 @@ class _Mark(msgspec.Struct):
     warnings: int
 
 
-class _Listing:
-    """One account being listed, part by part. What a part added to the plan is dropped if the part fails."""
+class _Lister:
+    """Lists one account, part by part. What a part added to the plan is dropped if the part fails."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        provider: Provider,
-        rules: Sequence[Rule],
-        now: datetime,
-        watcher: Watcher,
-        reviewed: PlanReview | None,
-        unmet: Unmet,
-    ) -> None:
+    def __init__(self, plan: Plan, listing: Listing, unmet: Unmet) -> None:
         self._plan = plan
-        self._provider = provider
-        self._rules = rules
-        self._named = {rule.name: rule for rule in rules}
+        self._provider = listing.provider
+        self._rules = listing.rules
+        self._named = {rule.name: rule for rule in listing.rules}
         self._unmet = unmet
-        self._now = now
-        self._watcher = watcher
-        self._reviewed = reviewed
+        self._now = listing.now
+        self._watcher = listing.watcher
+        self._review = listing.review
         self._failed: dict[str, list[str]] = {}
         self._listed = 0
         self._outages = 0
@@ -219,8 +217,8 @@ class _Listing:
 
     def _begin(self) -> _Mark:
         plan = self._plan
-        if self._reviewed:
-            self._reviewed.begin()
+        if self._review:
+            self._review.begin()
         counts = (plan.listed, plan.kept.copy(), len(plan.overdue), replace(plan.stuck))
         return _Mark(*counts, plan.selected.last, len(self._provider.warnings))
 
@@ -230,8 +228,8 @@ class _Listing:
         del plan.overdue[mark.overdue :]
         del self._provider.warnings[mark.warnings :]
         plan.selected.forget(mark.selected)
-        if self._reviewed:
-            self._reviewed.take_back()
+        if self._review:
+            self._review.take_back()
 
     def _take(self, items: Iterator[Item], mark: _Mark) -> None:
         plan, chosen = self._plan, list[Entry]()
@@ -240,8 +238,8 @@ class _Listing:
             item, decision, fits = judged(self._provider, listed, self._rules, self._now)
             self._unmet.note(item, fits)
             entry = Entry(item, decision)
-            if self._reviewed:
-                entry = self._reviewed.judge(entry)
+            if self._review:
+                entry = self._review.judge(entry)
             if isinstance(listed.raw, Repeated):
                 plan.selected.extend(chosen)
                 chosen.clear()

@@ -276,7 +276,7 @@ def test_a_fault_in_the_program_is_one_line_and_no_traceback(hq: Setting, monkey
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr("confcleanup.run.execute", broken)
+    monkeypatch.setattr("confcleanup.run.run", broken)
     done = hq("plan")
     assert done.exit_code == 1
     assert "unexpected fault" in done.stderr
@@ -385,7 +385,7 @@ def test_a_dry_run_of_a_reviewed_plan_names_that_plan_in_its_last_line(hq: Setti
 
 
 def test_what_max_runtime_left_is_said_even_with_quiet(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.run.carry_out", lambda plan, *_, **__: plan.selected.defer())
+    monkeypatch.setattr("confcleanup.run.carry_out", lambda deletion: deletion.plan.selected.defer())
     done = hq("-q", "run", "--yes")
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr.startswith("warning: hq: 1 item was not tried: max_runtime was over")

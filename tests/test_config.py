@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from confcleanup import providers
 from confcleanup.config import load as config
 from confcleanup.config.load import Config
+from confcleanup.config.rules import rules
 from confcleanup.cutoff import Period
 from confcleanup.errors import ConfigError
 from confcleanup.filter import Rule
@@ -80,7 +81,7 @@ def mistakes(load: Load) -> Mistakes:
 def rule_of(loaded: Config, number: int = 0, **given_here: Any) -> Rule:
     """A rule of the one account, as the run would get it."""
     (account,) = loaded.accounts.values()
-    return loaded.rules(account, NOW, given_here.get("older_than"), given_here.get("before"))[number]
+    return rules(loaded, [account], NOW, given_here.get("older_than"), given_here.get("before"))[account.name][number]
 
 
 # --- what a good file becomes -----------------------------------------------------------------------
@@ -124,7 +125,7 @@ def test_an_instant_given_for_this_run_counts_before_every_other(load: Load) -> 
 def test_ages_are_counted_in_the_files_time_zone(load: Load) -> None:
     loaded = load('timezone = "America/New_York"\n' + ACCOUNT + '[[accounts.hq.rules]]\nolder_than = "1 month"\n')
     account = loaded.accounts["hq"]
-    (rule,) = loaded.rules(account, datetime(2026, 3, 1, 2, 0, tzinfo=UTC), None, None)
+    (rule,) = rules(loaded, [account], datetime(2026, 3, 1, 2, 0, tzinfo=UTC))[account.name]
     assert rule.cutoff == datetime(2026, 1, 29, 2, 0, tzinfo=UTC)
 
 

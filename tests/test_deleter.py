@@ -12,7 +12,7 @@ from msgspec.structs import replace as changed
 
 from confcleanup import deleter
 from confcleanup.deadline import Deadline
-from confcleanup.deleter import carry_out
+from confcleanup.deleter import Deletion, carry_out
 from confcleanup.errors import (
     AccessDenied,
     HttpError,
@@ -27,8 +27,8 @@ from confcleanup.filter import LiveRule, Reason, Rule, digest
 from confcleanup.guards import Limits
 from confcleanup.http.client import Permit
 from confcleanup.items import Item, Kind, Live, Outcome, Result, State
-from confcleanup.listing import make_plan
-from confcleanup.plan import Plan, Watcher
+from confcleanup.listing import Listing, make_plan
+from confcleanup.plan import Plan
 from confcleanup.plan_review import PlanReview
 
 from .fake import NOW, Fake, Memory, rule, thing
@@ -36,14 +36,14 @@ from .providers.waiting import NoWaiting
 
 
 def planned(provider: Fake, *rules: Rule, limits: Limits | None = None) -> Plan:
-    return make_plan("hq", provider, rules or (rule(),), limits or Limits(), NOW, Watcher())
+    return make_plan(Listing("hq", provider, rules or (rule(),), NOW, limits or Limits()))
 
 
 def cleaned(provider: Fake, *rules: Rule, concurrency: int = 1, stop: Deadline | None = None) -> Plan:
     rules = rules or (rule(),)
     plan = planned(provider, *rules)
     assert not plan.failed
-    carry_out(plan, provider, rules, NOW, Watcher(), Memory(), concurrency=concurrency, stop=stop or provider.stop)
+    carry_out(Deletion(plan, provider, rules, NOW, Memory(), stop or provider.stop, concurrency=concurrency))
     return plan
 
 
@@ -378,7 +378,7 @@ def test_what_may_rightly_run_is_not_stuck() -> None:
 
 def test_a_tagged_room_that_the_rule_would_delete_is_stuck_like_a_meeting() -> None:
     room = thing("room", kind=Kind.ROOM, state=State.RUNNING, tags=("cleanup",), ended_at=None)
-    found = make_plan("hq", Fake(room), [rule(rooms=True, tags=("cleanup",))], Limits(), NOW, Watcher())
+    found = make_plan(Listing("hq", Fake(room), [rule(rooms=True, tags=("cleanup",))], NOW))
     assert found.stuck.count == 1
 
 
@@ -399,7 +399,7 @@ def test_what_cannot_be_recorded_is_not_deleted() -> None:
     record = Memory()
     record.trouble = LedgerError("the disk is full")
     plan = planned(provider)
-    carry_out(plan, provider, (rule(),), NOW, Watcher(), record, concurrency=1, stop=provider.stop)
+    carry_out(Deletion(plan, provider, (rule(),), NOW, record, provider.stop))
     assert set(provider.held) == {"a", "b"}
     assert provider.sent("a") == 0
     assert (plan.error, plan.undone) == ("the disk is full", True)
@@ -410,7 +410,7 @@ def test_an_intent_is_recorded_before_the_deletion_and_its_outcome_after() -> No
     provider, record = Fake(thing("a")), Memory()
     provider.before_delete = lambda item: record.intended.index((item.id, "old")) and None
     plan = planned(provider)
-    carry_out(plan, provider, (rule(),), NOW, Watcher(), record, concurrency=1, stop=provider.stop)
+    carry_out(Deletion(plan, provider, (rule(),), NOW, record, provider.stop))
     assert [result.outcome for result in record.finished.values()] == [Outcome.DELETED]
 
 
@@ -435,7 +435,7 @@ def test_outcomes_of_a_batch_are_kept_if_the_record_fails_in_the_middle() -> Non
     record.finish = full  # type: ignore[method-assign]  # the disk fills up after the intents
     rules = (rule("heaps"),)
     plan = planned(provider, *rules)
-    carry_out(plan, provider, rules, NOW, Watcher(), record, concurrency=1, stop=provider.stop)
+    carry_out(Deletion(plan, provider, rules, NOW, record, provider.stop))
     assert [entry.outcome for entry in plan.selected] == [Outcome.DELETED] * 3
     assert plan.undone
 
@@ -447,7 +447,7 @@ def test_a_reviewed_room_that_ended_since_does_not_stand_for_a_new_one_of_its_na
     fresh = thing("Room", live=Live(timedelta(hours=9)), **live | {"started_at": NOW - timedelta(hours=9)})
     review = PlanReview({seen.key: digest(seen)}, {seen.key: seen})
     rules = (rule(cutoff=NOW, live=LiveRule(max_duration=timedelta(hours=8))),)
-    plan = make_plan("hq", Fake(fresh), rules, Limits(), NOW, Watcher(), reviewed=review)
+    plan = make_plan(Listing("hq", Fake(fresh), rules, NOW, review=review))
     assert outcomes(plan) == {"Room": Outcome.CHANGED}
 
 
@@ -487,7 +487,7 @@ def test_what_changed_while_a_deletion_could_not_leave_is_kept() -> None:
     provider.before_look = restarted
     record = Memory()
     plan = planned(provider)
-    carry_out(plan, provider, [rule()], NOW, Watcher(), record, concurrency=1, stop=provider.stop)
+    carry_out(Deletion(plan, provider, [rule()], NOW, record, provider.stop))
     assert outcomes(plan) == {"old": Outcome.CHANGED}
     assert "old" in provider.held
     assert [result.outcome for result in record.finished.values()] == [Outcome.CHANGED]
@@ -496,7 +496,7 @@ def test_what_changed_while_a_deletion_could_not_leave_is_kept() -> None:
 def test_a_deletion_that_never_leaves_in_time_has_failed_and_is_recorded_once() -> None:
     provider, record = Slow(thing("old"), lapses=99), Memory()
     plan = planned(provider)
-    carry_out(plan, provider, [rule()], NOW, Watcher(), record, concurrency=1, stop=provider.stop)
+    carry_out(Deletion(plan, provider, [rule()], NOW, record, provider.stop))
     assert outcomes(plan) == {"old": Outcome.FAILED}
     assert (len(record.intended), provider.sent("old")) == (1, 0)
 
@@ -622,7 +622,7 @@ def test_what_is_recorded_as_deleted_and_listed_again_is_deleted_only_if_a_look_
     provider.delete = deleting  # type: ignore[method-assign]  # a vendor that says more than it does
     plan = planned(provider, rule("files"))
     plan.note_recorded(list(plan.selected), {entry.item.key: NOW for entry in plan.selected})
-    carry_out(plan, provider, [rule("files")], NOW, Watcher(), Memory(), concurrency=1, stop=provider.stop)
+    carry_out(Deletion(plan, provider, [rule("files")], NOW, Memory(), provider.stop))
     assert outcomes(plan) == {"stays": Outcome.UNKNOWN, "goes": Outcome.DELETED}
     assert "recorded as deleted on 2026-03-01" in (plan.selected.first(1)[0].error or "")
     assert (plan.undone, plan.stuck.count) == (True, 2)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,9 +18,8 @@ from confcleanup.cli.history import COLUMNS
 from confcleanup.config import load as config
 from confcleanup.config.schema import schema
 from confcleanup.errors import ExitCode
-from confcleanup.plan import Watcher
 from confcleanup.reports import data as report
-from confcleanup.run import Request, Run, execute
+from confcleanup.run import Ports, Run, resolve, run
 from confcleanup.sandbox.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[1]
@@ -72,9 +70,8 @@ def planned(sandbox: Sandbox, recipe: str, folder: Path) -> Run:
     file.write_text(with_accounts(sandbox, recipe), encoding="utf-8")
     file.chmod(0o600)
     loaded = config.load(file)
-    request = Request(loaded, list(loaded.accounts.values()), delete=False)
-    never = threading.Event()
-    return execute(request, clock=lambda: NOW, watcher=Watcher(), confirm=None, interrupted=never, ledger=None)
+    options = resolve(loaded, list(loaded.accounts.values()), NOW)
+    return run(options, Ports(clock=lambda: NOW, confirm=None, ledger=None))
 
 
 def with_accounts(sandbox: Sandbox, recipe: str) -> str:

@@ -12,8 +12,8 @@ from confcleanup.cli.output import account_line
 from confcleanup.estimate import seconds
 from confcleanup.filter import choose
 from confcleanup.guards import Limits
-from confcleanup.listing import make_plan
-from confcleanup.plan import Plan, Watcher
+from confcleanup.listing import Listing, make_plan
+from confcleanup.plan import Plan
 from confcleanup.providers.base import Source
 from confcleanup.run import Run
 from confcleanup.settings.tables import RuleSettings
@@ -87,5 +87,5 @@ def test_a_backlog_that_outlasts_max_runtime_is_counted_in_runs() -> None:
     provider = Fake(*(thing(str(number)) for number in range(100)))
     provider.settings.rate = Pace(10, 60)
     provider.http.sent, provider.http.busy = 1, 0.1
-    plan = make_plan("hq", provider, [rule()], Limits(max_runtime=timedelta(minutes=5)), NOW, Watcher())
+    plan = make_plan(Listing("hq", provider, [rule()], NOW, Limits(max_runtime=timedelta(minutes=5))))
     assert (plan.seconds, plan.runs) == (20 * 60, 4)

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from confcleanup.guards import Limits, Listed, Past, check_guards, shrunken
+from confcleanup.guards import Limits, Listed, PreviousRuns, check_guards, shrunken
 
 OPEN = Limits(max_deletions=10**9)
 MINUTES = timedelta(minutes=1)
 
 
 def refused(
-    listed: int, selected: int, limits: Limits = OPEN, skew: timedelta | None = None, past: Past | None = None
+    listed: int, selected: int, limits: Limits = OPEN, skew: timedelta | None = None, past: PreviousRuns | None = None
 ) -> str:
     """All objections in one text; empty if there are none."""
-    return "; ".join(check_guards({"things": Listed(listed, selected)}, skew, limits, past or Past()))
+    return "; ".join(check_guards({"things": Listed(listed, selected)}, skew, limits, past or PreviousRuns()))
 
 
-def left(count: int) -> Past:
-    return Past(left={"things": count})
+def left(count: int) -> PreviousRuns:
+    return PreviousRuns(left={"things": count})
 
 
 def share(percent: int) -> Limits:
@@ -47,12 +47,12 @@ def test_more_than_max_deletions_is_refused_and_exactly_as_many_is_not() -> None
 def test_a_limit_of_zero_is_zero_and_not_off() -> None:
     assert "max_deletions" in refused(100, 1, Limits(max_deletions=0))
     assert "max_share" in refused(20, 1, share(0))
-    assert "max_growth" in refused(1000, 100, Limits(max_growth=0), past=Past([1000]))
+    assert "max_growth" in refused(1000, 100, Limits(max_growth=0), past=PreviousRuns([1000]))
     assert "max_clock_skew" in refused(0, 0, Limits(max_clock_skew=timedelta(0)), skew=timedelta(seconds=1))
 
 
 def test_a_limit_of_zero_does_not_refuse_a_run_that_deletes_nothing() -> None:
-    assert not refused(100, 0, Limits(max_deletions=0, max_share=Fraction(0), max_growth=0), past=Past([7]))
+    assert not refused(100, 0, Limits(max_deletions=0, max_share=Fraction(0), max_growth=0), past=PreviousRuns([7]))
 
 
 @pytest.mark.parametrize(("listed", "selected"), [(19, 19), (20, 5), (40, 10), (21, 5)])
@@ -79,11 +79,11 @@ def test_a_share_of_all_refuses_nothing() -> None:
 @pytest.mark.parametrize("selected", [99, 1000])
 def test_growth_within_the_limit_or_of_a_small_number_is_no_matter(selected: int) -> None:
     largest = 0 if selected < 100 else 100
-    assert not refused(5000, selected, past=Past([largest, 0]))
+    assert not refused(5000, selected, past=PreviousRuns([largest, 0]))
 
 
 def test_many_times_more_than_any_of_the_last_runs_is_refused() -> None:
-    told = refused(5000, 1001, past=Past([3, 100, 7]))
+    told = refused(5000, 1001, past=PreviousRuns([3, 100, 7]))
     assert "the last 3 runs of these rules never selected more than 100" in told
     assert "raise max_growth" in told
 
@@ -91,11 +91,11 @@ def test_many_times_more_than_any_of_the_last_runs_is_refused() -> None:
 @pytest.mark.parametrize("growth", [0, 1, 10, float("inf")])
 def test_runs_that_selected_nothing_are_nothing_to_be_compared_with(growth: float) -> None:
     limits = Limits(max_deletions=5000, max_growth=growth)
-    assert not refused(5000, 5000, limits, past=Past([0] * 10))
+    assert not refused(5000, 5000, limits, past=PreviousRuns([0] * 10))
 
 
 def test_a_run_that_selected_little_counts_among_many_that_selected_nothing() -> None:
-    assert "never selected more than 1," in refused(5000, 101, past=Past([0, 0, 1, 0]))
+    assert "never selected more than 1," in refused(5000, 101, past=PreviousRuns([0, 0, 1, 0]))
 
 
 def test_the_first_run_of_an_account_has_nothing_to_be_compared_with() -> None:
@@ -108,7 +108,7 @@ def test_a_list_that_is_half_as_long_as_what_the_last_run_left_or_short_is_belie
 
 
 def test_a_list_that_nothing_is_known_of_is_believed() -> None:
-    assert not refused(0, 0, past=Past(left={"others": 100}))
+    assert not refused(0, 0, past=PreviousRuns(left={"others": 100}))
 
 
 @pytest.mark.parametrize(("listed", "before"), [(49, 100), (9, 20), (0, 100), (0, 19), (0, 1)])
@@ -118,13 +118,13 @@ def test_a_much_shorter_list_than_the_last_run_left_is_refused(listed: int, befo
 
 def test_each_list_is_compared_by_itself() -> None:
     lists = {"things": Listed(0), "files": Listed(900)}
-    (told,) = check_guards(lists, None, OPEN, Past(left={"things": 3, "files": 900}))
+    (told,) = check_guards(lists, None, OPEN, PreviousRuns(left={"things": 3, "files": 900}))
     assert told.startswith("0 things are listed where the last run left 3:")
-    assert shrunken(lists, Past(left={"things": 3, "files": 900})) == ["things"]
+    assert shrunken(lists, PreviousRuns(left={"things": 3, "files": 900})) == ["things"]
 
 
 def test_a_list_of_what_ends_by_itself_may_be_empty() -> None:
-    assert not check_guards({"rooms": Listed(0, lasting=False)}, None, OPEN, Past(left={"rooms": 50}))
+    assert not check_guards({"rooms": Listed(0, lasting=False)}, None, OPEN, PreviousRuns(left={"rooms": 50}))
 
 
 def test_a_share_is_judged_only_of_what_is_listed_as_a_whole() -> None:
@@ -146,7 +146,7 @@ def test_a_clock_within_the_limit_or_unknown_is_no_matter(skew: timedelta | None
 
 
 def test_every_objection_is_told_at_once_and_says_what_to_do() -> None:
-    past = Past([3], {"things": 100})
+    past = PreviousRuns([3], {"things": 100})
     told = check_guards({"things": Listed(40, 2000)}, 60 * MINUTES, Limits(max_share=Fraction(1, 2)), past)
     advices = (
         "max_deletions to 2000",
@@ -168,13 +168,13 @@ limits = st.builds(
     max_clock_skew=st.timedeltas(timedelta(0), 9 * MINUTES),
 )
 pasts = st.builds(
-    Past, selected=st.lists(counts, max_size=10), left=st.dictionaries(st.just("things"), counts, max_size=1)
+    PreviousRuns, selected=st.lists(counts, max_size=10), left=st.dictionaries(st.just("things"), counts, max_size=1)
 )
 
 
 @given(counts, counts, limits, pasts)
 def test_if_nothing_stands_against_a_run_nothing_stands_against_a_smaller_one(
-    listed: int, selected: int, limits: Limits, past: Past
+    listed: int, selected: int, limits: Limits, past: PreviousRuns
 ) -> None:
     if not refused(listed, selected, limits, past=past):
         assert not refused(listed, selected // 2, limits, past=past)
@@ -189,7 +189,7 @@ def test_what_is_let_through_is_within_every_limit(listed: int, selected: int, l
 
 @given(counts, counts, limits, pasts)
 def test_after_every_advice_is_followed_nothing_stands_against_the_run(
-    listed: int, selected: int, limits: Limits, past: Past
+    listed: int, selected: int, limits: Limits, past: PreviousRuns
 ) -> None:
     """Whoever raises each limit to the value that is named, and says --accept-fewer, is not refused again."""
     selected = min(listed, selected)
@@ -201,4 +201,5 @@ def test_after_every_advice_is_followed_nothing_stands_against_the_run(
         max_growth=float(raised.get("max_growth", limits.max_growth)),
     )
     assert followed.max_share <= 1
-    assert not refused(listed, selected, followed, past=Past(past.selected) if "--accept-fewer" in told else past)
+    past = PreviousRuns(past.selected) if "--accept-fewer" in told else past
+    assert not refused(listed, selected, followed, past=past)

@@ -11,9 +11,8 @@ from msgspec.structs import replace
 
 from confcleanup.errors import AccessDenied, ProviderError, UnsafeId
 from confcleanup.filter import Reason, Rule
-from confcleanup.guards import Limits
 from confcleanup.items import Item, State
-from confcleanup.listing import make_plan
+from confcleanup.listing import Listing, make_plan
 from confcleanup.plan import Plan, Watcher
 from confcleanup.providers.base import Source
 from confcleanup.worklist import Entry
@@ -45,7 +44,7 @@ class Kept(Watcher):
 
 def planned(provider: Fake, *rules: Rule) -> tuple[Plan, dict[str, str]]:
     watcher = Kept()
-    return make_plan("hq", provider, rules or (TAGGED,), Limits(), NOW, watcher), watcher.reasons
+    return make_plan(Listing("hq", provider, rules or (TAGGED,), NOW, watcher=watcher)), watcher.reasons
 
 
 def test_what_is_looked_up_decides() -> None:

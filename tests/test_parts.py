@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from confcleanup.errors import AccessDenied, HttpError, LedgerError, Stopped
 from confcleanup.filter import Rule, digest
-from confcleanup.guards import Limits, Past
+from confcleanup.guards import PreviousRuns
 from confcleanup.http.paging import Repeated, Unsteady
 from confcleanup.items import Item, Outcome
-from confcleanup.listing import HELD_BACK, make_plan
+from confcleanup.listing import HELD_BACK, Listing, make_plan
 from confcleanup.plan import Plan, Watcher
 from confcleanup.plan_review import PlanReview
 from confcleanup.providers.base import Part
@@ -56,7 +56,7 @@ class Told(Watcher):
 
 
 def planned(provider: Fake, *rules: Rule, watcher: Watcher | None = None, **more: object) -> Plan:
-    return make_plan("hq", provider, rules or (rule(),), Limits(), NOW, watcher or Watcher(), **more)  # type: ignore[arg-type]  # passed on
+    return make_plan(Listing("hq", provider, rules or (rule(),), NOW, watcher=watcher or Watcher(), **more))  # type: ignore[arg-type]  # passed on
 
 
 def ids(plan: Plan) -> list[str]:
@@ -231,23 +231,23 @@ def reviewing(*items: Item) -> PlanReview:
 
 def test_what_a_reviewed_plan_names_of_a_part_that_was_not_listed_is_not_said_to_have_changed() -> None:
     provider = Parted(user_1=[[thing("a")]], user_2=[[REFUSED]])
-    plan = planned(provider, reviewed=reviewing(thing("a"), thing("b"), thing("c")))
+    plan = planned(provider, review=reviewing(thing("a"), thing("b"), thing("c")))
     assert (plan.status, ids(plan), plan.count(Outcome.CHANGED)) == ("partial", ["a"], 0)
 
 
 def test_what_only_the_first_of_two_listings_showed_is_not_listed_any_more() -> None:
     provider = Parted(user_1=[[thing("a"), thing("b"), Unsteady("shifted")], [thing("a")]])
-    plan = planned(provider, reviewed=reviewing(thing("a"), thing("b")))
+    plan = planned(provider, review=reviewing(thing("a"), thing("b")))
     assert {entry.item.id: entry.outcome for entry in plan.selected} == {"a": None, "b": Outcome.CHANGED}
 
 
 def test_a_reviewed_item_with_a_row_that_is_not_due_has_changed() -> None:
     provider = Parted(user_1=[[thing("a"), again(thing("a", days=3))]])
-    plan = planned(provider, reviewed=reviewing(thing("a")))
+    plan = planned(provider, review=reviewing(thing("a")))
     assert [entry.outcome for entry in plan.selected] == [Outcome.CHANGED]
 
 
 @pytest.mark.parametrize(("second", "refused"), [([thing("b")], True), ([REFUSED], False)])
 def test_a_list_that_lacks_a_part_is_not_taken_for_one_that_shrank(second: Lines, refused: bool) -> None:
-    plan = planned(Parted(user_1=[[thing("a")]], user_2=[second]), past=Past(left={"things": 500}))
+    plan = planned(Parted(user_1=[[thing("a")]], user_2=[second]), previous=PreviousRuns(left={"things": 500}))
     assert bool(plan.refusals) is refused

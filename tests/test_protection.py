@@ -12,11 +12,9 @@ from msgspec.structs import replace
 
 from confcleanup import patterns
 from confcleanup.filter import Reason, choose, protection_of
-from confcleanup.guards import Limits
 from confcleanup.items import Item
-from confcleanup.listing import make_plan
+from confcleanup.listing import Listing, make_plan
 from confcleanup.patterns import Owners, Texts, ident, matches, plain, same_ids, same_owner
-from confcleanup.plan import Watcher
 from confcleanup.protection import Hold, Protection, hold_marks, keep_marks
 
 from .fake import NOW, Fake, rule, thing
@@ -163,9 +161,7 @@ def test_ten_thousand_holds_are_looked_up_and_not_tried_and_once_for_each_item(
     monkeypatch.setattr(patterns, "matcher", counted)
     monkeypatch.setattr(Protection, "fitting", noted)
     listed = [thing(f"{n:05}", owner=f"anna {n:05}", title=f"Review {n:05}") for n in range(500)]
-    plan = make_plan(
-        "hq", Fake(*listed), [replace(one, protection=protection) for one in rules], Limits(), NOW, Watcher()
-    )
+    plan = make_plan(Listing("hq", Fake(*listed), [replace(one, protection=protection) for one in rules], NOW))
     assert len(plan.selected) == 500
     assert judged == [item.id for item in listed]
     assert len(tried) < 4 * len(listed)

@@ -29,11 +29,13 @@ from confcleanup.cutoff import Period
 from confcleanup.errors import HttpError, LedgerError, Locked, Problem, ProviderError
 from confcleanup.guards import Limits
 from confcleanup.items import Item, Outcome, Result
+from confcleanup.lock import lock
 from confcleanup.plan import Plan, Watcher
 from confcleanup.plan_file import SavedPlan, document, load
 from confcleanup.records.journal import Journal
 from confcleanup.records.ledger import Ledger
-from confcleanup.run import Request, Run, execute, lock
+from confcleanup.run import Ports, Run, resolve
+from confcleanup.run import run as run_accounts
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.settings.tables import AccountSettings, LimitSettings, build
@@ -77,21 +79,17 @@ class World:
         watcher: Watcher | None = None,
     ) -> Run:
         everything = Config(Path("c"), UTC, None, self.accounts, StateSettings(), HoldSettings())
-        run = execute(
-            Request(
-                everything,
-                list(self.accounts.values()),
-                delete=delete,
-                accept_fewer=accept_fewer,
-                older_than=older_than,
-                reviewed=reviewed,
-            ),
-            clock=lambda: NOW,
-            watcher=watcher or Watcher(),
-            confirm=confirm,
-            interrupted=threading.Event(),
-            ledger=self.ledger,
+        options = resolve(
+            everything,
+            list(self.accounts.values()),
+            NOW,
+            delete=delete,
+            accept_fewer=accept_fewer,
+            older_than=older_than,
+            reviewed=reviewed,
         )
+        ports = Ports(clock=lambda: NOW, watcher=watcher or Watcher(), confirm=confirm, ledger=self.ledger)
+        run = run_accounts(options, ports)
         for plan in run.plans:
             assert not delete or len(plan.selected) == sum(plan.count(outcome) for outcome in Outcome), (
                 "does not add up"
@@ -621,7 +619,7 @@ def test_nobody_is_asked_where_nothing_may_be_deleted(world: World) -> None:
 
 HOLDER = """
 import pathlib, sys
-from confcleanup.run import lock
+from confcleanup.lock import lock
 with lock(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -13,10 +13,8 @@ from hypothesis import strategies as st
 from confcleanup import worklist as selected
 from confcleanup.errors import LedgerError
 from confcleanup.filter import Decision, Reason
-from confcleanup.guards import Limits
 from confcleanup.items import Item, Kind, Live, Outcome, Result, State
-from confcleanup.listing import make_plan
-from confcleanup.plan import Watcher
+from confcleanup.listing import Listing, make_plan
 from confcleanup.worklist import Entry, Worklist
 
 from .fake import NOW, Fake, rule, thing
@@ -218,7 +216,7 @@ def test_a_full_disk_is_told_with_what_to_do_and_nothing_is_half_there() -> None
 @pytest.mark.usefixtures("_full_disk")
 def test_a_listing_that_does_not_fit_on_the_disk_selects_nothing() -> None:
     provider = Fake(*(thing(str(number), title="x" * 500) for number in range(1000)))
-    plan = make_plan("hq", provider, [rule()], Limits(), NOW, Watcher())
+    plan = make_plan(Listing("hq", provider, [rule()], NOW))
     assert (plan.status, list(plan.selected)) == ("failed", [])
     assert "TMPDIR" in (plan.error or "")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import combinations, groupby
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from confcleanup.filter import (
+    TABLE,
     UNDECIDED,
     Decision,
     Hold,
+    Line,
     LiveRule,
     Reason,
     Rule,
@@ -79,6 +83,63 @@ def goes(item: Item, by: Rule) -> bool:
 def held_by(**marks: Any) -> Rule:
     """A rule under a legal hold."""
     return rule(holds=(Hold("lawsuit 7", **marks),))
+
+
+# --- the table itself -------------------------------------------------------------------------------
+
+HOLDS: dict[Reason, tuple[dict[str, Any], dict[str, Any]]] = {
+    Reason.HELD: ({}, {"holds": (Hold("lawsuit 7", id="0048411003"),)}),
+    Reason.KEEP_ID: ({}, {"keep_ids": frozenset({"0048411003"})}),
+    Reason.KEEP_TAG: ({}, {"keep_tags": ("delete",)}),
+    Reason.FILTER: ({}, {"title": "another"}),
+    Reason.UNDELETABLE: ({"undeletable": "nothing deletes it"}, {}),
+    Reason.RUNNING: ({"state": State.RUNNING}, {}),
+    Reason.STATE_UNKNOWN: ({"state": State.UNKNOWN}, {}),
+    Reason.RECURS: ({"kind": Kind.RECURRING}, {}),
+    Reason.ROOM: ({"kind": Kind.ROOM}, {}),
+    Reason.END_UNKNOWN: ({"ended_at": None}, {}),
+    Reason.TOO_YOUNG: ({"ended_at": NOW - HOUR}, {}),
+    Reason.NOT_KNOWN: ({"owner": None}, {"owner": "anna"}),
+    Reason.DUE: ({}, {}),
+}
+"""For each line an item and a rule, by what they have beside the usual, of which it holds."""
+
+
+def test_every_reason_is_a_line_of_the_table_but_that_of_a_saved_plan() -> None:
+    assert [line.why for line in TABLE] == [reason for reason in Reason if reason is not Reason.NOT_REVIEWED]
+    assert HOLDS.keys() == {line.why for line in TABLE}
+    assert len(PAIRS) == 13 * 12 / 2 - 3
+
+
+@pytest.mark.parametrize("line", TABLE, ids=lambda line: line.why.name)
+def test_each_line_decides_where_it_alone_holds(line: Line) -> None:
+    item, by = HOLDS[line.why]
+    decision = decide(meeting(**item), rule(**by), NOW)
+    assert decision.why is line.why
+    assert decision.delete is (line.then == "it goes")
+
+
+def both_hold(first: Reason, second: Reason) -> bool:
+    """Whether one item can be both: it has one state, one kind, one end."""
+    return not any(one.keys() & other.keys() for one, other in zip(HOLDS[first], HOLDS[second], strict=True))
+
+
+PAIRS = [pair for pair in combinations([line.why for line in TABLE], 2) if both_hold(*pair)]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS, ids=lambda why: why.name)
+def test_of_two_lines_that_hold_the_first_decides(first: Reason, second: Reason) -> None:
+    (item, by), (other_item, other_by) = HOLDS[first], HOLDS[second]
+    both, rules = meeting(**item, **other_item), rule(**by, **other_by)
+    assert decide(both, rules, NOW).why is first
+    assert choose(both, [rules], NOW).why is first
+
+
+def test_the_table_is_that_of_the_documentation() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "how-it-works.md").read_text("utf-8")
+    rows = [line.strip("| ") for line in text.splitlines() if line.startswith("   | ")][2:]
+    shown = [row.partition(" | ")[2] for row in rows]
+    assert [then for then, _ in groupby(shown)] == [then for then, _ in groupby(line.then for line in TABLE)]
 
 
 # --- legal holds, before everything else ------------------------------------------------------------

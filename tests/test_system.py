@@ -10,7 +10,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PureWindowsPath
@@ -20,9 +19,9 @@ import pytest
 from confcleanup import system
 from confcleanup.cli.cleaning import _Signals
 from confcleanup.items import Item, Kind, State
+from confcleanup.lock import lock
 from confcleanup.records.archive import Archive
 from confcleanup.records.ledger import Ledger
-from confcleanup.run import lock
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 
@@ -193,10 +192,9 @@ def test_lock_ledger_and_archive_work_in_a_folder_of_any_name(tmp_path: Path, na
 
 def test_what_windows_sends_to_end_a_program_is_a_request_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("confcleanup.cli.cleaning.TERMINATIONS", (signal.SIGTERM, signal.SIGTTIN))
-    interrupted = threading.Event()
-    with _Signals(interrupted) as signals:
+    with _Signals() as signals:
         signal.raise_signal(signal.SIGTTIN)
-    assert interrupted.is_set()
+    assert signals.interrupted.is_set()
     assert signals.arrived == signal.SIGTTIN
 
 

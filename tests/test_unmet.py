@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from confcleanup.cli import cli
 from confcleanup.filter import Rule
-from confcleanup.guards import Limits
 from confcleanup.items import Item
-from confcleanup.listing import make_plan
-from confcleanup.plan import Plan, Watcher
+from confcleanup.listing import Listing, make_plan
+from confcleanup.plan import Plan
 from confcleanup.protection import Hold
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
@@ -42,7 +41,7 @@ class Reaching(Fake):
 def plan_of(*rules: Rule, listed: Sequence[Item] = LISTED, shown: Reach | None = None) -> Plan:
     provider = Reaching(*listed)
     provider.shown = shown or Reach()
-    return make_plan("hq", provider, rules, Limits(), NOW, Watcher())
+    return make_plan(Listing("hq", provider, rules, NOW))
 
 
 def holds_told(*plans: Plan) -> list[str]:
@@ -135,7 +134,7 @@ def test_where_nothing_is_listed_filters_say_nothing_and_ids_do() -> None:
 def test_a_list_that_was_not_complete_names_nothing() -> None:
     provider = Fake(*LISTED)
     provider.before_list = lambda: (_ for _ in ()).throw(ValueError("odd"))
-    plan = make_plan("hq", provider, [rule(keep_ids=frozenset({"7"}))], Limits(), NOW, Watcher())
+    plan = make_plan(Listing("hq", provider, [rule(keep_ids=frozenset({"7"}))], NOW))
     assert (plan.failed, plan.notices, plan.unmet) == (True, [], None)
 
 

@@ -8,11 +8,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -23,10 +23,12 @@ from .options import ACCOUNTS, SHARD, Globals, chosen, clock, name_run, offered,
 if TYPE_CHECKING:
     from ..config.load import Account, Config
     from ..cutoff import Period
+    from ..plan import Watcher
     from ..plan_file import SavedPlan
     from ..records.ledger import Ledger
-    from ..run import Request, Run
+    from ..run import Run, RunOptions
     from .notices import Story
+    from .output import Screen
 
 log = logging.getLogger("confcleanup")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,90 +68,126 @@ def cleaning_options(function: F) -> F:
     return function
 
 
-def clean(settings: Globals, *, delete: bool, **options: Any) -> None:
+class Given(NamedTuple):
+    """The options of ``plan`` and ``run``, as they were typed."""
+
+    delete: bool
+    yes: bool
+    account_names: tuple[str, ...]
+    rule_names: tuple[str, ...]
+    older_than: str | None
+    before: str | None
+    accept_fewer: bool
+    style: str
+    selected_only: bool
+    shard: str | None = None
+    html: str | None = None
+    save_to: str | None = None
+    plan_file: str | None = None
+    plan_max_age: str = "7 days"
+
+    @property
+    def whole(self) -> bool:
+        """Whether every rule of the accounts is applied as the config has it."""
+        return not (self.rule_names or self.plan_file or self.older_than or self.before)
+
+
+def clean(settings: Globals, **options: Any) -> None:
     """The whole of ``plan`` and ``run``; ends the program with the run's exit status."""
     from ..run import run_id
     from .notices import told
 
-    ident = run_id(clock())
+    given, now = Given(**options), clock()  # the one instant from which everything below counts its ages
+    ident = run_id(now)
     name_run(ident)
     config = settings.load()
-    with told(config, settings.state_folder(config), delete=delete) as story:
-        run = _clean(settings, config, story, ident, delete=delete, **options)
+    with told(config, settings.state_folder(config), delete=given.delete) as story:
+        run = _clean(settings, config, given, now, story, ident)
     sys.exit(int(run.exit_code))
 
 
-def _clean(
-    settings: Globals,
-    config: Config,
-    story: Story,
-    ident: str,
-    *,
-    delete: bool,
-    yes: bool,
-    account_names: tuple[str, ...],
-    rule_names: tuple[str, ...],
-    older_than: str | None,
-    before: str | None,
-    accept_fewer: bool,
-    style: str,
-    selected_only: bool,
-    shard: str | None = None,
-    html: str | None = None,
-    save_to: str | None = None,
-    plan_file: str | None = None,
-    plan_max_age: str = "7 days",
-) -> Run:
+def _clean(settings: Globals, config: Config, given: Given, now: datetime, story: Story, ident: str) -> Run:
     """Plans and, if asked to, deletes; shows what came of it."""
+    from ..lock import lock
     from ..records.ledger import Ledger
-    from ..run import Request, execute, lock
     from . import page
     from .notices import note_end
-    from .output import Screen, screen_for
+    from .output import screen_for
 
-    html_file = page.ready(html, config.path) if html else None
-    plan_to = _ready(save_to, config.path) if save_to else None
-    accounts = of_shard(with_rules(chosen(config, account_names), rule_names), shard)
-    reviewed = _reviewed(accounts, plan_file, plan_max_age)
-    if reviewed:
-        older_than, before = older_than or reviewed.older_than, before or reviewed.before
-    age, instant = _age(config, older_than, before)
-    _check_short(config, accounts, rule_names, age, instant)
-    require_ready(accounts)
-    request = Request(config, accounts, rule_names, age, instant, delete, accept_fewer, reviewed, ident)
-    _check_ages(request)
-    screen: Screen = screen_for(settings, style, selected_only=selected_only)
-    tally = page.tally_for(request) if html_file else None
-    interrupted = threading.Event()
+    html_file = page.ready(given.html, config.path) if given.html else None
+    plan_to = _ready(given.save_to, config.path) if given.save_to else None
+    given, options = _resolve(config, given, now, ident)
+    screen = screen_for(settings, given.style, selected_only=given.selected_only)
+    tally = page.tally_for(options) if html_file else None
+    watcher = page.Both(screen.watcher, tally) if tally else screen.watcher
     with contextlib.ExitStack() as stack:
-        folder = settings.writable_state_folder(config) if delete else settings.state_folder(config)
-        if delete:
+        folder = settings.writable_state_folder(config) if given.delete else settings.state_folder(config)
+        if given.delete:
             stack.enter_context(lock(folder))
-        ledger = stack.enter_context(Ledger(folder, writable=delete)) if delete or Ledger.exists(folder) else None
-        signals = stack.enter_context(_Signals(interrupted))
-        with screen:
-            confirm = None if yes else lambda run: signals.ask(lambda: screen.confirm(run, on_terminal=_asking()))
-            run: Run = execute(
-                request,
-                clock=clock,
-                watcher=page.Both(screen.watcher, tally) if tally else screen.watcher,
-                confirm=confirm,
-                interrupted=interrupted,
-                ledger=ledger,
-            )
-        run.signal = signals.arrived
-        story.run = run
-        if delete and ledger:
-            note_end(ledger, run, whole=not (rule_names or plan_file or age or instant))
+        needed = given.delete or Ledger.exists(folder)
+        ledger = stack.enter_context(Ledger(folder, writable=given.delete)) if needed else None
+        signals = stack.enter_context(_Signals())
+        story.run = run = _run(options, given, screen, watcher, ledger, signals)
+        if given.delete and ledger:
+            note_end(ledger, run, whole=given.whole)
         if plan_to:
-            _save(run, accounts, plan_to, older_than, before)
-        if delete and ledger and run.exit_code == ExitCode.DONE:
+            _save(run, options.accounts, plan_to, given)
+        if given.delete and ledger and run.exit_code == ExitCode.DONE:
             _shorten(ledger, config, run)
-        words = _command_line(settings, account_names, rule_names, older_than, before, save_to or plan_file, shard)
+        words = _command_line(settings, given)
         screen.finish(run, words)
         if html_file and tally:
             page.write(html_file, run, tally, ledger, config.zone, words)
     return run
+
+
+def _resolve(config: Config, given: Given, now: datetime, ident: str) -> tuple[Given, RunOptions]:
+    """What to do, worked out of what was typed; a saved plan stands for the ages that are not given with it.
+
+    Nothing is contacted yet. Raises UsageError for options that are wrong, ConfigError, Refused.
+    """
+    from ..run import resolve
+
+    accounts = of_shard(with_rules(chosen(config, given.account_names), given.rule_names), given.shard)
+    if reviewed := _reviewed(accounts, given, now):
+        older_than, before = given.older_than or reviewed.older_than, given.before or reviewed.before
+        given = given._replace(older_than=older_than, before=before)
+    age, instant = _age(config, given, now)
+    _check_short(config, accounts, given.rule_names, age, instant, now)
+    require_ready(accounts)
+    try:
+        options = resolve(
+            config,
+            accounts,
+            now,
+            rules=given.rule_names,
+            older_than=age,
+            before=instant,
+            delete=given.delete,
+            accept_fewer=given.accept_fewer,
+            reviewed=reviewed,
+            ident=ident,
+        )
+    except ValueError as error:
+        raise click.UsageError(f"--older-than: {error}") from None
+    return given, options
+
+
+def _run(
+    options: RunOptions, given: Given, screen: Screen, watcher: Watcher, ledger: Ledger | None, signals: _Signals
+) -> Run:
+    """Runs; a signal ends the run early, and the question too."""
+    from ..run import Ports, run
+
+    def ask(planned: Run) -> bool:
+        return signals.ask(lambda: screen.confirm(planned, on_terminal=_asking()))
+
+    confirm = None if given.yes else ask
+    with screen:
+        ports = Ports(clock=clock, confirm=confirm, ledger=ledger, watcher=watcher, interrupted=signals.interrupted)
+        done = run(options, ports)
+    done.signal = signals.arrived
+    return done
 
 
 def _shorten(ledger: Ledger, config: Config, run: Run) -> None:
@@ -165,17 +203,17 @@ def _shorten(ledger: Ledger, config: Config, run: Run) -> None:
         log.warning("the history could not be shortened to %s: %s", age, error)
 
 
-def _reviewed(accounts: list[Account], file: str | None, max_age: str) -> SavedPlan | None:
-    if file is None:
+def _reviewed(accounts: list[Account], given: Given, now: datetime) -> SavedPlan | None:
+    if given.plan_file is None:
         return None
-    from .. import plan_file as reviewed
+    from .. import plan_file
     from ..cutoff import Period
 
     try:
-        longest = Period.parse(max_age).exact()
+        longest = Period.parse(given.plan_max_age).exact()
     except ValueError as error:
         raise click.UsageError(f"--plan-max-age: {error}") from None
-    return reviewed.load(Path(file), clock(), {a.name: a.fingerprint for a in accounts}, longest)
+    return plan_file.load(Path(given.plan_file), now, {a.name: a.fingerprint for a in accounts}, longest)
 
 
 def _ready(file: str, config: Path) -> Path:
@@ -191,15 +229,15 @@ def _ready(file: str, config: Path) -> Path:
     return path
 
 
-def _save(run: Run, accounts: list[Account], file: Path, older_than: str | None, before: str | None) -> None:
+def _save(run: Run, accounts: Sequence[Account], file: Path, given: Given) -> None:
     """Writes the plan, readable by its owner alone: it holds other people's titles."""
     import json
 
-    from .. import plan_file as reviewed
+    from .. import plan_file
     from .files import replace_private
 
     fingerprints = {account.name: account.fingerprint for account in accounts}
-    document = reviewed.document(run.plans, run.now, fingerprints, older_than, before)
+    document = plan_file.document(run.plans, run.now, fingerprints, given.older_than, given.before)
     replace_private(file, json.dumps(document, indent=1) + "\n")
 
 
@@ -225,9 +263,10 @@ def of_shard(accounts: list[Account], text: str | None) -> list[Account]:
     return mine
 
 
-def _age(config: Config, older_than: str | None, before: str | None) -> tuple[Period | None, datetime | None]:
+def _age(config: Config, given: Given, now: datetime) -> tuple[Period | None, datetime | None]:
     from ..cutoff import Period, parse_instant
 
+    older_than, before = given.older_than, given.before
     if older_than is not None and before is not None:
         raise click.UsageError("--older-than and --before are two ways to say the same: give one of them")
     try:
@@ -238,19 +277,24 @@ def _age(config: Config, older_than: str | None, before: str | None) -> tuple[Pe
         instant = parse_instant(before, config.zone) if before is not None else None
     except ValueError as error:
         raise click.UsageError(f"--before: {error}") from None
-    if instant and instant > clock():
+    if instant and instant > now:
         raise click.UsageError(f"--before: {before} lies in the future; what has not ended yet is never deleted")
     return age, instant
 
 
 def _check_short(
-    config: Config, accounts: list[Account], names: tuple[str, ...], age: Period | None, instant: datetime | None
+    config: Config,
+    accounts: list[Account],
+    names: tuple[str, ...],
+    age: Period | None,
+    instant: datetime | None,
+    now: datetime,
 ) -> None:
     """Refuses an age under one day given here, for rules that may not have one in the config either."""
     from ..config.load import DAY, TOO_SHORT
 
     option = "--older-than" if age else "--before"
-    short = age.least < DAY if age else instant is not None and instant > clock() - timedelta(seconds=DAY)
+    short = age.least < DAY if age else instant is not None and instant > now - timedelta(seconds=DAY)
     if not short:
         return
     for account in accounts:
@@ -260,18 +304,6 @@ def _check_short(
                 raise click.UsageError(f"{option}: {TOO_SHORT} {where}")
 
 
-def _check_ages(request: Request) -> None:
-    """Finds ages that reach too far back, and holds that cannot be read, before anything is contacted."""
-    from ..config import holds
-
-    holds.active(request.config.holds, request.config.zone, clock())
-    try:
-        for account in request.accounts:
-            request.config.unprotected(account, clock(), request.older_than, request.before)
-    except ValueError as error:
-        raise click.UsageError(f"--older-than: {error}") from None
-
-
 class _Signals:
     """Turns SIGINT, SIGTERM, SIGHUP and Windows' SIGBREAK into a request to stop; a second one stops at once.
 
@@ -279,12 +311,12 @@ class _Signals:
     ``nohup`` means it.
     """
 
-    def __init__(self, interrupted: threading.Event) -> None:
+    def __init__(self) -> None:
         from ..run import status_of
 
         self.arrived: int | None = None
+        self.interrupted = threading.Event()
         self._status_of = status_of
-        self._interrupted = interrupted
         self._asking = False
 
     def __enter__(self) -> _Signals:
@@ -301,7 +333,7 @@ class _Signals:
         if self.arrived is not None:
             os._exit(self._status_of(number))
         self.arrived = number
-        self._interrupted.set()
+        self.interrupted.set()
         if self._asking:
             raise KeyboardInterrupt
 
@@ -316,25 +348,18 @@ class _Signals:
             self._asking = False
 
 
-def _command_line(
-    settings: Globals,
-    accounts: tuple[str, ...],
-    rules: tuple[str, ...],
-    older_than: str | None,
-    before: str | None,
-    plan_file: str | None,
-    shard: str | None,
-) -> str:
+def _command_line(settings: Globals, given: Given) -> str:
     """The command that would carry out this dry run."""
     from ..system import command_line
 
+    plan_file = given.save_to or given.plan_file
     words = ["confcleanup", *(["-c", settings.config] if settings.config else [])]
     words += ["--state", settings.state] if settings.state else []
     words.append("run")
-    words += [word for name in accounts for word in ("--account", name)]
-    words += [word for name in rules for word in ("--rule", name)]
-    words += ["--shard", shard] if shard else []
-    words += ["--older-than", older_than] if older_than else []
-    words += ["--before", before] if before else []
+    words += [word for name in given.account_names for word in ("--account", name)]
+    words += [word for name in given.rule_names for word in ("--rule", name)]
+    words += ["--shard", given.shard] if given.shard else []
+    words += ["--older-than", given.older_than] if given.older_than else []
+    words += ["--before", given.before] if given.before else []
     words += ["--plan", plan_file] if plan_file else []
     return command_line(words)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,11 +46,11 @@ def command(settings: Globals) -> None:
         print("of item, old and young; the rules keep everything for 30 days.")
         stayed = _Stayed()
         with Ledger(Path(folder)) as ledger:
-            planned = _execute(loaded, stayed, ledger, delete=False)
+            planned = _run(loaded, stayed, ledger, delete=False)
             _show_plan(planned, stayed)
-            done = _execute(loaded, Watcher(), ledger, delete=True)
+            done = _run(loaded, Watcher(), ledger, delete=True)
             _show_run(done)
-            again = _execute(loaded, Watcher(), ledger, delete=False)
+            again = _run(loaded, Watcher(), ledger, delete=False)
         mistakes = _mistakes(sandbox, planned, done, again)
     left = f"{again.selected} items are still due" if again.selected else "nothing is due any more"
     print(f"\n3. confcleanup plan, once more: {left}, {sum(plan.listed for plan in again.plans)} items stay.")
@@ -71,12 +70,11 @@ class _Stayed(Watcher):
         self.entries.append((account, entry))
 
 
-def _execute(config: Config, watcher: Watcher, ledger: Ledger, *, delete: bool) -> Run:
-    from ..run import Request, execute
+def _run(config: Config, watcher: Watcher, ledger: Ledger, *, delete: bool) -> Run:
+    from ..run import Ports, resolve, run
 
-    request = Request(config, list(config.accounts.values()), delete=delete)
-    stop = threading.Event()
-    return execute(request, clock=clock, watcher=watcher, confirm=None, interrupted=stop, ledger=ledger)
+    options = resolve(config, list(config.accounts.values()), clock(), delete=delete)
+    return run(options, Ports(clock=clock, confirm=None, ledger=ledger, watcher=watcher))
 
 
 def _show_plan(run: Run, stayed: _Stayed) -> None:

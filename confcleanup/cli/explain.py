@@ -26,6 +26,7 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     ID may also be another number by which the vendor knows it, such as a conferenceID or a call_id.
     Lists the account to find it; deletes nothing. Status 1 if there is no such item.
     """
+    from ..config.rules import rules as resolved
     from ..deadline import Deadline
     from ..explain import explain
     from ..filter import Rule, same_ids
@@ -36,7 +37,7 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     (account,) = chosen(config, (account_name,), "account")
     require_ready([account])
     now = clock()
-    rules = config.rules(account, now, None, None)
+    rules = resolved(config, [account], now)[account.name]
     ages = [config.age(account, rule) for rule in account.rules]
     stop = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds())
     found = False

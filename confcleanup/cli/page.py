@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..records.ledger import Ledger
     from ..reports.html.tally import Tally
-    from ..run import Request, Run
+    from ..run import Run, RunOptions
     from ..worklist import Entry
 
 
@@ -37,18 +37,11 @@ def ready(file: str | None, config: Path | None) -> Path | None:
     return path
 
 
-def tally_for(request: Request) -> Tally:
+def tally_for(options: RunOptions) -> Tally:
     """Counts for a page, with the rules as this run applies them."""
     from ..reports.html.tally import Tally
-    from .options import clock
 
-    now = clock()
-    rules = {
-        (account.name, rule.name): rule
-        for account in request.accounts
-        for rule in request.config.rules(account, now, request.older_than, request.before)
-    }
-    return Tally(rules, now)
+    return Tally({(name, rule.name): rule for name, rules in options.rules.items() for rule in rules}, options.now)
 
 
 class Both(Watcher):

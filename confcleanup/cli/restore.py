@@ -37,9 +37,10 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
     What was recorded with the deletion leads to the copy. For recordings, which no vendor takes back,
     this says where the archived files lie. It warns if the next run would delete the restored item again.
     """
+    from ..lock import lock
     from ..records.journal import Journal
     from ..records.ledger import Ledger
-    from ..run import lock, run_id
+    from ..run import run_id
 
     config = settings.load()
     (account,) = chosen(config, (account_name,), "account")
@@ -71,11 +72,12 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
 
 def _warn_of_the_next_run(config: Config, account: Account, item: Item, saved: dict[str, Any], now: datetime) -> None:
     """A restored item is as old as it was, so the rule that deleted it may do so again."""
+    from ..config.rules import rules
     from ..filter import choose
     from ..items import State
 
     back = replace(item, state=State.ENDED, owner=saved["owner"], tags=tuple(saved["tags"] or ()), created_at=now)
-    decision = choose(back, config.rules(account, now, None, None), now)
+    decision = choose(back, rules(config, [account], now)[account.name], now)
     if decision.delete:
         log.warning(
             "the next run would delete it again (rule %r: %s): first name it in keep_ids or under [holds]",

@@ -23,7 +23,6 @@ from ..errors import BrokenProvider, ConfigError, Problem
 from ..filter import Rule
 from ..guards import Limits
 from ..http.rate_limit import RateLimiter
-from ..protection import Hold, Protection, hold_marks, keep_marks
 from ..providers.base import Provider
 from ..settings.tables import (
     AccountSettings,
@@ -37,7 +36,6 @@ from ..settings.tables import (
 )
 from ..settings.values import Age
 from ..system import mode_of
-from . import holds
 from .holds import HoldSettings
 
 APP = "confcleanup"
@@ -114,56 +112,6 @@ class Config(msgspec.Struct, frozen=True):
     warnings: Sequence[str] = msgspec.field(default_factory=tuple)
     allow_short_retention: bool = False
     notify: NotifySettings = msgspec.field(default_factory=NotifySettings)
-
-    def rules(self, account: Account, now: datetime, older_than: Period | None, before: datetime | None) -> list[Rule]:
-        """The account's rules with their cutoffs at ``now``; an age or an instant given here replaces their own.
-
-        Raises ConfigError if a holds file cannot be read, ValueError if an age reaches too far back.
-        """
-        held = holds.active(self.holds, self.zone, now)
-        protection = self._protection(account, held)
-        rules = self.unprotected(account, now, older_than, before)
-        return [replace(rule, holds=held, protection=protection) for rule in rules]
-
-    def unprotected(
-        self, account: Account, now: datetime, older_than: Period | None, before: datetime | None
-    ) -> list[Rule]:
-        """The account's rules without what keeps items. Raises ValueError if an age reaches too far back."""
-        return [self._rule(account, rule, now, older_than, before) for rule in account.rules]
-
-    def _protection(self, account: Account, held: Sequence[Hold]) -> Protection:
-        """All that keeps items of an account: holds, its rules, and those of another account that is the same one."""
-        spelling = {type(rule).spellings for rule in account.rules}
-        meant = {hold.id: {text for spell in spelling for text in spell(hold.id)} for hold in held if hold.id}
-        marks = [*hold_marks(held, meant)]
-        for other in self.accounts.values():
-            if other.settings.identity() == account.settings.identity():
-                name = None if other.name == account.name else other.name
-                for rule in other.rules:
-                    marks += keep_marks(rule.name, rule.ids(), getattr(rule, "keep_tags", ()), name)
-        return Protection(marks)
-
-    def _rule(
-        self, account: Account, rule: RuleSettings, now: datetime, older_than: Period | None, before: datetime | None
-    ) -> Rule:
-        live = rule.live(self.zone)
-        age = older_than or self.age(account, rule)
-        owner = getattr(rule, "owner", None)
-        return Rule(
-            name=rule.name,
-            what=rule.what,
-            cutoff=before or (cutoff(now, age, self.zone) if age else now),
-            age="" if before or not age else str(age),
-            keep_ids=frozenset(ident for meant in rule.ids().values() for ident in meant),
-            keep_tags=getattr(rule, "keep_tags", ()),
-            tags=getattr(rule, "tags", ()),
-            title=rule.title,
-            owner=account.settings.default_owner() if owner is None else owner,
-            owner_given=owner is not None,
-            names=getattr(rule, "names", ()),
-            rooms=getattr(rule, "rooms", False) is True,
-            live=live,
-        )
 
     def age(self, account: Account, rule: RuleSettings) -> Period | None:
         """How long a rule keeps what has ended: its own retention, else the file's, where that is for it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from confcleanup.config import load as config
-from confcleanup.plan import Watcher
 from confcleanup.records.ledger import Ledger
-from confcleanup.run import Request, Run, execute
+from confcleanup.run import Ports, Run, resolve
+from confcleanup.run import run as run_accounts
 from confcleanup.sandbox.huawei import RECORDINGS, Huawei
 from confcleanup.sandbox.server import Clock, Emulator, Seen
 from confcleanup.sandbox.trueconf import TrueConf
@@ -156,11 +155,9 @@ def write_config(emulator: Emulator, url: str, folder: Path, **extra: object) ->
 def run(file: Path, state: Path, clock: Clock, rules: Sequence[str] = (), *, delete: bool = True) -> Run:
     """Plans and, if asked to, deletes, as the command does."""
     loaded = config.load(file)
-    request = Request(loaded, list(loaded.accounts.values()), rules, delete=delete)
+    options = resolve(loaded, list(loaded.accounts.values()), clock(), rules=rules, delete=delete)
     with Ledger(state) as ledger:
-        return execute(
-            request, clock=clock, watcher=Watcher(), confirm=None, interrupted=threading.Event(), ledger=ledger
-        )
+        return run_accounts(options, Ports(clock=clock, confirm=None, ledger=ledger))
 
 
 def wrongs(emulator: Emulator, before: set[Key], may_go: set[Key]) -> list[str]:

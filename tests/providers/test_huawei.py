@@ -20,15 +20,14 @@ from click.testing import CliRunner
 from msgspec.structs import replace
 
 from confcleanup.cli import cli
-from confcleanup.deleter import carry_out
+from confcleanup.deleter import Deletion, carry_out
 from confcleanup.errors import AccessDenied, HttpError, Problem, ProviderError
 from confcleanup.filter import Decision, Reason, Rule, decide
-from confcleanup.guards import Limits
 from confcleanup.http.client import Permit
 from confcleanup.http.paging import Repeated
 from confcleanup.items import Item, Kind, Outcome, Result, State
-from confcleanup.listing import make_plan
-from confcleanup.plan import Plan, Watcher
+from confcleanup.listing import Listing, make_plan
+from confcleanup.plan import Plan
 from confcleanup.providers.huawei import (
     FIRST,
     HuaweiSettings,
@@ -99,7 +98,7 @@ class World:
         """What came of the deletion of these items: as answered, and as found by looking."""
         plan = Plan("hw", "huawei")
         plan.selected.extend(Entry(item, DUE) for item in items)
-        carry_out(plan, self.client, [RULE], NOW, Watcher(), Memory(), concurrency=1, stop=self.stop)
+        carry_out(Deletion(plan, self.client, [RULE], NOW, Memory(), self.stop))
         return [Result(entry.outcome, entry.error) for entry in plan.selected if entry.outcome]
 
     def requests(self, method: str, path: str) -> list[Request]:
@@ -149,9 +148,9 @@ def refusing(status: int, error: object, method: str = "DELETE", path: str = REC
 
 def run(place: World, *, concurrency: int = 4) -> Plan:
     """The account's listing, selection and deletion, as a run does them."""
-    plan = make_plan("hw", place.client, [RULE], Limits(), NOW, Watcher())
+    plan = make_plan(Listing("hw", place.client, [RULE], NOW))
     assert plan.error is None
-    carry_out(plan, place.client, [RULE], NOW, Watcher(), Memory(), concurrency=concurrency, stop=place.stop)
+    carry_out(Deletion(plan, place.client, [RULE], NOW, Memory(), place.stop, concurrency=concurrency))
     return plan
 
 
@@ -387,7 +386,7 @@ def test_hazard_08_fewer_recordings_than_the_vendor_counts_fail_the_listing(pagi
     with world(huawei(7, paging=paging, page_cap=3, **fault)) as place:
         with pytest.raises(ProviderError, match="not complete"):
             place.listed()
-        plan = make_plan("hw", place.client, [RULE], Limits(), NOW, Watcher())
+        plan = make_plan(Listing("hw", place.client, [RULE], NOW))
         assert plan.status == ("failed" if "miscount" in fault else "partial")
         assert all("not complete" in why for why in [plan.error, *plan.unlisted] if why)
         assert list(plan.selected) == []
@@ -489,7 +488,7 @@ def test_hazard_13_one_token_serves_the_whole_run_and_is_given_back() -> None:
 def test_hazard_13_a_dry_run_changes_nothing_and_leaves_its_token_to_expire() -> None:
     server = huawei(1)
     with world(server) as place:
-        make_plan("hw", place.client, [RULE], Limits(), NOW, Watcher())
+        make_plan(Listing("hw", place.client, [RULE], NOW))
     assert server.requests("DELETE") == []
     assert len(server.tokens) == 1
 
@@ -835,7 +834,7 @@ def test_a_dry_run_of_the_backlog_deletes_nothing() -> None:
     server.fill()
     before = set(server.recordings)
     with world(server) as place:
-        plan = make_plan("hw", place.client, [RULE], Limits(), NOW, Watcher())
+        plan = make_plan(Listing("hw", place.client, [RULE], NOW))
         assert {entry.item.id for entry in plan.selected} == server.doomed["recordings"]
     assert set(server.recordings) == before
     assert {seen.request.method for seen in server.seen} == {"GET", "POST"}
@@ -957,7 +956,7 @@ def test_a_check_says_what_the_history_refuses() -> None:
 
 
 def planned(place: World) -> Plan:
-    return make_plan("hw", place.client, [RULE], Limits(), NOW, Watcher())
+    return make_plan(Listing("hw", place.client, [RULE], NOW))
 
 
 @pytest.mark.parametrize("cap", [1, 2, 3, 100])

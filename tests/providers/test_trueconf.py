@@ -20,13 +20,12 @@ from msgspec.structs import replace
 
 from confcleanup.cli import cli
 from confcleanup.cutoff import Period
-from confcleanup.deleter import carry_out
+from confcleanup.deleter import Deletion, carry_out
 from confcleanup.errors import AccessDenied, HttpError, OutcomeUnknown, Problem, ProviderError, UnsafeId
 from confcleanup.filter import Reason, Rule, decide
-from confcleanup.guards import Limits
 from confcleanup.http.client import Permit
 from confcleanup.items import Item, Kind, Outcome, State
-from confcleanup.listing import make_plan
+from confcleanup.listing import Listing, make_plan
 from confcleanup.outcomes import Claim, claim_of
 from confcleanup.plan import Plan, Watcher
 from confcleanup.providers.trueconf import ConferenceRule, TrueConf, TrueConfSettings, conference
@@ -113,12 +112,12 @@ class Kept(Watcher):
 def planned(provider: TrueConf, *rules: Rule) -> tuple[Plan, dict[str, str]]:
     """The plan, and the reason of everything that is kept."""
     watcher = Kept()
-    return make_plan("hq", provider, rules or (RULE,), Limits(), NOW, watcher), watcher.reasons
+    return make_plan(Listing("hq", provider, rules or (RULE,), NOW, watcher=watcher)), watcher.reasons
 
 
 def carried_out(provider: TrueConf, plan: Plan, *rules: Rule) -> dict[str, Outcome | None]:
     stop = NoWaiting()
-    carry_out(plan, provider, rules or (RULE,), NOW, Watcher(), Memory(), concurrency=1, stop=stop)
+    carry_out(Deletion(plan, provider, rules or (RULE,), NOW, Memory(), stop))
     return {entry.item.id: entry.outcome for entry in plan.selected}
 
 

@@ -25,11 +25,9 @@ from msgspec.structs import replace
 from confcleanup.cli import cli
 from confcleanup.errors import AccessDenied, ConfigError, HttpError, OutcomeUnknown, Problem, ProviderError, UnsafeId
 from confcleanup.filter import Announcement, LiveRule, Reason, Rule, choose
-from confcleanup.guards import Limits
 from confcleanup.http.client import Permit
 from confcleanup.items import Item, Kind, Live, Outcome, State
-from confcleanup.listing import make_plan
-from confcleanup.plan import Watcher
+from confcleanup.listing import Listing, make_plan
 from confcleanup.providers.vobiz import LiveRoomRule, Vobiz, VobizSettings, details, recording
 from confcleanup.sandbox import vobiz as sandbox
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
@@ -765,7 +763,7 @@ def test_hazard_16_repeated_recordings_neither_end_the_list_early_nor_fail_it(to
         emulator.add_recording(f"r{number}", ended=40 * DAY)
     emulator.repeats += ["r5", "r6"]
     with client(emulator) as provider:
-        plan = make_plan("v", provider, [OLD], Limits(), NOW, Watcher())
+        plan = make_plan(Listing("v", provider, [OLD], NOW))
     if cap == 1:  # pages of nothing but known rows cannot be told from pages that repeat
         assert plan.status == ("failed" if total == "rows" else "ok")
         return
@@ -793,7 +791,7 @@ def test_hazard_16_a_recording_that_is_listed_with_two_ages_stays(days: tuple[in
     for key, age in zip(("r0", "again"), days, strict=True):
         emulator.add_recording(key, ended=age * DAY)["recording_id"] = "r0"
     with client(emulator) as provider:
-        plan = make_plan("v", provider, [OLD], Limits(), NOW, Watcher())
+        plan = make_plan(Listing("v", provider, [OLD], NOW))
     assert (plan.listed, len(plan.selected), plan.kept[Reason.TOO_YOUNG]) == (1, 0, 1)
 
 
@@ -803,7 +801,7 @@ def test_a_room_that_cannot_be_looked_up_leaves_the_other_rooms() -> None:
         emulator.add_room(name, running=5 * HOUR)
     emulator.interfere.append(lambda request: Response(500) if request.path.endswith("/b/") else None)
     with client(emulator) as provider:
-        plan = make_plan("v", provider, [LONG], Limits(), NOW, Watcher())
+        plan = make_plan(Listing("v", provider, [LONG], NOW))
     assert (plan.status, [entry.item.id for entry in plan.selected]) == ("partial", ["a", "c"])
     assert plan.unlisted == ['room "b": GET was answered with 500']
 

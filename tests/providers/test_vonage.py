@@ -28,9 +28,9 @@ from confcleanup.filter import Hold, Rule, choose
 from confcleanup.http.client import Permit
 from confcleanup.http.rate_limit import RateLimiter
 from confcleanup.items import Item, Kind, Outcome, State
+from confcleanup.lock import lock
 from confcleanup.providers.vonage import RecordingRule, Vonage, VonageSettings, page_of, recording
 from confcleanup.records.ledger import Ledger
-from confcleanup.run import lock
 from confcleanup.sandbox import vonage as sandbox
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.vonage import HOSTILE, RECORDING_API, SIZE
