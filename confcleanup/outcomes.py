@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from .deadline import Deadline
 from .errors import AccessDenied, HttpError, OutcomeUnknown, ProviderError
@@ -13,9 +13,6 @@ from .filter import difference
 from .items import Item, Outcome, Result
 from .providers.base import Provider
 from .redact import harmless
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 UNTOLD = "still live, or another room of its name"

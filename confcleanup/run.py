@@ -33,6 +33,7 @@ from .plan_review import PlanReview
 from .providers.base import Provider
 from .records.journal import Journal
 from .records.ledger import AT_ONCE, Ledger
+from .records.refused import RefusedSignIns
 from .system import HANGUPS, TERMINATIONS
 from .unmet import unmet_holds
 
@@ -144,14 +145,15 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     """What a run needs of the world around it.
 
     ``confirm`` is asked once, with all plans, before the first deletion; None means yes. ``clock`` is for what happens
-    during the run: the records of deletions, and the servers' clocks.
+    during the run: the records of deletions, and the servers' clocks. ``refused`` are the sign-ins not to send again.
     """
 
     clock: Callable[[], datetime]
-    confirm: Callable[[Run], bool] | None
     ledger: Ledger | None
+    confirm: Callable[[Run], bool] | None = None
     watcher: Watcher = msgspec.field(default_factory=Watcher)
     interrupted: threading.Event = msgspec.field(default_factory=threading.Event)
+    refused: RefusedSignIns | None = None
 
 
 def run(options: RunOptions, ports: Ports) -> Run:
@@ -223,6 +225,8 @@ class AccountRun:
         self._previous = NO_RUNS
         self._deadline = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds(), ports.interrupted)
         self._provider: Provider = account.provider(account.settings, self._deadline, ports.clock)
+        if ports.refused:
+            self._provider.http.gate = ports.refused.gate(account.name, account.settings, ports.clock)
         self._plan = Plan(account.name, account.provider.name)
         about = (ident, account.name, account.provider.name, ports.clock, account.settings.url)
         self._journal = Journal(ports.ledger, *about) if ports.ledger else None
@@ -364,12 +368,15 @@ def _note_unmet_holds(plans: Sequence[Plan]) -> None:
         plans[0].notices += unmet_holds(accounts)
 
 
-def check(account: Account, stop: Deadline, clock: Callable[[], datetime]) -> tuple[list[str], list[str]]:
-    """Signs in and reads a little of each source that the account's rules name.
+def check(
+    account: Account, stop: Deadline, clock: Callable[[], datetime], refused: RefusedSignIns
+) -> tuple[list[str], list[str]]:
+    """Signs in and reads a little of each source that the account's rules name; also what was refused before.
 
     Returns what is not well, and what is worth knowing, in words.
     """
     with account.provider(account.settings, stop, clock) as provider:
+        provider.http.gate = refused.gate(account.name, account.settings, clock, by_hand=True)
         trouble = []
         try:
             provider.check(list(dict.fromkeys(rule.what for rule in account.rules)))

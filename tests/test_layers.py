@@ -21,7 +21,7 @@ LAYERS = [
     {"reports.html.tally", "reports.html.picture"},
     {"run", "reports.data", "config.schema", "plan_file", "explain"},
     {"deleter", "listing", "baseline"},
-    {"outcomes", "plan_review", "records.archive", "records.journal", "config.rules"},
+    {"outcomes", "plan_review", "records.archive", "records.refused", "records.journal", "config.rules"},
     {"plan", "records.ledger", "records.media", "config.load"},
     {"records.entries", "worklist", "lock", "config.holds"},
     {"providers"},

@@ -36,14 +36,15 @@ def command(
     """
     from ..config import holds
     from ..deadline import Deadline
+    from ..records.refused import RefusedSignIns
     from ..run import check, side_by_side
 
     def examine(account: Account) -> tuple[list[str], list[str]]:
         stop = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds())
         try:
-            trouble, warnings = check(account, stop, clock)
-            refused, weak = _archives(account)
-            return trouble + refused, warnings + weak + _shared(account)
+            trouble, warnings = check(account, stop, clock, refused)
+            broken, weak = _archives(account)
+            return trouble + broken, warnings + weak + _shared(account)
         except Exception as error:  # noqa: BLE001  # of one account: what is known of the others is told
             log.debug("a fault in %s", account.name, exc_info=True)
             return [f"a fault in the program or a provider: {type(error).__name__}"], []
@@ -56,7 +57,7 @@ def command(
     require_ready(accounts)
     notices = _notices(config)
     holds.active(config.holds, config.zone, clock())
-    settings.writable_state_folder(config)
+    refused = RefusedSignIns(settings.writable_state_folder(config))
     found = side_by_side(accounts, examine)
     for account, (trouble, warnings) in zip(accounts, found, strict=True):
         for warning in warnings:

@@ -23,10 +23,9 @@ from .options import ACCOUNTS, SHARD, Globals, chosen, clock, name_run, offered,
 if TYPE_CHECKING:
     from ..config.load import Account, Config
     from ..cutoff import Period
-    from ..plan import Watcher
     from ..plan_file import SavedPlan
     from ..records.ledger import Ledger
-    from ..run import Run, RunOptions
+    from ..run import Ports, Run, RunOptions
     from .notices import Story
     from .output import Screen
 
@@ -110,6 +109,8 @@ def _clean(settings: Globals, config: Config, given: Given, now: datetime, story
     """Plans and, if asked to, deletes; shows what came of it."""
     from ..lock import lock
     from ..records.ledger import Ledger
+    from ..records.refused import RefusedSignIns
+    from ..run import Ports
     from . import page
     from .notices import note_end
     from .output import screen_for
@@ -127,7 +128,10 @@ def _clean(settings: Globals, config: Config, given: Given, now: datetime, story
         needed = given.delete or Ledger.exists(folder)
         ledger = stack.enter_context(Ledger(folder, writable=given.delete)) if needed else None
         signals = stack.enter_context(_Signals())
-        story.run = run = _run(options, given, screen, watcher, ledger, signals)
+        ports = Ports(
+            clock=clock, ledger=ledger, watcher=watcher, interrupted=signals.interrupted, refused=RefusedSignIns(folder)
+        )
+        story.run = run = _run(options, given, screen, ports, signals)
         if given.delete and ledger:
             note_end(ledger, run, whole=given.whole)
         if plan_to:
@@ -173,19 +177,17 @@ def _resolve(config: Config, given: Given, now: datetime, ident: str) -> tuple[G
     return given, options
 
 
-def _run(
-    options: RunOptions, given: Given, screen: Screen, watcher: Watcher, ledger: Ledger | None, signals: _Signals
-) -> Run:
+def _run(options: RunOptions, given: Given, screen: Screen, ports: Ports, signals: _Signals) -> Run:
     """Runs; a signal ends the run early, and the question too."""
-    from ..run import Ports, run
+    from msgspec.structs import replace
+
+    from ..run import run
 
     def ask(planned: Run) -> bool:
         return signals.ask(lambda: screen.confirm(planned, on_terminal=_asking()))
 
-    confirm = None if given.yes else ask
     with screen:
-        ports = Ports(clock=clock, confirm=confirm, ledger=ledger, watcher=watcher, interrupted=signals.interrupted)
-        done = run(options, ports)
+        done = run(options, replace(ports, confirm=None if given.yes else ask))
     done.signal = signals.arrived
     return done
 

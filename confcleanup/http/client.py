@@ -73,6 +73,19 @@ class Auth(Protocol):
         """Whether this refusal means that the sign-in has run out, so that a new one may help."""
 
 
+class Gate(Protocol):
+    """What is asked before an account signs in, and told afterwards."""
+
+    def check(self) -> None:
+        """Raises AccessDenied if this sign-in must not be sent."""
+
+    def refused(self, error: AccessDenied) -> None:
+        """The vendor refused it."""
+
+    def accepted(self) -> None:
+        """The vendor took it."""
+
+
 class Http:
     """The requests of one account, at its pace, signed in when first needed.
 
@@ -108,6 +121,7 @@ class Http:
         self._signed = 0
         self._sign_in_lock = threading.Lock()
         self._refused: AccessDenied | None = None
+        self.gate: Gate | None = None
         self._media_hosts = tuple(media_hosts)
         self._own_networks: frozenset[str] | None = None
         self._session = wire.session(concurrency, ca_file)
@@ -370,10 +384,16 @@ class Http:
                 raise self._refused
             if self._headers is None or self._signed == older_than:
                 try:
+                    if self.gate:
+                        self.gate.check()
                     self._headers = self._auth.sign_in(self)
                 except AccessDenied as error:
                     self._refused = error
+                    if self.gate:
+                        self.gate.refused(error)
                     raise
+                if self.gate:
+                    self.gate.accepted()
                 self._signed += 1
                 log.info("signed in at %s", urlsplit(self.base).hostname)
             return self._headers, self._signed

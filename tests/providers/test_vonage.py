@@ -1618,3 +1618,16 @@ def test_hazard_24_an_account_whose_deletions_are_all_answered_with_404_is_left(
     assert result.exit_code == 1
     assert "all answered with 404" in account(result)["error"]
     assert len(emulator.requests("DELETE")) < 25
+
+
+def test_hazard_30_a_wrong_password_is_not_sent_again_by_the_next_run(tmp_path: Path) -> None:
+    emulator = today()
+    emulator.interfere.append(lambda request: Response(400, {"error": "17003"}) if request.path == "/token" else None)
+    file = tmp_path / "config.toml"
+    with Server(emulator) as served:
+        file.write_text(emulator.account("vbc", served.url), encoding="utf-8")
+        file.chmod(0o600)
+        for _ in range(3):
+            words = ["-c", str(file), "--state", str(tmp_path / "state"), "run", "--yes"]
+            assert CliRunner().invoke(cli, words).exit_code == 1
+    assert len([request for request in emulator.requests("POST") if request.path == "/token"]) == 1
