@@ -8,7 +8,7 @@ a dry run exists.
 - ``parts`` says what of a source can be listed by itself, and so fails by itself; most sources are one part.
 - ``look`` fetches one item again: the item as it is now, or None if the vendor says it is gone.
 - ``delete`` deletes exactly the items given to it, and names the statuses that mean deleted and gone.
-- Odd data never stops a listing: the item is yielded with what could be read, and ``doubt`` says why
+- Odd data never stops a listing: the item is yielded with what could be read, and ``unreadable`` says why
   the rest could not. An answer of the wrong shape does: nobody knows what it hides.
 """
 
@@ -56,7 +56,7 @@ class Source(msgspec.Struct, frozen=True):
     empty if for all. Of a part no share is judged.
     """
 
-    text: str
+    description: str
     rule: type[RuleSettings]
     recheck: bool = False
     details: bool = False

@@ -398,7 +398,7 @@ class Huawei(Provider):
 
     def _window(self, item: Item) -> Window:
         """The window that showed an item. Which time of a recording the range is compared with is not documented."""
-        first = whole(item.address[0]) if item.address else None
+        first = whole(item.locator[0]) if item.locator else None
         if first is None:
             raise ProviderError(f"nobody knows any more which part of the list showed {item.id}")
         return Window.at(first, self.clock())
@@ -600,10 +600,10 @@ def recording(row: Mapping[str, Any], window: Window, ends: Mapping[str, datetim
         ended_at=end,
         # In whole MB; 0 stands for less than one.
         size_bytes=size * MEBIBYTE if size and size > 0 else None,
-        doubt=doubt,
+        unreadable=doubt,
         undeletable=undeletable,
         unsendable=undeletable is not None,
-        address=(str(window.first),),
+        locator=(str(window.first),),
         aliases=_aliases(row),
         raw=public(row),
     )
@@ -649,9 +649,9 @@ def meeting(row: Mapping[str, Any], window: Window) -> Item:
         tags=(),
         started_at=moment(row.get("startTime")),
         ended_at=end,
-        doubt=None if end else f"its endTime cannot be read ({row.get('endTime')!r})",
+        unreadable=None if end else f"its endTime cannot be read ({row.get('endTime')!r})",
         undeletable=AGES_OUT,
-        address=(str(window.first),),
+        locator=(str(window.first),),
         aliases=_aliases(row),
         raw=public(row),
     )

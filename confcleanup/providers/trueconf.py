@@ -351,7 +351,7 @@ def conference(row: Mapping[str, Any]) -> Item:
         started_at=start,
         ended_at=end,
         created_at=instant(row.get("created_at")),
-        doubt=doubt,
+        unreadable=doubt,
         undeletable=undeletable,
         unsendable=undeletable is not None,
         raw=row,

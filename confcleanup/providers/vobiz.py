@@ -310,7 +310,7 @@ class Vobiz(Provider):
         """The room, if it is there; gathers in ``silent`` those without details, in ``others`` those begun since."""
         room = self._room_or_unsendable(name)
         if room is not None:
-            silent += [name] if room.doubt and not room.unsendable else []
+            silent += [name] if room.unreadable and not room.unsendable else []
             others += [name] if _another(room, rules) else []
             yield room
 
@@ -546,7 +546,7 @@ def _room(
         tags=(),
         started_at=began,
         live=live,
-        doubt=doubt,
+        unreadable=doubt,
         unsendable=unsendable,
         aliases=_aliases(row, "conference_uuid"),
         raw=row,
@@ -584,7 +584,7 @@ def recording(row: Mapping[str, Any], now: datetime) -> Item:
         started_at=milliseconds(row.get("recording_start_ms")),
         ended_at=end,
         created_at=added,
-        doubt=doubt or (None if title else _between(row)),
+        unreadable=doubt or (None if title else _between(row)),
         undeletable=undeletable,
         unsendable=undeletable is not None,
         aliases=_aliases(row, "call_uuid", "conference_uuid"),

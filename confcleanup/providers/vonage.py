@@ -313,7 +313,7 @@ class Vonage(Provider):
             return None
         if text(row.get("id")) != item.id:
             raise ProviderError(f"the server answered with something else than recording {item.id}")
-        return recording(row, item.what, item.address, item.owner if item.address else None)
+        return recording(row, item.what, item.locator, item.owner if item.locator else None)
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
         """One request each, of which only 204 proves anything; no bulk deletion exists (API reference)."""
@@ -334,7 +334,7 @@ class Vonage(Provider):
 
     def _address(self, item: Item) -> str:
         """``export`` and ``jobs`` stand where ids stand, so an id is digits, or it is not sent."""
-        return self._place(item.what, item.address, _number(item.id))
+        return self._place(item.what, item.locator, _number(item.id))
 
     def _place(self, what: str, address: tuple[str, ...], *ident: str) -> str:
         """The path of a source's recordings, or of one of them. Raises UnsafeId."""
@@ -430,10 +430,10 @@ def recording(row: Mapping[str, Any], what: str, address: tuple[str, ...] = (), 
         started_at=start,
         ended_at=end,
         size_bytes=whole(row.get("file_size_in_bytes")),
-        doubt=doubt or (None if title else _between(row)),
+        unreadable=doubt or (None if title else _between(row)),
         undeletable=undeletable,
         unsendable=undeletable is not None,
-        address=address,
+        locator=address,
         aliases=(call,) if (call := text(row.get("call_id"))) else (),
         raw=row,
     )

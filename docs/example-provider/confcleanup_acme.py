@@ -84,7 +84,7 @@ class Acme(Provider):
 
 
 def recording(row: Row) -> Item:
-    """An item from Acme's object. What cannot be read becomes a doubt, and the item is kept."""
+    """An item from Acme's object. What cannot be read is said in ``unreadable``, and the item is kept."""
     ended, state = instant(row.get("ended_at")), STATES.get(str(row.get("state")), State.UNKNOWN)
     unread = state is State.ENDED and ended is None
     return Item(
@@ -98,6 +98,6 @@ def recording(row: Row) -> Item:
         started_at=instant(row.get("started_at")),
         ended_at=ended,
         size_bytes=whole(row.get("bytes")),
-        doubt=f"its ended_at cannot be read ({row.get('ended_at')!r})" if unread else None,
+        unreadable=f"its ended_at cannot be read ({row.get('ended_at')!r})" if unread else None,
         raw=row,
     )

@@ -300,7 +300,7 @@ def test_hazard_06_a_meeting_that_the_history_knows_without_an_end_keeps_its_rec
     with world(server) as place:
         (item,) = place.listed()
         assert decide(item, RULE, NOW).why is Reason.END_UNKNOWN
-        assert "history" in str(item.doubt)
+        assert "history" in str(item.unreadable)
 
 
 @pytest.mark.parametrize("value", [False, "false", "true", None, 1, ...], ids=repr)
@@ -309,7 +309,7 @@ def test_hazard_07_a_recording_that_is_not_transcoded_is_kept(value: object) -> 
     server.add_recording(UUID, isDecodeFinish=value)
     with world(server) as place:
         (item,) = place.listed()
-        assert (item.state, item.doubt) == (State.INCOMPLETE, "still being transcoded")
+        assert (item.state, item.unreadable) == (State.INCOMPLETE, "still being transcoded")
         assert not decide(item, RULE, NOW).delete
 
 
@@ -322,7 +322,7 @@ def test_hazard_07_a_recording_that_is_not_available_is_kept(finished: bool, val
     )
     with world(server) as place:
         (item,) = place.listed()
-        assert (item.state, item.doubt) == (State.INCOMPLETE, "not available")
+        assert (item.state, item.unreadable) == (State.INCOMPLETE, "not available")
         assert place.requests("GET", RECORDING) == []
 
 
@@ -339,7 +339,7 @@ def test_hazard_07_the_detail_may_also_say_that_it_is_not_available() -> None:
     server = huawei()
     server.add_recording(UUID, isDecodeFinish=False, detail={"isDecodeFinish": True, "available": False})
     with world(server) as place:
-        assert place.listed()[0].doubt == "not available"
+        assert place.listed()[0].unreadable == "not available"
 
 
 def test_hazard_07_the_detail_is_asked_for_only_if_the_recording_could_be_due() -> None:
@@ -355,7 +355,7 @@ def test_hazard_07_the_detail_of_something_else_proves_nothing() -> None:
     server = huawei()
     server.add_recording(UUID, isDecodeFinish=False, detail={"isDecodeFinish": True, "confUUID": Huawei.uuid(3)})
     with world(server) as place:
-        assert place.listed()[0].doubt == "still being transcoded"
+        assert place.listed()[0].unreadable == "still being transcoded"
 
 
 def test_hazard_07_a_detail_that_is_gone_keeps_and_one_that_fails_fails_the_listing() -> None:
@@ -848,7 +848,7 @@ def test_a_recording_is_translated() -> None:
     item = recording(ROW | {"isDecodeFinish": True}, Window(1_767_225_600_000, 1), {})
     assert (item.what, item.id, item.kind, item.state) == ("recordings", UUID, Kind.RECORDING, State.ENDED)
     assert (item.title, item.owner, item.size_bytes) == ("Budget review", "anna", 85 * 1024 * 1024)
-    assert (item.doubt, item.undeletable, item.address) == (None, None, ("1767225600000",))
+    assert (item.unreadable, item.undeletable, item.locator) == (None, None, ("1767225600000",))
 
 
 @pytest.mark.parametrize("size", [0, None, -1, "85 MB", True], ids=repr)
@@ -1237,7 +1237,7 @@ def test_a_new_client_finds_what_an_old_one_listed() -> None:
     server.add_history(Huawei.uuid(0), ended=timedelta(days=35), length=timedelta(days=6))
     with world(server) as place:
         items = place.listed()
-    bare = [Item("recordings", item.id, item.kind, State.UNKNOWN, address=item.address) for item in items]
+    bare = [Item("recordings", item.id, item.kind, State.UNKNOWN, locator=item.locator) for item in items]
     with world(server) as place:
         assert [place.client.get(item) for item in bare] == items
         del server.recordings[items[0].id]
@@ -1256,7 +1256,7 @@ def test_an_item_without_its_window_cannot_be_looked_for() -> None:
     with world(huawei(1)) as place:
         item = place.item(Huawei.uuid(0))
         with pytest.raises(ProviderError, match="which part"):
-            place.client.get(replace(item, address=()))
+            place.client.get(replace(item, locator=()))
 
 
 # Settings -------------------------------------------------------------------------------------
