@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain, groupby
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -30,7 +30,7 @@ from ..items import Item, Kind, Media, Outcome, Result, State
 from ..redact import redact
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings, RuleSettings
-from ..settings.values import Pace, Rate
+from ..settings.values import Pace
 from ..unmet import Reach
 from .base import OUTAGES, Part, Provider, Source, count_of, given, in_turn, instant, is_outage, rows_of, text, whole
 
@@ -108,10 +108,10 @@ class HuaweiSettings(AccountSettings, frozen=True, kw_only=True):
 
     url: str = "https://api-intl.meeting.huaweicloud.com"
     app_id: str
-    app_key: Annotated[Secret, Secret]
+    app_key: Secret
     user_id: str = ""
     corp_id: str | None = None
-    rate: Annotated[Pace, Rate] = Pace(60, 60)
+    rate: Pace = Pace(60, 60)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()

@@ -26,7 +26,7 @@ from ..items import Item, Kind, Outcome, Result, State
 from ..redact import redact
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings, RuleSettings
-from ..settings.values import Pace, Rate
+from ..settings.values import Pace
 from ..unmet import Reach
 from .base import Provider, Restored, Source, count_of, given, instant, rows_of, text, whole
 
@@ -89,13 +89,13 @@ class TrueConfSettings(AccountSettings, frozen=True, kw_only=True):
         str, msgspec.Meta(pattern=r"^v(3(\.[0-9]{1,2})?|4(\.[0-9]{1,2})?)$", description='"v3.11" or "v4"')
     ] = "v3.11"
     client_id: str | None = None
-    client_secret: Annotated[Secret | None, Secret] = None
+    client_secret: Secret | None = None
     username: str | None = None
-    password: Annotated[Secret | None, Secret] = None
-    access_token: Annotated[Secret | None, Secret] = None
+    password: Secret | None = None
+    access_token: Secret | None = None
     room_url: str | None = None
-    room_pin: Annotated[Secret | None, Secret] = None
-    rate: Annotated[Pace, Rate] = Pace(20, 1)
+    room_pin: Secret | None = None
+    rate: Pace = Pace(20, 1)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()

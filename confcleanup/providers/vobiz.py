@@ -33,7 +33,7 @@ from ..items import Item, Kind, Live, Media, Outcome, Result, State
 from ..redact import harmless
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings, RuleSettings, Table
-from ..settings.values import Pace, Rate, Span, When
+from ..settings.values import Pace, When
 from ..unmet import Reach
 from .base import Part, Provider, Source, count_of, in_turn, instant, milliseconds, rows_of, seconds_of, text, whole
 
@@ -93,15 +93,15 @@ class LiveRoomRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_field
 
     says_when: ClassVar[bool] = True
 
-    max_duration: Annotated[timedelta | None, Span] = None
-    abandoned_after: Annotated[timedelta | None, Span] = None
+    max_duration: timedelta | None = None
+    abandoned_after: timedelta | None = None
     max_members: Annotated[int, Meta(ge=0)] = 0
     names: tuple[str, ...] = ()
     rooms: tuple[RegisteredRoom, ...] = ()
     rooms_file: str | None = None
     end_without_details: bool = False
     announce: Annotated[str, Meta(pattern=r"\S", max_length=1000)] | None = None
-    announce_wait: Annotated[timedelta, Span] = timedelta(seconds=15)
+    announce_wait: timedelta = timedelta(seconds=15)
     announce_voice: Literal["WOMAN", "MAN"] = "WOMAN"
     announce_language: str = "en-US"
     end_without_announcement: bool = False
@@ -209,9 +209,9 @@ class VobizSettings(AccountSettings, frozen=True, kw_only=True):
 
     url: str = "https://api.vobiz.ai"
     auth_id: Annotated[str, Meta(pattern="^[!-~]+$")]
-    auth_token: Annotated[Secret, Secret]
+    auth_token: Secret
     media_hosts: tuple[Annotated[str, Meta(pattern=_MEDIA_HOST)], ...] | None = None
-    rate: Annotated[Pace, Rate] = Pace(10, 1)
+    rate: Pace = Pace(10, 1)
 
     def media(self) -> tuple[str, ...]:
         """The hosts below which the account's headers go along when a file is fetched."""

@@ -27,7 +27,7 @@ from ..items import Item, Kind, Media, Outcome, Result, State
 from ..redact import redact
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings, RuleSettings
-from ..settings.values import Pace, Rate, Value
+from ..settings.values import Pace, Value
 from ..unmet import Reach
 from .base import EARLIEST, Part, Provider, Source, count_of, given, in_turn, instant, rows_of, seconds_of, text, whole
 
@@ -80,15 +80,15 @@ class VonageSettings(AccountSettings, frozen=True, kw_only=True):
     """
 
     client_id: str
-    client_secret: Annotated[Secret, Secret]
+    client_secret: Secret
     username: str
-    password: Annotated[Secret, Secret]
+    password: Secret
     account_id: Annotated[str, Meta(pattern="^(self|[0-9]+)$")] | Annotated[int, Meta(ge=0)] = "self"
     users: Annotated[str | tuple[str, ...], Users] = "all"
     url: str = "https://api.vonage.com/t/vbc.prod/call_recording"
     token_url: str = "https://api.vonage.com/token"  # noqa: S105  # a public address, no token
     provisioning_url: str = "https://api.vonage.com/t/vbc.prod/provisioning"
-    rate: Annotated[Pace, Rate] = Pace(10, 60)
+    rate: Pace = Pace(10, 60)
 
     def identity(self) -> tuple[str, ...]:
         """All at one address: ``self`` may be any account, and no two recordings of this vendor have one id."""
