@@ -21,14 +21,26 @@ from ..filter import Rule
 from ..http.answer import Answer, uncontradicted
 from ..http.client import Http, Permit
 from ..http.paging import Page, Repeated, by_page, by_page_from_0_or_1
-from ..http.urls import path, unsendable
+from ..http.urls import path
 from ..items import Item, Kind, Outcome, Result, State
-from ..redact import redact
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings, RuleSettings
 from ..settings.values import Pace
 from ..unmet import Reach
-from .base import Provider, Restored, Source, count_of, given, instant, rows_of, text, whole
+from .base import (
+    Provider,
+    Restored,
+    Source,
+    count_of,
+    given,
+    instant,
+    require_same,
+    rows_of,
+    text,
+    token_of,
+    whole,
+    why_undeletable,
+)
 
 PAGE_V3, PAGE_V4 = ("page_size", "100"), ("page_size", "1000")
 RESTORED = (
@@ -140,12 +152,8 @@ class _Auth:
         v4 = self._settings.api.startswith("v4")
         where = path("api", self._settings.api, "oauth2", "token") if v4 else path("oauth2", "v1", "token")
         answer = http.authenticate(where, json_body=self._grant()).json()
-        token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
-            raise AccessDenied("the sign-in failed: the answer holds no access token")
-        redact.add(token)
         self.scope = text(answer.get("scope"))
-        return token
+        return token_of(answer)
 
     def _grant(self) -> dict[str, Any]:
         settings = self._settings
@@ -256,8 +264,8 @@ class TrueConf(Provider):
             _gone_or_raise(error)
             return None
         row = body.get("conference")
-        if not isinstance(row, dict) or text(row.get("id")) != item.id:
-            raise ProviderError(f"the server answered with something else than conference {item.id}")
+        row = row if isinstance(row, dict) else {}
+        require_same(text(row.get("id")), "conference", item.id)
         return conference(row)
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
@@ -333,7 +341,7 @@ def conference(row: Mapping[str, Any]) -> Item:
     The lists of v4 and of a Room have no ``tags``: those are not known.
     """
     ident, tags = row.get("id"), row.get("tags")
-    undeletable = _undeletable(ident)
+    undeletable = why_undeletable(ident)
     kind, start, end, doubt = _schedule(row)
     state = _STATE.get(str(row.get("state")))
     if state is None:
@@ -356,10 +364,6 @@ def conference(row: Mapping[str, Any]) -> Item:
         unsendable=undeletable is not None,
         raw=row,
     )
-
-
-def _undeletable(ident: object) -> str | None:
-    return unsendable(ident) if isinstance(ident, str) and ident else f"its id is not text ({ident!r})"
 
 
 def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime | None, str | None]:

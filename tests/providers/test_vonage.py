@@ -28,7 +28,8 @@ from confcleanup.filter import Hold, Rule, choose
 from confcleanup.http.client import Permit
 from confcleanup.http.rate_limit import RateLimiter
 from confcleanup.items import Item, Kind, Outcome, State
-from confcleanup.providers.vonage import RecordingRule, Vonage, VonageSettings, page_of, recording
+from confcleanup.providers.vonage import RecordingRule, Vonage, VonageSettings
+from confcleanup.providers.vonage_recordings import page_of, recording
 from confcleanup.records.ledger import Ledger
 from confcleanup.run import lock
 from confcleanup.sandbox import vonage as sandbox
