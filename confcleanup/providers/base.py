@@ -271,6 +271,11 @@ def given(value: object) -> str | None:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
+def aliases(row: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    """The vendor's other numbers for an item, each once, from the fields of these names."""
+    return tuple(dict.fromkeys(ident for name in names if (ident := text(row.get(name)))))
+
+
 def instant(value: object, zone: tzinfo | None = None) -> datetime | None:
     """A moment as vendors write it: Unix seconds (number or digits) or ISO 8601. In UTC.
 

@@ -14,7 +14,7 @@ from ..errors import ProviderError
 from ..http.paging import Page, Row
 from ..http.urls import unsendable
 from ..items import Item, Kind, State
-from .base import EARLIEST, count_of, given, instant, rows_of, text, whole, why_undeletable
+from .base import EARLIEST, aliases, count_of, given, instant, rows_of, text, whole, why_undeletable
 
 LONGEST = timedelta(days=366)
 APART = timedelta(days=1)
@@ -86,7 +86,7 @@ def recording(row: Mapping[str, Any], what: str, locator: tuple[str, ...] = (), 
         undeletable=undeletable,
         unsendable=undeletable is not None,
         locator=locator,
-        aliases=(call,) if (call := text(row.get("call_id"))) else (),
+        aliases=aliases(row, "call_id"),
         raw=row,
     )
 

@@ -30,7 +30,9 @@ from confcleanup.http.client import Permit
 from confcleanup.items import Item, Kind, Live, Outcome, State
 from confcleanup.listing import make_plan
 from confcleanup.plan import Watcher
-from confcleanup.providers.vobiz import LiveRoomRule, Vobiz, VobizSettings, details, recording
+from confcleanup.providers.vobiz import Vobiz, VobizSettings
+from confcleanup.providers.vobiz_recordings import recording
+from confcleanup.providers.vobiz_rooms import LiveRoomRule, details
 from confcleanup.sandbox import vobiz as sandbox
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.vobiz import ABSENT, HOSTILE, refusal, wire_ms, wire_time
