@@ -29,19 +29,10 @@ from confcleanup.http.paging import Repeated
 from confcleanup.items import Item, Kind, Outcome, Result, State
 from confcleanup.listing import make_plan
 from confcleanup.plan import Plan, Watcher
-from confcleanup.providers.huawei import (
-    FIRST,
-    HuaweiSettings,
-    Window,
-    code,
-    meeting,
-    moment,
-    public,
-    recording,
-    signature,
-    windows,
-)
 from confcleanup.providers.huawei import Huawei as Client
+from confcleanup.providers.huawei import HuaweiSettings, code, signature
+from confcleanup.providers.huawei_items import meeting, moment, public, recording
+from confcleanup.providers.huawei_lists import FIRST, Window, windows
 from confcleanup.sandbox.huawei import (
     APP_LOGIN,
     DOWNLOAD_URLS,
@@ -678,7 +669,7 @@ def test_hazard_25_files_that_share_an_address_are_told_apart_by_their_tokens() 
 
 
 def test_hazard_25_a_list_of_files_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.providers.huawei.MOST_FILES", 250)
+    monkeypatch.setattr("confcleanup.providers.huawei_lists.MOST_FILES", 250)
     server = huawei()
     server.add_recording(UUID, files={f"Hd/0_{number}.mp4": film(str(number)) for number in range(300)})
     with world(server) as place, pytest.raises(ProviderError, match="does not end"):
