@@ -13,6 +13,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 
 from ..errors import BrokenProvider
+from ..items import State
 from ..settings.tables import AccountSettings, RuleSettings
 from .base import Provider, Source
 
@@ -36,6 +37,8 @@ MOVED = {
     "Unsendable": "UnsafeId",
 }
 """What a provider could import, and where it is now."""
+STATES = {"OVER": "ENDED", "UNFINISHED": "INCOMPLETE"}
+"""What members of ``State`` were called, which a provider names while it is imported."""
 
 
 def _trueconf() -> type[Provider]:
@@ -114,7 +117,7 @@ def _load(entry: EntryPoint, *others: EntryPoint) -> type[Provider]:
         loaded = entry.load()
     except Exception as error:  # another package's code may raise anything when it is imported
         why = f"{type(error).__name__}: {error}"
-        mistake = _import_of_old(error) or f"could not be loaded ({why})"
+        mistake = _missing_old_name(error) or f"could not be loaded ({why})"
         raise BrokenProvider(_broken(entry, mistake)) from error
     try:
         wrong = _mistake(entry.name, loaded)
@@ -160,8 +163,10 @@ def _is_old(loaded: type[Provider]) -> bool:
     return any(hasattr(kind, "expired") and not hasattr(kind, "token_expired") for kind in sign_ins)
 
 
-def _import_of_old(error: Exception) -> str | None:
-    """What to say of an import of something of ours by the name, or from the place, that it had; else None."""
+def _missing_old_name(error: Exception) -> str | None:
+    """What to say where an import fails for want of a name, or a place, that something of ours had; else None."""
+    if isinstance(error, AttributeError) and error.obj is State and error.name in STATES:
+        return _older(f"State.{error.name} is now State.{STATES[error.name]}; ")
     if not isinstance(error, ImportError) or not (error.name or "").startswith("confcleanup."):
         return None
     imported = re.match(r"cannot import name '(\w+)'", str(error))

@@ -27,7 +27,7 @@ class RecordingRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class AcmeSettings(AccountSettings, frozen=True, kw_only=True):
-    """What an account takes beside ``url``, ``timeout`` and the brakes. Acme allows 10 requests a second."""
+    """What an account takes beside ``url``, ``timeout`` and the limits. Acme allows 10 requests a second."""
 
     api_key: Secret
     rate: Pace = Pace(10, 1)

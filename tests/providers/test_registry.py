@@ -98,6 +98,7 @@ OLD = {
     "from confcleanup.settings import AccountSettings": "AccountSettings is now in confcleanup.settings.tables",
     "from confcleanup.settings import Pace": "Pace is now in confcleanup.settings.values",
     "from confcleanup.errors import AccessRefused": "AccessRefused is now AccessDenied",
+    "from confcleanup.items import State\nOVER = State.OVER": "State.OVER is now State.ENDED",
     "class Given(Provider):\n    def items(self, what, rules): yield from ()": "items is now list_items",
     "class Given(Good):\n    get = Provider.get\n    def look(self, item): return None": "look is now get",
     "class Given(Good):\n    def look_at(self, items): return {}": "look_at is now get_many",
@@ -133,6 +134,8 @@ def test_one_for_an_older_version_is_an_error_that_gives_the_new_names(package: 
         "import confcleanup.not_yet_invented",
         "import selection",
         "from json import Http",
+        "from confcleanup.items import State\nOVER = State.NOT_YET_INVENTED",
+        "from confcleanup.items import Kind\nOVER = Kind.OVER",
     ],
 )
 def test_what_was_never_ours_to_import_is_not_taken_for_old(package: Package, code: str) -> None:
