@@ -1,8 +1,7 @@
 """The contract between the program and a vendor's module.
 
-A provider translates. It knows its vendor's paths, fields and habits, and turns them into ``Item``
-and ``Result``. It does not filter, decide, count, archive, record or sleep, and it does not know that
-a dry run exists.
+A provider only translates: it knows its vendor's paths, fields and habits, and turns them into ``Item`` and
+``Result``. It does not filter, decide, count, archive, record or sleep, and it does not know that a dry run exists.
 
 - ``list_items`` yields every item of a source, or raises ProviderError: a list is complete or failed.
 - ``parts`` says what of a source can be listed by itself, and so fails by itself; most sources are one part.
@@ -128,7 +127,7 @@ class Provider(ABC):
         self.http.close()
 
     def check(self, what: Sequence[str]) -> None:
-        """Shows that the account can sign in and may list the sources named. Raises ProviderError."""
+        """Show that the account can sign in and may list the sources named. Raises ProviderError."""
         self.http.sign_in()
         for source in what:
             next(iter(self.list_items(source, ())), None)
@@ -158,7 +157,7 @@ class Provider(ABC):
 
     @abstractmethod
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
-        """Deletes these items in one request, one result for each in the same order.
+        """Delete these items in one request, one result for each in the same order.
 
         Only what the vendor's documentation calls proof, a status and a body, is ``deleted``. Raises HttpError where
         the request was refused (a 404 too: the deleter looks), OutcomeUnknown where nothing is proven, UnsafeId, and
@@ -170,11 +169,11 @@ class Provider(ABC):
         raise ProviderError(f"the files of {item.what} cannot be fetched")
 
     def announce(self, item: Item, announcement: Announcement, permit: Permit) -> None:
-        """Has something said to the people in a live room. Raises ProviderError unless the vendor took it."""
+        """Have something said to the people in a live room. Raises ProviderError unless the vendor took it."""
         raise ProviderError("the vendor has no call that announces anything")
 
     def restore(self, saved: Mapping[str, Any], permit: Permit) -> Restored:
-        """Creates an archived item anew from the vendor's object. Raises ProviderError where that cannot be."""
+        """Create an archived item anew from the vendor's object. Raises ProviderError where that cannot be."""
         raise ProviderError("the vendor has no call that brings this back")
 
 
@@ -205,7 +204,7 @@ def token_of(answer: Mapping[str, Any], name: str = "access_token", also: Collec
 
 
 def require_same(found: object, thing: str, ident: str) -> None:
-    """Raises ProviderError unless an answer speaks of what was asked for; ``found`` is the id that it gives."""
+    """Raise ProviderError unless an answer speaks of what was asked for; ``found`` is the id that it gives."""
     if found != ident:
         raise ProviderError(f"the server answered with something else than {thing} {ident}")
 

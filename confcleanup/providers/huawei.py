@@ -187,7 +187,7 @@ class Huawei(Provider):
         super().__exit__()
 
     def check(self, what: Sequence[str]) -> None:
-        """Signs in and reads the newest window of the lists that are needed. Raises ProviderError."""
+        """Sign in and read the newest window of the lists that are needed. Raises ProviderError."""
         self.http.sign_in()
         if self._auth.member:
             raise ProviderError(NO_ADMINISTRATOR)
@@ -328,7 +328,7 @@ class Huawei(Provider):
     # Deleting ---------------------------------------------------------------------------------
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
-        """Deletes recordings in one request, whose answer says nothing of each. Raises HttpError if it was refused."""
+        """Delete recordings in one request, whose answer says nothing of each. Raises HttpError if it was refused."""
         self._permit = permit
         sendable = [item.id for item in items if item.what == "recordings" and not id_mistake(item.id)]
         results = self._delete(sendable, permit) if sendable else {}

@@ -52,7 +52,7 @@ class History(NamedTuple):
     unread: Mapping[int, ProviderError]
 
     def require(self, window: Window, now: datetime) -> None:
-        """Raises ProviderError unless the ends are known of the meetings that a window's recordings may be of."""
+        """Raise ProviderError unless the ends are known of the meetings that a window's recordings may be of."""
         for begins in (window.first, window.first - SPAN):
             if error := self.unread.get(begins):
                 known = Window.at(begins, now)

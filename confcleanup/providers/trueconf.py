@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -22,7 +22,7 @@ from ..http.answer import Answer, uncontradicted
 from ..http.client import Http, Permit
 from ..http.paging import Page, Repeated, by_page, by_page_from_0_or_1
 from ..http.urls import path
-from ..items import Item, Kind, Outcome, Result, State
+from ..items import Item, Outcome, Result
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings, RuleSettings
 from ..settings.values import Pace
@@ -32,15 +32,13 @@ from .base import (
     Restored,
     Source,
     count_of,
-    given,
-    instant,
     require_same,
     rows_of,
     text,
     token_of,
     whole,
-    why_undeletable,
 )
+from .trueconf_conferences import conference
 
 PAGE_V3, PAGE_V4 = ("page_size", "100"), ("page_size", "1000")
 RESTORED = (
@@ -48,19 +46,7 @@ RESTORED = (
     *("max_podiums", "max_participants", "allow_guests", "auto_invite", "rights", "recording"),
 )
 """What of a saved conference is sent to create it anew; the rest the server makes by itself."""
-LONGEST = 10 * 366 * 86400
-SECOND = timedelta(seconds=1)
-NO_TIMES = (None, None, None)
 WEBSOCKET = ("ws://", "wss://")
-_SCHEDULE = {
-    "-1": Kind.ROOM,
-    "none": Kind.ROOM,
-    "0": Kind.RECURRING,
-    "week": Kind.RECURRING,
-    "1": Kind.ONE_TIME,
-    "once": Kind.ONE_TIME,
-}
-_STATE = {"stopped": State.ENDED, "running": State.RUNNING}
 _CALL_STRING = re.compile(r"\\c\\(?P<id>[^@]+)(@.*)?", re.IGNORECASE)
 _LINK = re.compile(r"https?://[^/]+/(c|webrtc)/(?P<id>[^/?#]+)([/?#].*)?", re.IGNORECASE)
 
@@ -283,7 +269,7 @@ class TrueConf(Provider):
         return Result(Outcome.DELETED)
 
     def restore(self, saved: Mapping[str, Any], permit: Permit) -> Restored:
-        """Creates a conference or room anew with ``POST /conferences``, under its old id if that is free."""
+        """Create a conference or room anew with ``POST /conferences``, under its old id if that is free."""
         wanted = {key: saved[key] for key in RESTORED if saved.get(key) is not None}
         try:
             answer = self._create(wanted, permit)
@@ -306,7 +292,7 @@ class TrueConf(Provider):
 
 
 def _gone_or_raise(error: HttpError) -> None:
-    """Returns for the vendor's own "conference not found"; any other refusal is raised."""
+    """Return for the vendor's own "conference not found"; any other refusal is raised."""
     if error.status != 404:
         raise error
     if reason(error) != "conferenceNotFound":
@@ -333,76 +319,3 @@ def _only_tag(rules: Sequence[Rule]) -> str | None:
     """The one tag that every rule asks for, if there is one; the vendor's filter takes a single value."""
     wanted = {tag for rule in rules for tag in rule.tags or ("",)}
     return wanted.pop() or None if len(wanted) == 1 else None
-
-
-def conference(row: Mapping[str, Any]) -> Item:
-    """A conference of API v3 or v4, or of a Room's schedule, as an ``Item``. What cannot be read is in doubt.
-
-    The lists of v4 and of a Room have no ``tags``: those are not known.
-    """
-    ident, tags = row.get("id"), row.get("tags")
-    undeletable = why_undeletable(ident)
-    kind, start, end, doubt = _schedule(row)
-    state = _STATE.get(str(row.get("state")))
-    if state is None:
-        state, doubt = State.UNKNOWN, f"its state is {row.get('state')!r}"
-    if tags is not None and not (isinstance(tags, list) and set(map(type, tags)) <= {str}):
-        tags, kind, doubt = None, Kind.UNKNOWN, "its tags cannot be read"
-    return Item(
-        what="conferences",
-        id=ident if isinstance(ident, str) else "",
-        kind=kind,
-        state=state,
-        title=given(row.get("topic")),
-        owner=given(row.get("owner")),
-        tags=tuple(tags) if tags is not None else None,
-        started_at=start,
-        ended_at=end,
-        created_at=instant(row.get("created_at")),
-        unreadable=doubt,
-        undeletable=undeletable,
-        unsendable=undeletable is not None,
-        raw=row,
-    )
-
-
-def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime | None, str | None]:
-    """Kind, start, end, and what is in doubt. Only one-time conferences have an end that counts.
-
-    A schedule that says two things is of an unknown kind: nobody knows which of them is true.
-    """
-    schedule = row.get("schedule")
-    fields: Mapping[str, Any] = schedule if isinstance(schedule, dict) else {}
-    named = [place[name] for place, name in ((row, "schedule_type"), (fields, "type")) if name in place] or [None]
-    kinds = {_SCHEDULE.get(str(name)) if type(name) in (int, str) else None for name in named}
-    start, duration = instant(fields.get("start_time")), whole(fields.get("duration"))
-    if len(kinds) > 1:
-        return Kind.UNKNOWN, start, None, f"it has two types of schedule ({named[0]!r} and {named[1]!r})"
-    kind = kinds.pop()
-    if kind is None:
-        return Kind.UNKNOWN, start, None, f"its schedule has the unknown type {named[0]!r}"
-    if kind is Kind.ROOM:
-        return (Kind.UNKNOWN, start, None, "it has no schedule, and yet a start_time") if start else (kind, *NO_TIMES)
-    if kind is Kind.ONE_TIME and _some_days(fields.get("days")):
-        return Kind.UNKNOWN, start, None, f"it happens once, and yet on days of the week ({fields['days']!r})"
-    if start is None or duration is None or not 0 < duration <= LONGEST:
-        missing = "start_time" if start is None else "duration"
-        return kind, start, None, f"its {missing} cannot be read ({fields.get(missing)!r})"
-    if kind is Kind.RECURRING:
-        return kind, start, None, None
-    try:
-        end = start + SECOND * duration
-    except OverflowError:
-        return kind, start, None, "its end lies beyond the calendar"
-    stated = fields.get("end_time")
-    if stated is None or stated == "":
-        return kind, start, end, None
-    given_end = instant(stated)
-    if given_end is None:
-        return kind, start, None, f"its end_time cannot be read ({stated!r})"
-    return kind, start, max(end, given_end), None
-
-
-def _some_days(days: object) -> bool:
-    """Whether days of the week are named: by name, or in a Room's list of seven numbers."""
-    return any(days) if isinstance(days, list) else bool(days)

@@ -252,7 +252,7 @@ class Vobiz(Provider):
         return recording(found, self.clock())
 
     def announce(self, item: Item, announcement: Announcement, permit: Permit) -> None:
-        """Speaks a text, or plays a sound, to everybody in a room: 202, in older pages 200, means queued.
+        """Speak a text, or play a sound, to everybody in a room: 202, in older pages 200, means queued.
 
         Nothing tells when it was heard (conference/members/play-audio). Raises ProviderError, also for the 200 with
         ``error`` that this vendor answers elsewhere.
@@ -265,7 +265,7 @@ class Vobiz(Provider):
             raise ProviderError(f"POST was answered with an error ({vendor_message(answer)})")
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
-        """Hangs up rooms by name and deletes recordings by id, one request each: 204 acknowledges it.
+        """Hang up rooms by name and delete recordings by id, one request each: 204 acknowledges it.
 
         The vendor's calls for all rooms and for many recordings are never used: a name or id that would lead
         there is not sent. Raises HttpError, OutcomeUnknown, UnsafeId.

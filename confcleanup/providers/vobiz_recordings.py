@@ -40,7 +40,7 @@ def key_of(row: Row) -> str:
 
 
 def recording(row: Mapping[str, Any], now: datetime) -> Item:
-    """A recording (recording/recording-object) as an ``Item``. What cannot be read is in doubt.
+    """A recording (recording/recording-object) as an ``Item``. What cannot be read is said in ``unreadable``.
 
     ``conference_name`` is null or empty for ordinary calls. ``now`` (aware UTC) tells which may be unfinished.
     """
@@ -70,7 +70,7 @@ def recording(row: Mapping[str, Any], now: datetime) -> Item:
 
 
 def _ended(row: Mapping[str, Any], added: datetime | None, now: datetime) -> tuple[datetime | None, str | None]:
-    """The end, and what is in doubt: ``recording_end_ms``, else ``add_time``, without which no end is believed.
+    """The end, and why it is not certain: ``recording_end_ms``, else ``add_time``, without which no end is believed.
 
     The milliseconds are text with decimals, or null (recording/recording-object). Where another statement of its age
     is later by more than a day, that one counts: some of the vendor's texts mix UTC and local time.

@@ -61,7 +61,7 @@ def _embedded(body: Mapping[str, Any], names: Sequence[str]) -> Collection[Row] 
 
 
 def recording(row: Mapping[str, Any], what: str, locator: tuple[str, ...] = (), owner: str | None = None) -> Item:
-    """A recording of either source (API reference) as an ``Item``. What cannot be read is in doubt.
+    """A recording of either source (API reference) as an ``Item``. What cannot be read is said in ``unreadable``.
 
     ``owner`` is the name of the user in ``locator``; of company recordings, the extensions stand for it. Numbers are
     taken for texts, as the reference's own examples have them. No field tells whether a call is still being recorded.
@@ -92,7 +92,7 @@ def recording(row: Mapping[str, Any], what: str, locator: tuple[str, ...] = (), 
 
 
 def _times(row: Mapping[str, Any]) -> tuple[datetime | None, datetime | None, str | None]:
-    """Start, end, and what is in doubt: the call ended at ``end``, or ``duration`` milliseconds after ``start``."""
+    """Start, end, and what is not certain: the call ended at ``end``, or ``duration`` milliseconds after ``start``."""
     start, stated = _moment(row.get("start")), row.get("end")
     if start is None:
         return None, None, f"its start cannot be read ({row.get('start')!r})"

@@ -214,7 +214,7 @@ def is_loopback(host: str) -> bool:
 
 
 def build(cls: type[S], table: Any, key: str, problems: list[Problem]) -> S | None:
-    """Reads a TOML table into a struct; what is wrong is added to ``problems``, each with its dotted key."""
+    """Read a TOML table into a struct; what is wrong is added to ``problems``, each with its dotted key."""
     if not isinstance(table, dict):
         problems.append(Problem(key, f"expected a table, got {_kind(table)}"))
         return None
@@ -308,6 +308,6 @@ def unknown(name: str, known: Mapping[str, Any]) -> str:
 
 
 def require(problems: list[Problem], source: str) -> None:
-    """Raises ConfigError if there are problems."""
+    """Raise ConfigError if there are problems."""
     if problems:
         raise ConfigError(problems, source)
