@@ -209,23 +209,23 @@ def _by_times(item: Item, rule: Rule, now: datetime) -> Decision:
         return Decision(False, *stays, rule.name)
     end, verb = (item.ended_at, "ended") if item.kind in ENDING else (item.created_at, "created")
     if end is None:
-        return Decision(False, Reason.END_UNKNOWN, item.doubt or "its end is not known", rule.name)
+        return Decision(False, Reason.END_UNKNOWN, item.unreadable or "its end is not known", rule.name)
     decision = _by_age(rule, end, now, verb)
-    return replace(decision, reason=f"{decision.reason}; {item.doubt}") if item.doubt else decision
+    return replace(decision, reason=f"{decision.reason}; {item.unreadable}") if item.unreadable else decision
 
 
 def _without_end(item: Item, rule: Rule) -> tuple[Reason, str] | None:
     """Why an item has no end that could be compared with a cutoff; None if it may have one."""
     if item.state is not OVER:
         if item.state is State.UNKNOWN:
-            return Reason.STATE_UNKNOWN, item.doubt or "its state is not known"
-        return Reason.RUNNING, item.doubt or "still running"
+            return Reason.STATE_UNKNOWN, item.unreadable or "its state is not known"
+        return Reason.RUNNING, item.unreadable or "still running"
     if item.kind in ENDING:
         return None
     if item.kind is Kind.RECURRING:
         return Reason.RECURS, "it recurs"
     if item.kind is not Kind.ROOM:
-        return Reason.END_UNKNOWN, item.doubt or "it is of an unknown type"
+        return Reason.END_UNKNOWN, item.unreadable or "it is of an unknown type"
     return None if rule.rooms and rule.tags else (Reason.ROOM, "a room without a schedule has no end")
 
 
@@ -307,7 +307,7 @@ def _alone_since(live: Live, began: datetime, max_members: int) -> datetime | No
 
 
 def _decide_blind(item: Item, rule: Rule, scheduled: datetime | None, allowed: bool, now: datetime) -> Decision:
-    doubt = item.doubt or "the vendor gives no details of it"
+    doubt = item.unreadable or "the vendor gives no details of it"
     overdue = scheduled is not None and scheduled < min(rule.cutoff, now)
     if overdue and allowed:
         reason = "its scheduled end has passed, and the rule ends rooms without details"

@@ -65,11 +65,11 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     """One thing that a vendor keeps: a conference, a recording, a live room.
 
     ``id`` is the vendor's own identifier as text; ``what`` is the source it was listed from.
-    ``address`` is whatever else the provider needs to reach it (a user id, for example).
+    ``locator`` is whatever else the provider needs to reach it (a user id, for example).
     ``aliases`` are the vendor's other numbers for it, by which people may know it.
     ``title``, ``owner`` and ``tags`` are None where the vendor did not give them: not known is not empty.
-    ``doubt`` says why something about the item could not be read. ``undeletable`` says why no request can delete it,
-    if that is so.
+    ``unreadable`` says what about the item could not be read, if anything.
+    ``undeletable`` says why no request can delete it, if that is so.
     ``unsendable`` marks a name that no request may carry, so that a person has to deal with the item.
     ``raw`` is the vendor's object as it came; it may hold what nobody should read, so it is never shown.
 
@@ -89,10 +89,10 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     created_at: datetime | None = None
     size_bytes: int | None = None
     live: Live | None = None
-    doubt: str | None = None
+    unreadable: str | None = None
     undeletable: str | None = None
     unsendable: bool = False
-    address: tuple[str, ...] = ()
+    locator: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     raw: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
@@ -102,7 +102,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     @property
     def key(self) -> tuple[str, ...]:
         """What tells two items of one account apart."""
-        return (self.what, *self.address, self.id)
+        return (self.what, *self.locator, self.id)
 
 
 class Result(msgspec.Struct, frozen=True, gc=False):

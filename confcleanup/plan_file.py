@@ -48,7 +48,7 @@ class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def item(self) -> Item:
         """As much of the item as is known from the file."""
         state = State.UNKNOWN
-        return Item(self.what, self.id, self.kind, state, self.title, started_at=self.began, address=self.address)
+        return Item(self.what, self.id, self.kind, state, self.title, started_at=self.began, locator=self.address)
 
 
 class Planned(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,7 +100,7 @@ def _entry(item: Item, reason: str) -> Entry:
     return Entry(
         what=item.what,
         id=item.id,
-        address=item.address,
+        address=item.locator,
         kind=item.kind,
         began=item.started_at if item.live else None,
         title=redact(item.title) if item.title else item.title,

@@ -66,7 +66,7 @@ def account_sections(account: Table, everywhere: set[str], in_every_rule: set[st
     yield from section(f"`provider = {quoted(name)}`", own, required=account["required"])
     for rule in account["properties"]["rules"]["items"]["oneOf"]:
         what = rule["properties"]["what"]["const"]
-        text = providers.provider(name).sources[what].text
+        text = providers.provider(name).sources[what].description
         own = without(rule["properties"], in_every_rule)
         yield from section(f"`{name}`: `what = {quoted(what)}`", own, level=3, lead=f"{text[0].upper()}{text[1:]}.")
 

@@ -331,7 +331,7 @@ def test_a_room_past_its_end_that_cannot_be_judged_makes_the_run_undone() -> Non
 
 
 def test_what_is_old_and_stays_for_good_is_counted_with_the_oldest() -> None:
-    undated: dict[str, Any] = {"ended_at": None, "doubt": "its duration cannot be read"}
+    undated: dict[str, Any] = {"ended_at": None, "unreadable": "its duration cannot be read"}
     provider = Fake(
         thing("young doubt", days=3, **undated),
         thing("old doubt", days=50, **undated),

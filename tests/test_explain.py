@@ -52,7 +52,7 @@ def test_what_goes_has_answered_every_question_with_no() -> None:
         (thing("a"), {"title": "x"}, "outside the rule's title, owner, tags or names? yes"),
         (thing("a", undeletable="list only"), {}, "impossible to delete? yes: list only"),
         (thing("a", state=State.RUNNING), {}, "still running or unfinished? yes"),
-        (thing("a", state=State.UNKNOWN, doubt="odd"), {}, "its state unknown? yes: odd"),
+        (thing("a", state=State.UNKNOWN, unreadable="odd"), {}, "its state unknown? yes: odd"),
         (thing("a", kind=Kind.RECURRING), {}, "recurring? yes"),
         (thing("a", kind=Kind.ROOM), {}, "a room without a schedule, and the rule not for rooms? yes"),
         (thing("a", ended_at=None), {}, "its end unknown? yes"),

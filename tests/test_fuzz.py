@@ -18,7 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from confcleanup.deadline import Deadline
-from confcleanup.providers import huawei, trueconf, vobiz, vonage
+from confcleanup.providers import (
+    huawei_items,
+    huawei_lists,
+    trueconf_conferences,
+    vobiz_recordings,
+    vobiz_rooms,
+    vonage_recordings,
+)
 from confcleanup.sandbox.huawei import Huawei
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
@@ -144,15 +151,21 @@ def test_whatever_a_vendor_answers_hundreds_of_times_the_same_holds(
     nothing_else_goes(name, plan)
 
 
-WINDOW = huawei.Window(0, 0)
+WINDOW = huawei_lists.Window(0, 0)
 CLOSED = Vobiz(lambda: NOW)
 ROWS: dict[str, tuple[Callable[[Any], object], dict[str, Any]]] = {
-    "trueconf": (trueconf.conference, TrueConf(lambda: NOW).add_conference("0073310045")),
-    "vobiz recording": (lambda row: vobiz.recording(row, NOW), CLOSED.add_recording("7c1d")),
-    "vobiz room": (lambda row: vobiz.details(row, "room"), CLOSED.add_room("room").wire(NOW)),
-    "huawei recording": (lambda row: huawei.recording(row, WINDOW, {}), Huawei(lambda: NOW).add_recording("ab").row),
-    "huawei meeting": (lambda row: huawei.meeting(row, WINDOW), Huawei(lambda: NOW).add_history("ab")),
-    "vonage": (lambda row: vonage.recording(row, vonage.COMPANY), Vonage(lambda: NOW).add_recording(204401)),
+    "trueconf": (trueconf_conferences.conference, TrueConf(lambda: NOW).add_conference("0073310045")),
+    "vobiz recording": (lambda row: vobiz_recordings.recording(row, NOW), CLOSED.add_recording("7c1d")),
+    "vobiz room": (lambda row: vobiz_rooms.details(row, "room"), CLOSED.add_room("room").wire(NOW)),
+    "huawei recording": (
+        lambda row: huawei_items.recording(row, WINDOW, {}),
+        Huawei(lambda: NOW).add_recording("ab").row,
+    ),
+    "huawei meeting": (lambda row: huawei_items.meeting(row, WINDOW), Huawei(lambda: NOW).add_history("ab")),
+    "vonage": (
+        lambda row: vonage_recordings.recording(row, "company-recordings"),
+        Vonage(lambda: NOW).add_recording(204401),
+    ),
 }
 
 

@@ -55,7 +55,7 @@ def test_items_come_back_in_the_order_of_the_listing_each_once(idents: list[str]
 def test_an_item_comes_back_as_it_was_whatever_it_holds(ident: str) -> None:
     raw = {"id": ident, "big": 10**40, "deep": [[{}]], "nan": None}
     live = Live(timedelta(hours=1), 2, timedelta(minutes=3))
-    made = entry(ident, title=ident, tags=(ident,), live=live, address=(ident, "x"), raw=raw)
+    made = entry(ident, title=ident, tags=(ident,), live=live, locator=(ident, "x"), raw=raw)
     held = Worklist()
     held.extend([made])
     held.settle(held.first(1)[0], Result(Outcome.FAILED, ident))

@@ -373,7 +373,7 @@ def test_what_is_not_over_stays_whatever_it_is(kind: Kind, state: State, expecte
 
 
 def test_a_doubt_about_the_state_is_told_in_its_own_words() -> None:
-    assert decide(meeting(state=State.UNKNOWN, doubt="its state is 'x'"), rule(), NOW).reason == "its state is 'x'"
+    assert decide(meeting(state=State.UNKNOWN, unreadable="its state is 'x'"), rule(), NOW).reason == "its state is 'x'"
 
 
 # --- 4. recurs --------------------------------------------------------------------------------------
@@ -386,7 +386,7 @@ def test_what_recurs_stays_even_if_it_has_an_end() -> None:
 def test_what_is_of_an_unknown_kind_stays_even_if_it_has_an_end() -> None:
     assert why(meeting(kind=Kind.UNKNOWN), rule()) is Reason.END_UNKNOWN
     assert decide(meeting(kind=Kind.UNKNOWN), rule(), NOW).reason == "it is of an unknown type"
-    assert decide(meeting(kind=Kind.UNKNOWN, doubt="type 7"), rule(), NOW).reason == "type 7"
+    assert decide(meeting(kind=Kind.UNKNOWN, unreadable="type 7"), rule(), NOW).reason == "type 7"
 
 
 # --- 5. a room without a schedule -------------------------------------------------------------------
@@ -414,7 +414,7 @@ def test_a_rooms_age_counts_from_its_creation_whatever_end_it_claims() -> None:
 
 
 def test_what_has_no_known_end_stays_and_says_what_is_in_doubt() -> None:
-    decision = decide(meeting(ended_at=None, doubt="its duration cannot be read"), rule(), NOW)
+    decision = decide(meeting(ended_at=None, unreadable="its duration cannot be read"), rule(), NOW)
     assert (decision.delete, decision.why) == (False, Reason.END_UNKNOWN)
     assert decision.reason == "its duration cannot be read"
 
@@ -702,7 +702,7 @@ def test_a_room_that_is_no_longer_live_has_changed() -> None:
 
 
 def test_what_a_person_saw_of_an_item_has_a_fingerprint_that_other_details_do_not_change() -> None:
-    assert digest(meeting()) == digest(meeting(raw={"x": 1}, doubt="x", state=State.RUNNING, tags=("delete",)))
+    assert digest(meeting()) == digest(meeting(raw={"x": 1}, unreadable="x", state=State.RUNNING, tags=("delete",)))
     assert digest(meeting(tags=("a", "b"))) == digest(meeting(tags=("b", "a")))
 
 
@@ -715,7 +715,7 @@ def test_what_a_person_saw_of_an_item_has_a_fingerprint_that_other_details_do_no
             {"tags": ("x",)},
             {"kind": Kind.ROOM},
             {"size_bytes": 1},
-            {"address": ("7",)},
+            {"locator": ("7",)},
         ),
         *({"started_at": NOW}, {"ended_at": NOW}, {"created_at": None}),
     ],
@@ -729,7 +729,7 @@ def test_the_fingerprint_of_a_live_room_does_not_change_as_time_passes() -> None
 
 
 def test_items_of_different_users_are_told_apart_by_their_address() -> None:
-    assert meeting(address=("7",)).key != meeting(address=("8",)).key
+    assert meeting(locator=("7",)).key != meeting(locator=("8",)).key
 
 
 # --- whatever comes ---------------------------------------------------------------------------------
@@ -753,7 +753,7 @@ things = st.builds(
     ended_at=ends,
     created_at=ends,
     live=lives,
-    doubt=st.none() | st.just("something is in doubt"),
+    unreadable=st.none() | st.just("something is in doubt"),
     undeletable=st.sampled_from([None] * 9 + ["nothing deletes it"]),
     unsendable=st.booleans(),
 )
@@ -866,7 +866,7 @@ def test_an_id_that_cannot_be_sent_is_told_once_it_is_due(item: Item, overdue: b
 
 def test_what_is_in_doubt_of_an_item_with_an_end_stands_in_its_reason() -> None:
     for ended in (NOW - timedelta(days=40), NOW - HOUR):
-        decision = decide(meeting(ended_at=ended, doubt="its ages disagree"), rule(), NOW)
+        decision = decide(meeting(ended_at=ended, unreadable="its ages disagree"), rule(), NOW)
         assert decision.reason.endswith("; its ages disagree")
 
 

@@ -9,16 +9,18 @@ import tomllib
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Optional
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from confcleanup.cutoff import Period
 from confcleanup.errors import Problem
 from confcleanup.redact import PLACE, redact
-from confcleanup.settings.secrets import Secret
-from confcleanup.settings.tables import AccountSettings, Table, build, is_loopback, unknown, url_mistake
+from confcleanup.settings.secrets import Secret, Secrets
+from confcleanup.settings.tables import AccountSettings, Table, build, is_loopback, reader_of, unknown, url_mistake
 from confcleanup.settings.values import Age, Pace, Rate, Share, Span, Value, When
 
 
@@ -352,12 +354,32 @@ class Outer(Table, frozen=True, kw_only=True):
 
     must: str
     number: int = 0
-    age: Annotated[timedelta | None, Span] = None
+    age: timedelta | None = None
     inner: tuple[Inner, ...] = ()
 
     def problems(self) -> Any:
         if self.number > 9:
             yield "number", "is more than 9"
+
+
+class Readers(Table, frozen=True, kw_only=True):
+    """A key of each type that has a reader of its own, and some that name theirs or have none."""
+
+    age: Period
+    length: timedelta | None = None
+    share: Optional[Fraction] = None  # noqa: UP045  # as a plug-in may write it
+    pace: Annotated[Pace, msgspec.Meta(extra_json_schema={"examples": ["1/s"]})]
+    secret: Secret
+    secrets: tuple[Secret, ...] = ()
+    when: Annotated[str, When] | None = None
+    own: Annotated[timedelta, Age]
+    text: str | int = ""
+
+
+def test_a_key_is_read_by_its_type_or_by_the_reader_that_its_annotation_names() -> None:
+    readers = {field.name: reader_of(field.type) for field in msgspec.structs.fields(Readers)}
+    by_type = {"age": Age, "length": Span, "share": Share, "pace": Rate, "secret": Secret, "secrets": Secrets}
+    assert readers == by_type | {"when": When, "own": Age, "text": None}
 
 
 def built(table: Any) -> tuple[Outer | None, list[Problem]]:

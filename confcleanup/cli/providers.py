@@ -44,7 +44,7 @@ def describe(provider: type[Provider]) -> dict[str, Any]:
         "title": provider.title,
         "settings": _keys(provider.settings_type),
         "sources": [
-            {"what": what, "text": source.text, "deletes": source.deletes, "rule_keys": _keys(source.rule)}
+            {"what": what, "text": source.description, "deletes": source.deletes, "rule_keys": _keys(source.rule)}
             for what, source in provider.sources.items()
         ],
     }

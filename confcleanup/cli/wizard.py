@@ -153,7 +153,7 @@ def _what(provider: type[Provider]) -> list[str]:
     if len(possible) < 2:
         return possible or list(provider.sources)[:1]
     for what in possible:
-        click.echo(f"  {what:22} {provider.sources[what].text}", err=True)
+        click.echo(f"  {what:22} {provider.sources[what].description}", err=True)
     choice = click.prompt("What shall be deleted", type=click.Choice([*possible, "all"]), show_choices=False, err=True)
     return possible if choice == "all" else [choice]
 

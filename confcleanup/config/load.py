@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
@@ -34,7 +34,6 @@ from ..settings.tables import (
     require,
     unknown,
 )
-from ..settings.values import Age
 from ..system import mode_of
 from .holds import HoldSettings
 
@@ -53,7 +52,7 @@ class StateSettings(Table, frozen=True, kw_only=True):
     """Where the program keeps what must survive a run."""
 
     directory: str | None = None
-    keep_history: Annotated[Period | None, Age] = None
+    keep_history: Period | None = None
 
     def problems(self) -> Iterator[tuple[str, str]]:
         if self.keep_history and self.keep_history.least < LEAST_HISTORY:
@@ -64,7 +63,7 @@ class General(Table, frozen=True, kw_only=True):
     """The keys at the top of the file."""
 
     timezone: str = "UTC"
-    older_than: Annotated[Period | None, Age] = None
+    older_than: Period | None = None
     allow_short_retention: bool = False
 
     def problems(self) -> Iterator[tuple[str, str]]:

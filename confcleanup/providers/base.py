@@ -1,14 +1,13 @@
 """The contract between the program and a vendor's module.
 
-A provider translates. It knows its vendor's paths, fields and habits, and turns them into ``Item``
-and ``Result``. It does not filter, decide, count, archive, record or sleep, and it does not know that
-a dry run exists.
+A provider only translates: it knows its vendor's paths, fields and habits, and turns them into ``Item`` and
+``Result``. It does not filter, decide, count, archive, record or sleep, and it does not know that a dry run exists.
 
-- ``items`` yields every item of a source, or raises ProviderError: a list is complete or failed.
+- ``list_items`` yields every item of a source, or raises ProviderError: a list is complete or failed.
 - ``parts`` says what of a source can be listed by itself, and so fails by itself; most sources are one part.
-- ``look`` fetches one item again: the item as it is now, or None if the vendor says it is gone.
+- ``get`` fetches one item again: the item as it is now, or None if the vendor says it is gone.
 - ``delete`` deletes exactly the items given to it, and names the statuses that mean deleted and gone.
-- Odd data never stops a listing: the item is yielded with what could be read, and ``doubt`` says why
+- Odd data never stops a listing: the item is yielded with what could be read, and ``unreadable`` says why
   the rest could not. An answer of the wrong shape does: nobody knows what it hides.
 """
 
@@ -23,12 +22,14 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 
 from ..deadline import Deadline
-from ..errors import HttpError, ProviderError
+from ..errors import AccessDenied, HttpError, ProviderError, UnsafeId
 from ..filter import Announcement, Rule
 from ..http.answer import Rows
 from ..http.client import Http, Permit
 from ..http.paging import Sizes
+from ..http.urls import unsendable
 from ..items import Item, Media, Result
+from ..redact import redact
 from ..settings.tables import AccountSettings, RuleSettings
 from ..unmet import Reach
 
@@ -36,7 +37,6 @@ EARLIEST, LATEST = 946_684_800, 253_402_300_799
 """Unix seconds of the years 2000 and 9999; outside of them a number is not believed to be a time."""
 LONGEST_LENGTH = 366 * 86400
 """Seconds. Nothing is believed to have been recorded for longer."""
-
 
 OUTAGES = 3
 """So many parts one after the other that the server did not answer for, and the rest is not asked for."""
@@ -49,14 +49,14 @@ class Source(msgspec.Struct, frozen=True):
     ``details``: a look may tell more of an item than the list does.
     ``batch``: how many items one request deletes. ``confirmed``: its answer only says that
     the request was taken, so each is followed by another look. ``deletes`` is False where no API deletes it.
-    ``media``: it has files, and ``fetch`` gets them; a source without files is archived as JSON alone.
+    ``media``: it has files, and ``media`` gets them; a source without files is archived as JSON alone.
     ``archivable`` is False where it has files that nobody can get, or nothing worth keeping.
     ``passing``: what it lists ends by itself, as live rooms do, so that a list may be much shorter than the last.
     ``part`` says in words which items alone the vendor is asked for, by an account's settings and the source's rules;
     empty if for all. Of a part no share is judged.
     """
 
-    text: str
+    description: str
     rule: type[RuleSettings]
     recheck: bool = False
     details: bool = False
@@ -127,7 +127,7 @@ class Provider(ABC):
         self.http.close()
 
     def check(self, what: Sequence[str]) -> None:
-        """Shows that the account can sign in and may list the sources named. Raises ProviderError."""
+        """Show that the account can sign in and may list the sources named. Raises ProviderError."""
         self.http.sign_in()
         for source in what:
             next(iter(self.list_items(source, ())), None)
@@ -137,7 +137,7 @@ class Provider(ABC):
         """Every item of a source. The rules are a hint for what the vendor can leave out by itself."""
 
     def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
-        """How far what ``items`` listed for these rules reaches, once it is listed."""
+        """How far what ``list_items`` listed for these rules reaches, once it is listed."""
         return Reach()
 
     def parts(self, what: str, rules: Sequence[Rule]) -> Iterable[Part]:
@@ -157,7 +157,7 @@ class Provider(ABC):
 
     @abstractmethod
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
-        """Deletes these items in one request, one result for each in the same order.
+        """Delete these items in one request, one result for each in the same order.
 
         Only what the vendor's documentation calls proof, a status and a body, is ``deleted``. Raises HttpError where
         the request was refused (a 404 too: the deleter looks), OutcomeUnknown where nothing is proven, UnsafeId, and
@@ -169,11 +169,11 @@ class Provider(ABC):
         raise ProviderError(f"the files of {item.what} cannot be fetched")
 
     def announce(self, item: Item, announcement: Announcement, permit: Permit) -> None:
-        """Has something said to the people in a live room. Raises ProviderError unless the vendor took it."""
+        """Have something said to the people in a live room. Raises ProviderError unless the vendor took it."""
         raise ProviderError("the vendor has no call that announces anything")
 
     def restore(self, saved: Mapping[str, Any], permit: Permit) -> Restored:
-        """Creates an archived item anew from the vendor's object. Raises ProviderError where that cannot be."""
+        """Create an archived item anew from the vendor's object. Raises ProviderError where that cannot be."""
         raise ProviderError("the vendor has no call that brings this back")
 
 
@@ -191,6 +191,40 @@ def in_turn(parts: Iterable[Part]) -> Iterator[Item]:
             if part.name:
                 error.args = (f"{part.name}: {error}",)
             raise
+
+
+def token_of(answer: Mapping[str, Any], name: str = "access_token", also: Collection[str] = ()) -> str:
+    """The token of a sign-in's answer. It and what ``also`` names are never shown. Raises AccessDenied without one."""
+    for secret in (name, *also):
+        redact.add(text(answer.get(secret)) or "")
+    token = answer.get(name)
+    if not isinstance(token, str) or not token:
+        raise AccessDenied("the sign-in failed: the answer holds no access token")
+    return token
+
+
+def require_same(found: object, thing: str, ident: str) -> None:
+    """Raise ProviderError unless an answer speaks of what was asked for; ``found`` is the id that it gives."""
+    if found != ident:
+        raise ProviderError(f"the server answered with something else than {thing} {ident}")
+
+
+def why_undeletable(
+    ident: object, mistake: Callable[[str], str | None] = unsendable, *, name: str = "id"
+) -> str | None:
+    """Why no request can delete what has this id: it is no text, or ``mistake`` says what is wrong with it.
+
+    None if one can. A provider hands the same ``mistake`` to ``sendable``, so that what is listed as deletable can be
+    sent, and nothing else.
+    """
+    return mistake(ident) if isinstance(ident, str) and ident else f"its {name} is not text ({ident!r})"
+
+
+def sendable(ident: str, mistake: Callable[[str], str | None]) -> str:
+    """The id, for an address. Raises UnsafeId if ``mistake`` finds one."""
+    if why := mistake(ident):
+        raise UnsafeId(why)
+    return ident
 
 
 def rows_of(body: Mapping[str, Any], *names: str) -> Collection[dict[str, Any]]:
@@ -234,6 +268,11 @@ def given(value: object) -> str | None:
     if isinstance(value, str):
         return value
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def aliases(row: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    """The vendor's other numbers for an item, each once, from the fields of these names."""
+    return tuple(dict.fromkeys(ident for name in names if (ident := text(row.get(name)))))
 
 
 def instant(value: object, zone: tzinfo | None = None) -> datetime | None:

@@ -13,10 +13,10 @@ import re
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain, groupby
-from typing import Annotated, Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from msgspec.structs import replace
@@ -25,14 +25,16 @@ from ..deadline import Deadline
 from ..errors import AccessDenied, HttpError, OutcomeUnknown, ProviderError, Stale, Stopped
 from ..filter import Rule
 from ..http.client import Http, Permit
-from ..http.paging import Page, Pagination, Repeated, Row, Unsteady, twice
-from ..items import Item, Kind, Media, Outcome, Result, State
+from ..http.paging import Page, Repeated, Row
+from ..items import Item, Media, Outcome, Result
 from ..redact import redact
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings, RuleSettings
-from ..settings.values import Pace, Rate
+from ..settings.values import Pace
 from ..unmet import Reach
-from .base import OUTAGES, Part, Provider, Source, count_of, given, in_turn, instant, is_outage, rows_of, text, whole
+from .base import Part, Provider, Source, count_of, in_turn, rows_of, text, token_of, whole
+from .huawei_items import STATES, History, id_mistake, meeting, read_history, recording, together
+from .huawei_lists import FIRST, Window, files_of, known_by, walk, windows
 
 SIGN_IN = "v2/usg/acs/auth/appauth"
 SIGNED_IN = "v1/usg/acs/token"
@@ -48,36 +50,20 @@ NOT_FOUND = "MMC.111070005"
 NO_MEETING = "MMC.111071069"
 
 PAGE = 100
-SHORT_PAGE = 10
-"""Fewer files are the last ones for certain. The vendor gives 20 unasked, and may cut a larger ``limit`` in silence."""
-MOST_FILES = 10_000
 LIMIT = ("limit", str(PAGE))
 BATCH = 20
 HALVED = frozenset({400, 413, 414, 422})
 """Refusals of a deletion that may be meant for one of its recordings, or for their number."""
 SIGNATURE_LIFE = timedelta(minutes=10)
-SPAN = 30 * 86_400_000
-"""Milliseconds. How long a range may be is not documented; the examples ask for up to 31 days."""
-FIRST = datetime(2019, 1, 1, tzinfo=UTC)
-"""Recordings stay until somebody deletes them. Huawei's own examples go back to November 2019."""
 HISTORY_KEPT = timedelta(days=366)
 """The history forgets a meeting after 6 months, or after up to 12 if the console says so."""
-MINUTE = timedelta(minutes=1)
-LONGEST = 366 * 86400
-LATEST = datetime.max.replace(tzinfo=UTC)
-MEBIBYTE = 1024 * 1024
 
-PRIVATE = re.compile(r".*(password|pwd|joinUri|url|token).*", re.IGNORECASE)
-"""Names of fields that open a meeting or a recording: passwordEntry, guestJoinUri, chairJoinUri, url, playUrl ..."""
-_UUID = re.compile(r"[0-9a-f]{32}")
 _KNOWN_BY = re.compile(r"[0-9a-f]{32}|[0-9]{3,20}")
-_TIME = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}(:\d{2})?")
 
 NO_ADMINISTRATOR = (
     "the account is no administrator, so that only its own recordings are listed: "
     "give an administrator's user_id, or none for the default administrator"
 )
-AGES_OUT = "no API deletes the record of a past meeting; it ages out by itself"
 UNSENDABLE = Result(Outcome.FAILED, "its id is not a recording's confUUID (32 hexadecimal digits); it was not sent")
 
 
@@ -108,10 +94,10 @@ class HuaweiSettings(AccountSettings, frozen=True, kw_only=True):
 
     url: str = "https://api-intl.meeting.huaweicloud.com"
     app_id: str
-    app_key: Annotated[Secret, Secret]
+    app_key: Secret
     user_id: str = ""
     corp_id: str | None = None
-    rate: Annotated[Pace, Rate] = Pace(60, 60)
+    rate: Pace = Pace(60, 60)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()
@@ -146,11 +132,7 @@ class _Auth:
         except AccessDenied as error:
             why = {412: "the account is disabled", 423: "the account is locked"}.get(error.status or 0)
             raise AccessDenied(f"{error}: {why}" if why else str(error), error.status, error.body) from None
-        token = answer.get("accessToken")
-        if not isinstance(token, str) or not token:
-            raise AccessDenied("the sign-in failed: the answer holds no access token")
-        redact.add(token)
-        redact.add(text(answer.get("refreshToken")) or "")
+        token = token_of(answer, "accessToken", also=("refreshToken",))
         user = answer.get("user")
         self.member = isinstance(user, dict) and whole(user.get("adminType")) not in (None, 0, 1)
         return {"X-Access-Token": token}
@@ -178,33 +160,6 @@ class _Auth:
         return error.status == 401 or code(error) in EXPIRED
 
 
-class Window(NamedTuple):
-    """A range of a list in Unix milliseconds, both ends included, on a fixed grid of ``SPAN``."""
-
-    first: int
-    last: int
-
-    @classmethod
-    def at(cls, first: int, now: datetime) -> Window:
-        """The window that begins there; none reaches further than a day into the future."""
-        return cls(first, min(first + SPAN - 1, _ms(now + timedelta(days=1))))
-
-    def __str__(self) -> str:
-        first, last = (datetime.fromtimestamp(edge / 1000, UTC) for edge in self)
-        return f"from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
-
-
-def windows(since: datetime, now: datetime) -> Iterator[Window]:
-    """The windows from ``since`` to now, without gap or overlap, the newest first."""
-    origin, newest = _ms(FIRST), _ms(now + timedelta(days=1))
-    for first in range(origin + (newest - origin) // SPAN * SPAN, max(origin, _ms(since) - SPAN + 1) - 1, -SPAN):
-        yield Window.at(first, now)
-
-
-def _ms(when: datetime) -> int:
-    return int(when.timestamp()) * 1000
-
-
 class Huawei(Provider):
     """One enterprise at Huawei Cloud Meeting."""
 
@@ -219,8 +174,7 @@ class Huawei(Provider):
     def __init__(self, settings: HuaweiSettings, stop: Deadline, clock: Callable[[], datetime]) -> None:
         super().__init__(settings, stop, clock)
         self._auth = _Auth(settings)
-        self._ends: Mapping[str, datetime | None] | None = None
-        self._unread: Mapping[int, ProviderError] = {}
+        self._history: History | None = None
         self._shown: dict[str, Window] = {}
         self._permit: Permit | None = None
         self.http = Http.for_account(settings, self._auth, stop, clock)
@@ -233,7 +187,7 @@ class Huawei(Provider):
         super().__exit__()
 
     def check(self, what: Sequence[str]) -> None:
-        """Signs in and reads the newest window of the lists that are needed. Raises ProviderError."""
+        """Sign in and read the newest window of the lists that are needed. Raises ProviderError."""
         self.http.sign_in()
         if self._auth.member:
             raise ProviderError(NO_ADMINISTRATOR)
@@ -256,7 +210,7 @@ class Huawei(Provider):
             self.warnings.append(NO_ADMINISTRATOR)
         since = self._history_begins() if what == "meetings" else FIRST
         if what == "recordings":
-            self._ends = self._meeting_ends()
+            self._history = self._read_history()
         cutoff = max((rule.cutoff for rule in rules), default=FIRST)
         self._shown = {}
         for window in windows(since, self.clock()):
@@ -265,6 +219,17 @@ class Huawei(Provider):
     def _history_begins(self) -> datetime:
         return self.clock() - HISTORY_KEPT
 
+    def _known_history(self) -> History:
+        """As it was read for the list, or now, where items are looked at that another run listed."""
+        self._history = self._history or self._read_history()
+        return self._history
+
+    def _read_history(self) -> History:
+        def rows(window: Window, strict: bool) -> Iterator[Row]:
+            return self._rows(HISTORY, window, strict=strict)
+
+        return read_history(rows, self._history_begins(), self.clock())
+
     def _window_items(self, what: str, window: Window, cutoff: datetime) -> Iterator[Item]:
         """The items of a window. Rows with one confUUID are one item; see ``together``.
 
@@ -272,9 +237,9 @@ class Huawei(Provider):
         place, so that the item goes only if each of its rows is due.
         """
         if what == "recordings":
-            self._require_history(window)
+            self._known_history().require(window, self.clock())
         here: set[str] = set()
-        for ident, rows in groupby(self._rows(LISTS[what], window, strict=self.strict), _ident):
+        for ident, rows in groupby(self._rows(LISTS[what], window, strict=self.strict), known_by):
             first = self._shown.setdefault(ident, window)
             items = [self._item(what, row, first, cutoff) for row in rows]
             if ident not in here and first == window:
@@ -285,13 +250,6 @@ class Huawei(Provider):
 
     def _item(self, what: str, row: Row, window: Window, cutoff: datetime) -> Item:
         return meeting(row, window) if what == "meetings" else self._recording(row, window, cutoff)
-
-    def _require_history(self, window: Window) -> None:
-        """Raises ProviderError unless the ends are known of the meetings that a window's recordings may be of."""
-        for begins in (window.first, window.first - SPAN):
-            if error := self._unread.get(begins):
-                known = Window.at(begins, self.clock())
-                raise ProviderError(f"the history of meetings {known} cannot be listed: {error}") from error
 
     def _rows(self, where: str, window: Window, *, strict: bool = False) -> Iterator[Row]:
         return walk(lambda offset: self._page(where, window, offset), strict=strict)
@@ -318,55 +276,21 @@ class Huawei(Provider):
         except HttpError as error:
             raise refusal(error) from None
 
-    def _meeting_ends(self) -> dict[str, datetime | None]:
-        """When the meetings that the history knows ended, by confUUID; None where it does not tell.
-
-        The windows of the history that could not be listed are left in ``_unread``. Raises AccessDenied.
-        """
-        ends: dict[str, datetime | None] = {}
-        unread: dict[int, ProviderError] = {}
-        read = outages = 0
-        for window in windows(self._history_begins(), self.clock()):
-            try:
-                found = twice(partial(self._ends_in, window))
-            except ProviderError as error:
-                if isinstance(error, AccessDenied) and not (read and error.status == 403):
-                    raise
-                outages += is_outage(error)
-                if outages >= OUTAGES:
-                    raise
-                unread[window.first] = error
-                continue
-            read, outages = read + 1, 0
-            for ident, end in found.items():
-                ends[ident] = _later(end, ends.get(ident, end))
-        self._unread = unread
-        return ends
-
-    def _ends_in(self, window: Window, strict: bool) -> dict[str, datetime | None]:
-        """The ends of the meetings in one window."""
-        ends: dict[str, datetime | None] = {}
-        for row in self._rows(HISTORY, window, strict=strict):
-            if ident := text(row.get("confUUID")):
-                end = moment(row.get("endTime")) if _destroyed(row) else None
-                ends[ident] = _later(end, ends.get(ident, end))
-        return ends
-
     def _recording(self, row: Row, window: Window, cutoff: datetime) -> Item:
         """A recording; one that is due and seems to be transcoded still is asked for by itself.
 
         The list says "not finished" of recordings that the detail calls finished (meeting_21_0048, meeting_21_0049).
         """
-        ends = self._ends or {}
+        ends = self._known_history().ends
         item = recording(row, window, ends)
         due = item.ended_at is not None and item.ended_at < cutoff
         if not due or row.get("available") is not True or row.get("isDecodeFinish") is True:
             return item
         detail = self._detail(item.id)
-        return recording({**row, **{name: detail[name] for name in _STATES if name in detail}}, window, ends)
+        return recording({**row, **{name: detail[name] for name in STATES if name in detail}}, window, ends)
 
     def _detail(self, ident: str) -> Mapping[str, Any]:
-        if not _UUID.fullmatch(ident):
+        if id_mistake(ident):
             return {}
         try:
             detail = self._get(RECORDING, [("confUUID", ident)])
@@ -391,14 +315,12 @@ class Huawei(Provider):
 
     def _looked(self, what: str, row: Row, window: Window) -> Item:
         if what == "recordings":
-            if self._ends is None:
-                self._ends = self._meeting_ends()
-            self._require_history(window)
+            self._known_history().require(window, self.clock())
         return self._item(what, row, window, self.clock())
 
     def _window(self, item: Item) -> Window:
         """The window that showed an item. Which time of a recording the range is compared with is not documented."""
-        first = whole(item.address[0]) if item.address else None
+        first = whole(item.locator[0]) if item.locator else None
         if first is None:
             raise ProviderError(f"nobody knows any more which part of the list showed {item.id}")
         return Window.at(first, self.clock())
@@ -406,9 +328,9 @@ class Huawei(Provider):
     # Deleting ---------------------------------------------------------------------------------
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
-        """Deletes recordings in one request, whose answer says nothing of each. Raises HttpError if it was refused."""
+        """Delete recordings in one request, whose answer says nothing of each. Raises HttpError if it was refused."""
         self._permit = permit
-        sendable = [item.id for item in items if item.what == "recordings" and _UUID.fullmatch(item.id)]
+        sendable = [item.id for item in items if item.what == "recordings" and not id_mistake(item.id)]
         results = self._delete(sendable, permit) if sendable else {}
         return [results.get(item.id, UNSENDABLE) for item in items]
 
@@ -439,7 +361,7 @@ class Huawei(Provider):
 
         The files may lie on another host; the account's own token is never sent there.
         """
-        pages = self._files(item.id)
+        pages = files_of(item.id, partial(self._some_files, item.id))
         first = next(pages)
         # Of several files, none says how long it is.
         length = whole(item.raw.get("rcdTime")) if len(first) == 1 else None
@@ -451,50 +373,11 @@ class Huawei(Provider):
             name = f"{text(file.get('fileType')) or 'file'}-{urlsplit(url).path.rpartition('/')[2]}"
             yield Media(name, self.http.download(url, {"Authorization": token}, signed=False), duration=length)
 
-    def _files(self, ident: str) -> Iterator[list[Row]]:
-        """Every file of a recording once, page by page, as the tokens do not live long. Raises ProviderError for none.
-
-        The answers have no count: after a page that may be full, more is asked for, until nothing new comes. As
-        in ``walk``, ``offset`` may count records or pages, so that both are tried.
-        """
-        page = self._some_files(ident, 0)
-        if not page:
-            raise ProviderError(f"the vendor names no file of the recording {ident}")
-        files = _each_once(page)
-        # A page that comes again may have new tokens, so an address tells files apart, unless several share one.
-        tell = _address if len(set(map(_address, files))) == len(files) else _address_and_token
-        known = set(map(tell, files))
-        yield files
-        for counts_records in (True, False) if len(page) >= SHORT_PAGE else ():
-            offset = len(page) if counts_records else 1
-            while True:
-                more = self._some_files(ident, offset)
-                fresh = [file for file in more if tell(file) not in known]
-                if not fresh:
-                    break
-                known.update(map(tell, fresh))
-                if len(known) > MOST_FILES:
-                    raise ProviderError(f"the vendor's list of files of the recording {ident} does not end")
-                yield _each_once(fresh)
-                offset += len(more) if counts_records else 1
-
     def _some_files(self, ident: str, offset: int) -> list[Row]:
         body = self._get(DOWNLOADS, [("confUUID", ident), ("offset", str(offset)), ("limit", str(PAGE))])
         return [
             file for row in rows_of(body, "recordUrls") if row.get("confUuid") == ident for file in rows_of(row, "urls")
         ]
-
-
-def _address(file: Row) -> object:
-    return text(file.get("url"))
-
-
-def _address_and_token(file: Row) -> object:
-    return text(file.get("url")), text(file.get("token"))
-
-
-def _each_once(files: Iterable[Row]) -> list[Row]:
-    return list({_address_and_token(file): file for file in files}.values())
 
 
 def code(error: HttpError) -> str | None:
@@ -513,167 +396,3 @@ def refusal(error: HttpError) -> HttpError:
         if code(error) in codes:
             return AccessDenied(str(error), status, error.body)
     return error
-
-
-def walk(fetch: Callable[[int], Page], *, strict: bool = False) -> Iterator[Row]:
-    """Every row of a list. Raises ProviderError unless they are exactly as many as the vendor counts.
-
-    ``offset`` counts records in today's pages of the documentation and pages in older ones. It is taken for
-    a record; if that leaves rows out, it is taken for a page.
-    """
-    walked = Pagination(_key, strict=strict)
-    page = fetch(0)
-    offset, number, size = 0, 0, len(page.rows)
-    while (yield from walked.take(page)) and not walked.ended:
-        offset += len(page.rows)
-        page = fetch(offset)
-    while size > 1 and not walked.complete:
-        number += 1
-        page = fetch(number)
-        fresh = yield from walked.take(page, overlaps=True)
-        # Every size-th page was seen under the first reading.
-        if not page.rows or (not fresh and number % size):
-            break
-    if not walked.unique <= (walked.total or 0) <= walked.shown:
-        counted = f"the vendor counts {walked.total}, its pages showed {walked.shown}"
-        raise Unsteady(f"the list is not complete: {counted}")
-
-
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    """The later of two ends of one meeting; None if one of them is not known."""
-    return max(one, other) if one and other else None
-
-
-def _ident(row: Row) -> str:
-    """What an item is known by: the meeting's instance, as its confID is used again."""
-    return text(row.get("confUUID")) or repr(row)
-
-
-def _key(row: Row) -> str:
-    """What tells two rows apart: a meeting that was recorded twice has two rows with one confUUID."""
-    return repr([row.get(name) for name in _TELLING]) if text(row.get("confUUID")) else repr(row)
-
-
-_TELLING = ("confUUID", "startTime", "endTime", "rcdTime", "rcdSize", "decodeEndTime")
-
-
-def together(items: Sequence[Item]) -> Item:
-    """One item for the rows of one confUUID: over and due when the last of them is, and as large as all of them."""
-    if len(items) == 1:
-        return items[0]
-    unclear = next((item for item in items if item.state is not State.ENDED or item.ended_at is None), None)
-    last = unclear or max(items, key=lambda item: item.ended_at or LATEST)
-    sizes = [item.size_bytes for item in items]
-    size = sum(size or 0 for size in sizes) if None not in sizes else None
-    return replace(last, size_bytes=size, raw={**last.raw, "rows": [item.raw for item in items]})
-
-
-_STATES = ("available", "isDecodeFinish")
-
-
-def recording(row: Mapping[str, Any], window: Window, ends: Mapping[str, datetime | None]) -> Item:
-    """A recording as an ``Item``; ``ends`` are the ends of the meetings in the history, by confUUID.
-
-    It ended a minute after ``startTime`` (whole minutes, UTC) + ``rcdTime`` (seconds), or with its meeting if
-    that was later (meeting_21_0048, meeting_21_0051).
-    """
-    ident = row.get("confUUID")
-    start, length = moment(row.get("startTime")), whole(row.get("rcdTime"))
-    end, doubt = _ended(row, start, length, ends)
-    state = State.ENDED
-    if row.get("available") is not True:
-        state, doubt = State.INCOMPLETE, "not available"
-    elif row.get("isDecodeFinish") is not True:
-        state, doubt = State.INCOMPLETE, "still being transcoded"
-    size = whole(row.get("rcdSize"))
-    undeletable = _undeletable(ident)
-    return Item(
-        what="recordings",
-        id=ident if isinstance(ident, str) else "",
-        kind=Kind.RECORDING,
-        state=state,
-        title=given(row.get("subject")),
-        owner=given(row.get("scheduserName")),
-        # The API knows no tags, so that nothing carries one.
-        tags=(),
-        started_at=start,
-        ended_at=end,
-        # In whole MB; 0 stands for less than one.
-        size_bytes=size * MEBIBYTE if size and size > 0 else None,
-        doubt=doubt,
-        undeletable=undeletable,
-        unsendable=undeletable is not None,
-        address=(str(window.first),),
-        aliases=_aliases(row),
-        raw=public(row),
-    )
-
-
-def _undeletable(ident: object) -> str | None:
-    if not isinstance(ident, str) or not ident:
-        return f"it has no confUUID ({ident!r})"
-    return None if _UUID.fullmatch(ident) else f"its confUUID {ident!r} is not 32 hexadecimal digits (0-9, a-f)"
-
-
-def _aliases(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """The meeting's number, which people know and which is used again: its name differs from list to list."""
-    numbers = (text(row.get(name)) for name in ("confID", "conferenceID", "vmrConferenceID"))
-    return tuple(dict.fromkeys(number for number in numbers if number))
-
-
-def _ended(
-    row: Mapping[str, Any], start: datetime | None, length: int | None, ends: Mapping[str, datetime | None]
-) -> tuple[datetime | None, str | None]:
-    """When a recording ended, or why that is not known."""
-    if start is None:
-        return None, f"its startTime cannot be read ({row.get('startTime')!r})"
-    if length is None or not 0 < length <= LONGEST:
-        return None, f"its rcdTime cannot be read ({row.get('rcdTime')!r})"
-    end = start + timedelta(seconds=length) + MINUTE
-    met = ends.get(str(row.get("confUUID")), end)
-    return (max(end, met), None) if met else (None, "the history does not tell when its meeting ended")
-
-
-def meeting(row: Mapping[str, Any], window: Window) -> Item:
-    """A meeting of the history as an ``Item`` (meeting_21_0051). No API deletes one."""
-    ident = row.get("confUUID")
-    end = moment(row.get("endTime"))
-    return Item(
-        what="meetings",
-        id=ident if isinstance(ident, str) else "",
-        kind=Kind.MEETING,
-        state=State.ENDED if _destroyed(row) else State.RUNNING,
-        title=given(row.get("subject")),
-        owner=given(row.get("scheduserName")),
-        # The API knows no tags, so that nothing carries one.
-        tags=(),
-        started_at=moment(row.get("startTime")),
-        ended_at=end,
-        doubt=None if end else f"its endTime cannot be read ({row.get('endTime')!r})",
-        undeletable=AGES_OUT,
-        address=(str(window.first),),
-        aliases=_aliases(row),
-        raw=public(row),
-    )
-
-
-def _destroyed(row: Mapping[str, Any]) -> bool:
-    """Whether a row of the history is over, as all of them should be."""
-    return row.get("conferenceState") in (None, "Destroyed")
-
-
-def moment(value: object) -> datetime | None:
-    """``YYYY-MM-DD HH:MM``, which is UTC whatever ``timeZoneID`` says; None for anything else.
-
-    The zone follows from the documented samples: their ranges, and the UTC clock inside their confUUIDs, fit
-    only if the text is UTC (meeting_21_0048, meeting_21_0051).
-    """
-    when = instant(value, UTC) if isinstance(value, str) and _TIME.fullmatch(value) else None
-    return when if when and when.year >= 2000 else None
-
-
-def public(value: Any) -> Any:
-    """A vendor's object without passwords, join links and play addresses, at any depth."""
-    if isinstance(value, Mapping):
-        return {name: public(part) for name, part in value.items() if not PRIVATE.fullmatch(str(name))}
-    return [public(part) for part in value] if isinstance(value, list) else value

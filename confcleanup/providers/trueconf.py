@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -21,14 +21,24 @@ from ..filter import Rule
 from ..http.answer import Answer, uncontradicted
 from ..http.client import Http, Permit
 from ..http.paging import Page, Repeated, by_page, by_page_from_0_or_1
-from ..http.urls import path, unsendable
-from ..items import Item, Kind, Outcome, Result, State
-from ..redact import redact
+from ..http.urls import path
+from ..items import Item, Outcome, Result
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings, RuleSettings
-from ..settings.values import Pace, Rate
+from ..settings.values import Pace
 from ..unmet import Reach
-from .base import Provider, Restored, Source, count_of, given, instant, rows_of, text, whole
+from .base import (
+    Provider,
+    Restored,
+    Source,
+    count_of,
+    require_same,
+    rows_of,
+    text,
+    token_of,
+    whole,
+)
+from .trueconf_conferences import conference
 
 PAGE_V3, PAGE_V4 = ("page_size", "100"), ("page_size", "1000")
 RESTORED = (
@@ -36,19 +46,7 @@ RESTORED = (
     *("max_podiums", "max_participants", "allow_guests", "auto_invite", "rights", "recording"),
 )
 """What of a saved conference is sent to create it anew; the rest the server makes by itself."""
-LONGEST = 10 * 366 * 86400
-SECOND = timedelta(seconds=1)
-NO_TIMES = (None, None, None)
 WEBSOCKET = ("ws://", "wss://")
-_SCHEDULE = {
-    "-1": Kind.ROOM,
-    "none": Kind.ROOM,
-    "0": Kind.RECURRING,
-    "week": Kind.RECURRING,
-    "1": Kind.ONE_TIME,
-    "once": Kind.ONE_TIME,
-}
-_STATE = {"stopped": State.ENDED, "running": State.RUNNING}
 _CALL_STRING = re.compile(r"\\c\\(?P<id>[^@]+)(@.*)?", re.IGNORECASE)
 _LINK = re.compile(r"https?://[^/]+/(c|webrtc)/(?P<id>[^/?#]+)([/?#].*)?", re.IGNORECASE)
 
@@ -89,13 +87,13 @@ class TrueConfSettings(AccountSettings, frozen=True, kw_only=True):
         str, msgspec.Meta(pattern=r"^v(3(\.[0-9]{1,2})?|4(\.[0-9]{1,2})?)$", description='"v3.11" or "v4"')
     ] = "v3.11"
     client_id: str | None = None
-    client_secret: Annotated[Secret | None, Secret] = None
+    client_secret: Secret | None = None
     username: str | None = None
-    password: Annotated[Secret | None, Secret] = None
-    access_token: Annotated[Secret | None, Secret] = None
+    password: Secret | None = None
+    access_token: Secret | None = None
     room_url: str | None = None
-    room_pin: Annotated[Secret | None, Secret] = None
-    rate: Annotated[Pace, Rate] = Pace(20, 1)
+    room_pin: Secret | None = None
+    rate: Pace = Pace(20, 1)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         yield from super().problems()
@@ -140,12 +138,8 @@ class _Auth:
         v4 = self._settings.api.startswith("v4")
         where = path("api", self._settings.api, "oauth2", "token") if v4 else path("oauth2", "v1", "token")
         answer = http.authenticate(where, json_body=self._grant()).json()
-        token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
-            raise AccessDenied("the sign-in failed: the answer holds no access token")
-        redact.add(token)
         self.scope = text(answer.get("scope"))
-        return token
+        return token_of(answer)
 
     def _grant(self) -> dict[str, Any]:
         settings = self._settings
@@ -256,8 +250,8 @@ class TrueConf(Provider):
             _gone_or_raise(error)
             return None
         row = body.get("conference")
-        if not isinstance(row, dict) or text(row.get("id")) != item.id:
-            raise ProviderError(f"the server answered with something else than conference {item.id}")
+        row = row if isinstance(row, dict) else {}
+        require_same(text(row.get("id")), "conference", item.id)
         return conference(row)
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
@@ -275,7 +269,7 @@ class TrueConf(Provider):
         return Result(Outcome.DELETED)
 
     def restore(self, saved: Mapping[str, Any], permit: Permit) -> Restored:
-        """Creates a conference or room anew with ``POST /conferences``, under its old id if that is free."""
+        """Create a conference or room anew with ``POST /conferences``, under its old id if that is free."""
         wanted = {key: saved[key] for key in RESTORED if saved.get(key) is not None}
         try:
             answer = self._create(wanted, permit)
@@ -298,7 +292,7 @@ class TrueConf(Provider):
 
 
 def _gone_or_raise(error: HttpError) -> None:
-    """Returns for the vendor's own "conference not found"; any other refusal is raised."""
+    """Return for the vendor's own "conference not found"; any other refusal is raised."""
     if error.status != 404:
         raise error
     if reason(error) != "conferenceNotFound":
@@ -325,80 +319,3 @@ def _only_tag(rules: Sequence[Rule]) -> str | None:
     """The one tag that every rule asks for, if there is one; the vendor's filter takes a single value."""
     wanted = {tag for rule in rules for tag in rule.tags or ("",)}
     return wanted.pop() or None if len(wanted) == 1 else None
-
-
-def conference(row: Mapping[str, Any]) -> Item:
-    """A conference of API v3 or v4, or of a Room's schedule, as an ``Item``. What cannot be read is in doubt.
-
-    The lists of v4 and of a Room have no ``tags``: those are not known.
-    """
-    ident, tags = row.get("id"), row.get("tags")
-    undeletable = _undeletable(ident)
-    kind, start, end, doubt = _schedule(row)
-    state = _STATE.get(str(row.get("state")))
-    if state is None:
-        state, doubt = State.UNKNOWN, f"its state is {row.get('state')!r}"
-    if tags is not None and not (isinstance(tags, list) and set(map(type, tags)) <= {str}):
-        tags, kind, doubt = None, Kind.UNKNOWN, "its tags cannot be read"
-    return Item(
-        what="conferences",
-        id=ident if isinstance(ident, str) else "",
-        kind=kind,
-        state=state,
-        title=given(row.get("topic")),
-        owner=given(row.get("owner")),
-        tags=tuple(tags) if tags is not None else None,
-        started_at=start,
-        ended_at=end,
-        created_at=instant(row.get("created_at")),
-        doubt=doubt,
-        undeletable=undeletable,
-        unsendable=undeletable is not None,
-        raw=row,
-    )
-
-
-def _undeletable(ident: object) -> str | None:
-    return unsendable(ident) if isinstance(ident, str) and ident else f"its id is not text ({ident!r})"
-
-
-def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime | None, str | None]:
-    """Kind, start, end, and what is in doubt. Only one-time conferences have an end that counts.
-
-    A schedule that says two things is of an unknown kind: nobody knows which of them is true.
-    """
-    schedule = row.get("schedule")
-    fields: Mapping[str, Any] = schedule if isinstance(schedule, dict) else {}
-    named = [place[name] for place, name in ((row, "schedule_type"), (fields, "type")) if name in place] or [None]
-    kinds = {_SCHEDULE.get(str(name)) if type(name) in (int, str) else None for name in named}
-    start, duration = instant(fields.get("start_time")), whole(fields.get("duration"))
-    if len(kinds) > 1:
-        return Kind.UNKNOWN, start, None, f"it has two types of schedule ({named[0]!r} and {named[1]!r})"
-    kind = kinds.pop()
-    if kind is None:
-        return Kind.UNKNOWN, start, None, f"its schedule has the unknown type {named[0]!r}"
-    if kind is Kind.ROOM:
-        return (Kind.UNKNOWN, start, None, "it has no schedule, and yet a start_time") if start else (kind, *NO_TIMES)
-    if kind is Kind.ONE_TIME and _some_days(fields.get("days")):
-        return Kind.UNKNOWN, start, None, f"it happens once, and yet on days of the week ({fields['days']!r})"
-    if start is None or duration is None or not 0 < duration <= LONGEST:
-        missing = "start_time" if start is None else "duration"
-        return kind, start, None, f"its {missing} cannot be read ({fields.get(missing)!r})"
-    if kind is Kind.RECURRING:
-        return kind, start, None, None
-    try:
-        end = start + SECOND * duration
-    except OverflowError:
-        return kind, start, None, "its end lies beyond the calendar"
-    stated = fields.get("end_time")
-    if stated is None or stated == "":
-        return kind, start, end, None
-    given_end = instant(stated)
-    if given_end is None:
-        return kind, start, None, f"its end_time cannot be read ({stated!r})"
-    return kind, start, max(end, given_end), None
-
-
-def _some_days(days: object) -> bool:
-    """Whether days of the week are named: by name, or in a Room's list of seven numbers."""
-    return any(days) if isinstance(days, list) else bool(days)

@@ -60,7 +60,7 @@ def _sign_in(room: ClientConnection, pin: str | None, deadline: float) -> None:
 def _ask(
     room: ClientConnection, request: dict[str, str], number: str, deadline: float, *, unnumbered: bool = False
 ) -> dict[str, Any]:
-    """Sends a request and waits for the frame that answers it; events in between are not answers."""
+    """Send a request and wait for the frame that answers it; events in between are not answers."""
     room.send(json.dumps({**request, "requestId": number}))
     numbers = (number, "", None) if unnumbered else (number,)
     while True:

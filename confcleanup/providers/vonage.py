@@ -8,9 +8,8 @@ create-a-vbc-integration-user).
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,27 +17,23 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from ..deadline import Deadline
-from ..errors import AccessDenied, HttpError, ProviderError, UnsafeId
+from ..errors import HttpError, ProviderError
 from ..filter import Rule, same_owner
 from ..http.client import Http, Permit
-from ..http.paging import Page, Repeated, Row, by_page_from_0_or_1, twice
-from ..http.urls import path, unsendable
-from ..items import Item, Kind, Media, Outcome, Result, State
-from ..redact import redact
+from ..http.paging import Repeated, Row, by_page_from_0_or_1, twice
+from ..http.urls import path
+from ..items import Item, Media, Outcome, Result
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings, RuleSettings
-from ..settings.values import Pace, Rate, Value
+from ..settings.values import Pace, Value
 from ..unmet import Reach
-from .base import EARLIEST, Part, Provider, Source, count_of, given, in_turn, instant, rows_of, seconds_of, text, whole
+from .base import Part, Provider, Source, in_turn, require_same, seconds_of, sendable, text, token_of
+from .vonage_recordings import id_mistake, is_number, page_of, recording
 
 T = TypeVar("T")
 COMPANY, ON_DEMAND = "company-recordings", "on-demand-recordings"
 DOMAIN = "@vbc.prod"
 PAGE_SIZE = ("page_size", "100")
-LONGEST = timedelta(days=366)
-APART = timedelta(days=1)
-"""By more than this, two statements of a recording's end contradict each other."""
-BEFORE_ALL = datetime.fromtimestamp(EARLIEST, UTC)
 _ADVICE = {
     (COMPANY, 403): "the user needs the permission for Company Call Recording, the application the CallRecording suite",
     (ON_DEMAND, 403): "the user must be an Account Administrator, the application needs the CallRecording suite",
@@ -57,7 +52,7 @@ class Users(Value):
         if raw in ("all", "self"):
             return str(raw)
         ids = [text(entry) or "" for entry in raw] if isinstance(raw, list) else []
-        if not ids or not all(map(_is_number, ids)):
+        if not ids or not all(map(is_number, ids)):
             raise ValueError(f'{raw!r} names no users; write "all", "self", or ids such as ["869048", "869049"]')
         return tuple(dict.fromkeys(ids))
 
@@ -80,15 +75,15 @@ class VonageSettings(AccountSettings, frozen=True, kw_only=True):
     """
 
     client_id: str
-    client_secret: Annotated[Secret, Secret]
+    client_secret: Secret
     username: str
-    password: Annotated[Secret, Secret]
+    password: Secret
     account_id: Annotated[str, Meta(pattern="^(self|[0-9]+)$")] | Annotated[int, Meta(ge=0)] = "self"
     users: Annotated[str | tuple[str, ...], Users] = "all"
     url: str = "https://api.vonage.com/t/vbc.prod/call_recording"
     token_url: str = "https://api.vonage.com/token"  # noqa: S105  # a public address, no token
     provisioning_url: str = "https://api.vonage.com/t/vbc.prod/provisioning"
-    rate: Annotated[Pace, Rate] = Pace(10, 60)
+    rate: Pace = Pace(10, 60)
 
     def identity(self) -> tuple[str, ...]:
         """All at one address: ``self`` may be any account, and no two recordings of this vendor have one id."""
@@ -108,12 +103,7 @@ class _Auth:
 
     def sign_in(self, http: Http) -> Mapping[str, str]:
         answer = http.authenticate("", base=self._settings.token_url.rstrip("/"), form=self._grant()).json()
-        for name in ("access_token", "refresh_token", "id_token"):
-            redact.add(text(answer.get(name)) or "")
-        token = answer.get("access_token")
-        if not isinstance(token, str) or not token:
-            raise AccessDenied("the sign-in failed: the answer holds no access token")
-        return {"Authorization": f"Bearer {token}"}
+        return {"Authorization": f"Bearer {token_of(answer, also=('refresh_token', 'id_token'))}"}
 
     def _grant(self) -> dict[str, str]:
         return {
@@ -192,11 +182,11 @@ class Vonage(Provider):
 
     def _list(self, what: str, user: str = "", owner: str = "", *, rules: Sequence[Rule] = ()) -> Iterator[Item]:
         """Recordings that began before the rules' latest cutoff. Raises ProviderError."""
-        address = (user,) if user else ()
-        where, params = self._place(what, address), [("order", "start:ASC"), *_until(rules)]
+        locator = (user,) if user else ()
+        where, params = self._place(what, locator), [("order", "start:ASC"), *_until(rules)]
         try:
             for row in self._rows(where, ("recordings",), params, strict=self.strict):
-                yield recording(row, what, address, owner)
+                yield recording(row, what, locator, owner)
         except HttpError as error:
             raise self._explained(error, what) from None
 
@@ -311,9 +301,8 @@ class Vonage(Provider):
             if error.status != 404 or not error.silent:
                 raise
             return None
-        if text(row.get("id")) != item.id:
-            raise ProviderError(f"the server answered with something else than recording {item.id}")
-        return recording(row, item.what, item.address, item.owner if item.address else None)
+        require_same(text(row.get("id")), "recording", item.id)
+        return recording(row, item.what, item.locator, item.owner if item.locator else None)
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
         """One request each, of which only 204 proves anything; no bulk deletion exists (API reference)."""
@@ -334,25 +323,15 @@ class Vonage(Provider):
 
     def _address(self, item: Item) -> str:
         """``export`` and ``jobs`` stand where ids stand, so an id is digits, or it is not sent."""
-        return self._place(item.what, item.address, _number(item.id))
+        return self._place(item.what, item.locator, sendable(item.id, id_mistake))
 
-    def _place(self, what: str, address: tuple[str, ...], *ident: str) -> str:
+    def _place(self, what: str, locator: tuple[str, ...], *ident: str) -> str:
         """The path of a source's recordings, or of one of them. Raises UnsafeId."""
         place: tuple[str, ...] = ("company_call_recordings",)
         if what != COMPANY:
-            user = "".join(address)
-            place = ("users", user if user == "self" else _number(user), "call_recordings")
+            user = "".join(locator)
+            place = ("users", user if user == "self" else sendable(user, id_mistake), "call_recordings")
         return path("api", "accounts", self._account, *place, *ident)
-
-
-def _is_number(ident: str) -> bool:
-    return re.fullmatch("[0-9]+", ident) is not None
-
-
-def _number(ident: str) -> str:
-    if not _is_number(ident):
-        raise UnsafeId(f"{ident!r} cannot be sent: ids are numbers here")
-    return ident
 
 
 def _login(settings: VonageSettings) -> str:
@@ -375,134 +354,6 @@ def _user(row: Row) -> tuple[str, str]:
     Raises ProviderError without an id: nobody could list that user's recordings.
     """
     ident = text(row.get("id")) or ""
-    if not _is_number(ident):
+    if not is_number(ident):
         raise ProviderError(f"a user in the list has no usable id ({row.get('id')!r})")
     return ident, text(row.get("login_name")) or text(row.get("email")) or ""
-
-
-def page_of(body: Mapping[str, Any], names: Sequence[str], number: int) -> Page:
-    """A page of a list, read from the answer for page ``number``.
-
-    The schema requires no property (API reference): ``_embedded`` is left out where nothing matches, and
-    where ``total_items`` is missing, ``total_pages`` tells the end. Raises ProviderError for an answer that
-    contradicts itself, or that shows neither rows nor that there are none.
-    """
-    total, pages = (
-        count_of(body, name) if body.get(name) is not None else None for name in ("total_items", "total_pages")
-    )
-    rows = _embedded(body, names)
-    silent = rows is None if pages is None else not rows and number <= pages
-    if total is None and silent:
-        raise ProviderError("the answer shows no rows, and does not say that there are none")
-    if total is not None and len({text(row.get("id")) for row in rows or ()}) > total:
-        raise ProviderError(f"the answer shows more rows than the {total} that it counts")
-    return Page(rows or (), total, last=None if pages is None else number >= pages)
-
-
-def _embedded(body: Mapping[str, Any], names: Sequence[str]) -> Collection[Row] | None:
-    """The rows of an answer; None where it has no list of them. Raises ProviderError for any other shape."""
-    embedded = body.get("_embedded")
-    if not isinstance(embedded, dict | None):
-        raise ProviderError("the answer's '_embedded' is not an object")
-    present = [name for name in names if embedded and embedded.get(name) is not None]
-    return rows_of(embedded or {}, *present) if present else None
-
-
-def recording(row: Mapping[str, Any], what: str, address: tuple[str, ...] = (), owner: str | None = None) -> Item:
-    """A recording of either source (API reference) as an ``Item``. What cannot be read is in doubt.
-
-    ``owner`` is the name of the user at ``address``; of company recordings, the extensions stand for it. Numbers are
-    taken for texts, as the reference's own examples have them. No field tells whether a call is still being recorded.
-    """
-    ident = text(row.get("id"))
-    undeletable = _undeletable(ident) if ident else f"its id is not a number ({row.get('id')!r})"
-    start, end, doubt = _times(row)
-    title = _title(row)
-    return Item(
-        what=what,
-        id=ident or "",
-        kind=Kind.RECORDING,
-        state=State.ENDED,
-        title=title,
-        owner=owner or None if address else _extensions(row),
-        # The API knows no tags, so that a recording carries none.
-        tags=(),
-        started_at=start,
-        ended_at=end,
-        size_bytes=whole(row.get("file_size_in_bytes")),
-        doubt=doubt or (None if title else _between(row)),
-        undeletable=undeletable,
-        unsendable=undeletable is not None,
-        address=address,
-        aliases=(call,) if (call := text(row.get("call_id"))) else (),
-        raw=row,
-    )
-
-
-def _undeletable(ident: str) -> str | None:
-    return unsendable(ident) if _is_number(ident) else f"its id {ident!r} is not a number"
-
-
-def _times(row: Mapping[str, Any]) -> tuple[datetime | None, datetime | None, str | None]:
-    """Start, end, and what is in doubt: the call ended at ``end``, or ``duration`` milliseconds after ``start``."""
-    start, stated = _moment(row.get("start")), row.get("end")
-    if start is None:
-        return None, None, f"its start cannot be read ({row.get('start')!r})"
-    by_length = _start_plus_duration(start, row.get("duration"))
-    end = _moment(stated)
-    if stated is None or stated == "":
-        end, stated = by_length, row.get("duration")
-    if end is None:
-        return start, None, f"its end cannot be read ({stated!r})"
-    if end < start:
-        return start, None, "it ends before it begins"
-    if by_length and by_length - end > APART:
-        return start, by_length, "its duration leads to more than a day after its end, and counts"
-    return start, end, None
-
-
-def _start_plus_duration(start: datetime, duration: object) -> datetime | None:
-    """None for a duration that is no length: a call that is still being recorded may show 0."""
-    length = whole(duration)
-    if length is None or not 0 < length <= LONGEST // timedelta(milliseconds=1):
-        return None
-    try:
-        return start + timedelta(milliseconds=length)
-    except OverflowError:
-        return None
-
-
-def _moment(value: object) -> datetime | None:
-    """A date and time with an offset, in UTC; not a bare number, nor a placeholder before the year 2000."""
-    when = instant(value) if whole(value) is None else None
-    return when if when and when >= BEFORE_ALL else None
-
-
-def _title(row: Mapping[str, Any]) -> str | None:
-    """Who called whom: ``ANA EXAMPLE (15550100001) to 15550100009``, or without a name that the vendor leaves empty.
-
-    It is not known unless the name and both numbers were given: a hold could not be judged by the rest.
-    """
-    name, number, called = given(row.get("cnam")), text(row.get("caller_id")), text(row.get("dnis"))
-    if name is None or number is None or called is None:
-        return None
-    return f"{name} ({number}) to {called}" if name else f"{number} to {called}"
-
-
-def _between(row: Mapping[str, Any]) -> str:
-    """What is known instead of a title, for people."""
-    name, number, called = (text(row.get(field)) for field in ("cnam", "caller_id", "dnis"))
-    caller = f"{name} ({number})" if name and number else name or number
-    return f"who called whom is not known ({caller or 'unknown'} to {called or 'unknown'})"
-
-
-def _extensions(row: Mapping[str, Any]) -> str | None:
-    """The extensions of a company recording; none where the vendor says so, None where it says nothing readable.
-
-    They come as ``extensions``, or as ``extension``, as a list or as a single one (the live and the India API).
-    """
-    stated = [value for name in ("extensions", "extension") if (value := row.get(name)) is not None]
-    parts = [given(part) for value in stated for part in (value if isinstance(value, list) else [value])]
-    if not stated or None in parts:
-        return None
-    return ",".join(dict.fromkeys(part for part in parts if part))

@@ -336,7 +336,7 @@ def place(account: str, item: Item) -> str:
         f"{when:%Y%m%dT%H%M%S}" if when else "-" for when in (item.started_at, item.ended_at, item.created_at)
     )
     own = hashlib.sha256(times.encode()).hexdigest()[:8]
-    return "/".join([safe(account), safe(item.what), month, f"{safe('-'.join([*item.address, item.id]))}-{own}"])
+    return "/".join([safe(account), safe(item.what), month, f"{safe('-'.join([*item.locator, item.id]))}-{own}"])
 
 
 def _dated(item: Item) -> bool:
@@ -355,7 +355,7 @@ def _described(item: Item) -> Mapping[str, Any]:
     return {
         "what": item.what,
         "id": item.id,
-        "address": item.address,
+        "address": item.locator,
         "kind": item.kind,
         "title": item.title,
         "owner": item.owner,

@@ -21,7 +21,7 @@ def _body(item: Item) -> dict[str, Any]:
         "ended_at": _text(item.ended_at),
         "created_at": _text(item.created_at),
         "size_bytes": item.size_bytes,
-        "address": list(item.address),
+        "address": list(item.locator),
         "aliases": list(item.aliases),
         "run_time": item.live.run_time.total_seconds() if item.live and item.live.run_time else None,
     }
@@ -39,7 +39,7 @@ def _item(body: Mapping[str, Any]) -> Item:
         ended_at=_instant(body.get("ended_at")),
         created_at=_instant(body.get("created_at")),
         live=Live(timedelta(seconds=run_time)) if run_time is not None else None,
-        address=tuple(body.get("address", ())),
+        locator=tuple(body.get("address", ())),
         aliases=tuple(body.get("aliases", ())),
     )
 

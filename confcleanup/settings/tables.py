@@ -10,7 +10,8 @@ from datetime import timedelta, tzinfo
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -24,6 +25,16 @@ from .values import Age, Pace, Rate, Share, Span, Value
 
 S = TypeVar("S", bound=msgspec.Struct)
 LONGEST_NOTICE = timedelta(minutes=1)
+READERS: dict[Any, type[Value]] = {
+    Period: Age,
+    timedelta: Span,
+    Fraction: Share,
+    Pace: Rate,
+    Secret: Secret,
+    tuple[Secret, ...]: Secrets,
+}
+"""How the text of a key becomes a value, by the key's type. Where one type is written in several ways, or is just text
+that must be checked, the annotation names the reader: ``Annotated[str, When]``."""
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,10 +53,10 @@ class LimitSettings(Table, frozen=True, kw_only=True):
     """The brakes; each key may stand in ``[limits]`` or in an account."""
 
     max_deletions: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    max_share: Annotated[Fraction | None, Share] = None
+    max_share: Fraction | None = None
     max_growth: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    max_runtime: Annotated[timedelta | None, Span] = None
-    max_clock_skew: Annotated[timedelta | None, Span] = None
+    max_runtime: timedelta | None = None
+    max_clock_skew: timedelta | None = None
 
 
 class AccountSettings(LimitSettings, frozen=True, kw_only=True):
@@ -58,9 +69,9 @@ class AccountSettings(LimitSettings, frozen=True, kw_only=True):
 
     provider: str
     url: str
-    rate: Annotated[Pace, Rate] = Pace(0, 1)
+    rate: Pace = Pace(0, 1)
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
-    timeout: Annotated[timedelta, Span] = timedelta(seconds=30)
+    timeout: timedelta = timedelta(seconds=30)
     ca_file: str | None = None
     allow_insecure_http: bool = False
 
@@ -108,7 +119,7 @@ class RuleSettings(Table, frozen=True, kw_only=True):
 
     what: str
     name: str = ""
-    older_than: Annotated[Period | None, Age] = None
+    older_than: Period | None = None
     allow_short_retention: bool = False
     keep_ids: tuple[str | int, ...] = ()
     title: str | None = None
@@ -131,14 +142,14 @@ class RuleSettings(Table, frozen=True, kw_only=True):
 class NotifySettings(Table, frozen=True, kw_only=True):
     """The ``[notify]`` table: who is told how a run went. ``timeout`` bounds all of it together."""
 
-    ping: Annotated[Secret | None, Secret] = None
+    ping: Secret | None = None
     ping_status: bool = False
     prometheus: str | None = None
-    apprise: Annotated[tuple[Secret, ...], Secrets] = ()
+    apprise: tuple[Secret, ...] = ()
     when: Literal["always", "trouble", "change"] = "trouble"
     titles: bool = False
     dry_runs: bool = False
-    timeout: Annotated[timedelta, Span] = timedelta(seconds=10)
+    timeout: timedelta = timedelta(seconds=10)
     allow_insecure_http: bool = False
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -203,7 +214,7 @@ def is_loopback(host: str) -> bool:
 
 
 def build(cls: type[S], table: Any, key: str, problems: list[Problem]) -> S | None:
-    """Reads a TOML table into a struct; what is wrong is added to ``problems``, each with its dotted key."""
+    """Read a TOML table into a struct; what is wrong is added to ``problems``, each with its dotted key."""
     if not isinstance(table, dict):
         problems.append(Problem(key, f"expected a table, got {_kind(table)}"))
         return None
@@ -246,9 +257,18 @@ def _written(kind: Any) -> str | None:
 
 
 def reader_of(kind: Any) -> type[Value] | None:
-    """The ``Value`` class that an annotation names as its reader, if it does."""
-    marks = getattr(kind, "__metadata__", ())
-    return next((mark for mark in marks if isinstance(mark, type) and issubclass(mark, Value)), None)
+    """The ``Value`` class that reads a key of this type: the one that an annotation names, or the type's own.
+
+    ``Pace | None`` is read as ``Pace`` is: a key that is written is never None.
+    """
+    if get_origin(kind) is Annotated:
+        named = (mark for mark in kind.__metadata__ if isinstance(mark, type) and issubclass(mark, Value))
+        return next(named, None) or reader_of(kind.__origin__)
+    if get_origin(kind) in (Union, UnionType):
+        options = [option for option in get_args(kind) if option is not NoneType]
+        return reader_of(options[0]) if len(options) == 1 else None
+    # Compared one by one, because annotations of plug-ins may hold what has no hash.
+    return next((reader for known, reader in READERS.items() if known == kind), None)
 
 
 def struct_of(kind: Any) -> type[msgspec.Struct] | None:
@@ -288,6 +308,6 @@ def unknown(name: str, known: Mapping[str, Any]) -> str:
 
 
 def require(problems: list[Problem], source: str) -> None:
-    """Raises ConfigError if there are problems."""
+    """Raise ConfigError if there are problems."""
     if problems:
         raise ConfigError(problems, source)

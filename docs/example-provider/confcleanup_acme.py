@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated
 
 from confcleanup.deadline import Deadline
 from confcleanup.errors import HttpError
@@ -16,7 +15,7 @@ from confcleanup.items import Item, Kind, Outcome, Result, State
 from confcleanup.providers.base import Provider, Source, count_of, given, instant, rows_of, text, whole
 from confcleanup.settings.secrets import Secret
 from confcleanup.settings.tables import AccountSettings, RuleSettings
-from confcleanup.settings.values import Pace, Rate
+from confcleanup.settings.values import Pace
 
 STATES = {"finished": State.ENDED, "recording": State.RUNNING}
 
@@ -28,10 +27,10 @@ class RecordingRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class AcmeSettings(AccountSettings, frozen=True, kw_only=True):
-    """What an account takes beside ``url``, ``timeout`` and the brakes. Acme allows 10 requests a second."""
+    """What an account takes beside ``url``, ``timeout`` and the limits. Acme allows 10 requests a second."""
 
-    api_key: Annotated[Secret, Secret]
-    rate: Annotated[Pace, Rate] = Pace(10, 1)
+    api_key: Secret
+    rate: Pace = Pace(10, 1)
 
 
 class _Auth:
@@ -84,7 +83,7 @@ class Acme(Provider):
 
 
 def recording(row: Row) -> Item:
-    """An item from Acme's object. What cannot be read becomes a doubt, and the item is kept."""
+    """An item from Acme's object. What cannot be read is said in ``unreadable``, and the item is kept."""
     ended, state = instant(row.get("ended_at")), STATES.get(str(row.get("state")), State.UNKNOWN)
     unread = state is State.ENDED and ended is None
     return Item(
@@ -98,6 +97,6 @@ def recording(row: Row) -> Item:
         started_at=instant(row.get("started_at")),
         ended_at=ended,
         size_bytes=whole(row.get("bytes")),
-        doubt=f"its ended_at cannot be read ({row.get('ended_at')!r})" if unread else None,
+        unreadable=f"its ended_at cannot be read ({row.get('ended_at')!r})" if unread else None,
         raw=row,
     )

@@ -28,19 +28,10 @@ from confcleanup.http.paging import Repeated
 from confcleanup.items import Item, Kind, Outcome, Result, State
 from confcleanup.listing import Listing, make_plan
 from confcleanup.plan import Plan
-from confcleanup.providers.huawei import (
-    FIRST,
-    HuaweiSettings,
-    Window,
-    code,
-    meeting,
-    moment,
-    public,
-    recording,
-    signature,
-    windows,
-)
 from confcleanup.providers.huawei import Huawei as Client
+from confcleanup.providers.huawei import HuaweiSettings, code, signature
+from confcleanup.providers.huawei_items import meeting, moment, public, recording
+from confcleanup.providers.huawei_lists import FIRST, Window, windows
 from confcleanup.sandbox.huawei import (
     APP_LOGIN,
     DOWNLOAD_URLS,
@@ -299,7 +290,7 @@ def test_hazard_06_a_meeting_that_the_history_knows_without_an_end_keeps_its_rec
     with world(server) as place:
         (item,) = place.listed()
         assert decide(item, RULE, NOW).why is Reason.END_UNKNOWN
-        assert "history" in str(item.doubt)
+        assert "history" in str(item.unreadable)
 
 
 @pytest.mark.parametrize("value", [False, "false", "true", None, 1, ...], ids=repr)
@@ -308,7 +299,7 @@ def test_hazard_07_a_recording_that_is_not_transcoded_is_kept(value: object) -> 
     server.add_recording(UUID, isDecodeFinish=value)
     with world(server) as place:
         (item,) = place.listed()
-        assert (item.state, item.doubt) == (State.INCOMPLETE, "still being transcoded")
+        assert (item.state, item.unreadable) == (State.INCOMPLETE, "still being transcoded")
         assert not decide(item, RULE, NOW).delete
 
 
@@ -321,7 +312,7 @@ def test_hazard_07_a_recording_that_is_not_available_is_kept(finished: bool, val
     )
     with world(server) as place:
         (item,) = place.listed()
-        assert (item.state, item.doubt) == (State.INCOMPLETE, "not available")
+        assert (item.state, item.unreadable) == (State.INCOMPLETE, "not available")
         assert place.requests("GET", RECORDING) == []
 
 
@@ -338,7 +329,7 @@ def test_hazard_07_the_detail_may_also_say_that_it_is_not_available() -> None:
     server = huawei()
     server.add_recording(UUID, isDecodeFinish=False, detail={"isDecodeFinish": True, "available": False})
     with world(server) as place:
-        assert place.listed()[0].doubt == "not available"
+        assert place.listed()[0].unreadable == "not available"
 
 
 def test_hazard_07_the_detail_is_asked_for_only_if_the_recording_could_be_due() -> None:
@@ -354,7 +345,7 @@ def test_hazard_07_the_detail_of_something_else_proves_nothing() -> None:
     server = huawei()
     server.add_recording(UUID, isDecodeFinish=False, detail={"isDecodeFinish": True, "confUUID": Huawei.uuid(3)})
     with world(server) as place:
-        assert place.listed()[0].doubt == "still being transcoded"
+        assert place.listed()[0].unreadable == "still being transcoded"
 
 
 def test_hazard_07_a_detail_that_is_gone_keeps_and_one_that_fails_fails_the_listing() -> None:
@@ -677,7 +668,7 @@ def test_hazard_25_files_that_share_an_address_are_told_apart_by_their_tokens() 
 
 
 def test_hazard_25_a_list_of_files_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.providers.huawei.MOST_FILES", 250)
+    monkeypatch.setattr("confcleanup.providers.huawei_lists.MOST_FILES", 250)
     server = huawei()
     server.add_recording(UUID, files={f"Hd/0_{number}.mp4": film(str(number)) for number in range(300)})
     with world(server) as place, pytest.raises(ProviderError, match="does not end"):
@@ -847,7 +838,7 @@ def test_a_recording_is_translated() -> None:
     item = recording(ROW | {"isDecodeFinish": True}, Window(1_767_225_600_000, 1), {})
     assert (item.what, item.id, item.kind, item.state) == ("recordings", UUID, Kind.RECORDING, State.ENDED)
     assert (item.title, item.owner, item.size_bytes) == ("Budget review", "anna", 85 * 1024 * 1024)
-    assert (item.doubt, item.undeletable, item.address) == (None, None, ("1767225600000",))
+    assert (item.unreadable, item.undeletable, item.locator) == (None, None, ("1767225600000",))
 
 
 @pytest.mark.parametrize("size", [0, None, -1, "85 MB", True], ids=repr)
@@ -1236,7 +1227,7 @@ def test_a_new_client_finds_what_an_old_one_listed() -> None:
     server.add_history(Huawei.uuid(0), ended=timedelta(days=35), length=timedelta(days=6))
     with world(server) as place:
         items = place.listed()
-    bare = [Item("recordings", item.id, item.kind, State.UNKNOWN, address=item.address) for item in items]
+    bare = [Item("recordings", item.id, item.kind, State.UNKNOWN, locator=item.locator) for item in items]
     with world(server) as place:
         assert [place.client.get(item) for item in bare] == items
         del server.recordings[items[0].id]
@@ -1255,7 +1246,7 @@ def test_an_item_without_its_window_cannot_be_looked_for() -> None:
     with world(huawei(1)) as place:
         item = place.item(Huawei.uuid(0))
         with pytest.raises(ProviderError, match="which part"):
-            place.client.get(replace(item, address=()))
+            place.client.get(replace(item, locator=()))
 
 
 # Settings -------------------------------------------------------------------------------------

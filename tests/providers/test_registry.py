@@ -88,6 +88,68 @@ def test_a_broken_one_is_an_error_that_names_its_package_and_what_is_wrong(packa
     assert str(caught.value).endswith("update or uninstall that package")
 
 
+OLD = {
+    "from confcleanup.selection import Rule": "confcleanup.selection is now confcleanup.filter",
+    "import confcleanup.paging": "confcleanup.paging is now confcleanup.http.paging",
+    "from confcleanup.addresses import path": "confcleanup.addresses is now confcleanup.http.urls",
+    "from confcleanup.pace import Stop": "confcleanup.pace is now confcleanup.deadline, with Deadline for Stop",
+    "from confcleanup.http import Http, Permit": "Http is now in confcleanup.http.client",
+    "from confcleanup.settings import Secret": "Secret is now in confcleanup.settings.secrets",
+    "from confcleanup.settings import AccountSettings": "AccountSettings is now in confcleanup.settings.tables",
+    "from confcleanup.settings import Pace": "Pace is now in confcleanup.settings.values",
+    "from confcleanup.errors import AccessRefused": "AccessRefused is now AccessDenied",
+    "from confcleanup.items import State\nOVER = State.OVER": "State.OVER is now State.ENDED",
+    "class Given(Provider):\n    def items(self, what, rules): yield from ()": "items is now list_items",
+    "class Given(Good):\n    get = Provider.get\n    def look(self, item): return None": "look is now get",
+    "class Given(Good):\n    def look_at(self, items): return {}": "look_at is now get_many",
+    "class Given(Good):\n    sources = {'calls': Source('calls', Rule, media=True)}\n    def fetch(self, item): pass": (
+        "fetch is now media"
+    ),
+    "Given = Good\nclass SignIn:\n    def sign_in(self, http): return {}\n    def expired(self, error): return False": (
+        "Auth.expired is now token_expired"
+    ),
+}
+"""What a provider for an older version says, and what its author is told of it."""
+
+
+@pytest.mark.parametrize("code", OLD)
+def test_one_for_an_older_version_is_an_error_that_gives_the_new_names(package: Package, code: str) -> None:
+    named = "\n    name = 'other'\n    title = 'x'\n    settings_type = AccountSettings\n    sources = {}\n"
+    package("old", WHOLE + code + (named if "(Provider)" in code else ""))
+    with pytest.raises(BrokenProvider) as caught:
+        providers.provider("other")
+    assert str(caught.value).startswith(
+        "the provider 'other' of the package old 1.2 was written for an older confcleanup: "
+    )
+    assert OLD[code] in str(caught.value)
+    assert "items is now list_items, look is now get" in str(caught.value)
+    assert str(caught.value).endswith("; see docs/adding-a-provider.md; update or uninstall that package")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from confcleanup.http import not_yet_invented",
+        "from confcleanup.items import not_yet_invented",
+        "import confcleanup.not_yet_invented",
+        "import selection",
+        "from json import Http",
+        "from confcleanup.items import State\nOVER = State.NOT_YET_INVENTED",
+        "from confcleanup.items import Kind\nOVER = Kind.OVER",
+    ],
+)
+def test_what_was_never_ours_to_import_is_not_taken_for_old(package: Package, code: str) -> None:
+    package("new", WHOLE + code)
+    with pytest.raises(BrokenProvider, match="could not be loaded"):
+        providers.provider("other")
+
+
+def test_a_provider_may_have_helpers_that_are_called_as_methods_once_were(package: Package) -> None:
+    helpers = "".join(f"    def {name}(self): pass\n" for name in ("items", "look", "fetch"))
+    package("good", WHOLE + "class Given(Good):\n" + helpers)
+    assert providers.provider("other").title == "Other"
+
+
 def test_two_packages_that_add_the_same_name_are_an_error_that_names_both(package: Package) -> None:
     package("one", WHOLE, given="Good")
     package("two", WHOLE, given="Good")

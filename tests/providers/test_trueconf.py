@@ -28,7 +28,8 @@ from confcleanup.items import Item, Kind, Outcome, State
 from confcleanup.listing import Listing, make_plan
 from confcleanup.outcomes import Claim, claim_of
 from confcleanup.plan import Plan, Watcher
-from confcleanup.providers.trueconf import ConferenceRule, TrueConf, TrueConfSettings, conference
+from confcleanup.providers.trueconf import ConferenceRule, TrueConf, TrueConfSettings
+from confcleanup.providers.trueconf_conferences import conference
 from confcleanup.sandbox import trueconf as sandbox
 from confcleanup.sandbox.room import Room
 from confcleanup.sandbox.server import Request, Response, Server

@@ -28,7 +28,9 @@ from confcleanup.filter import Announcement, LiveRule, Reason, Rule, choose
 from confcleanup.http.client import Permit
 from confcleanup.items import Item, Kind, Live, Outcome, State
 from confcleanup.listing import Listing, make_plan
-from confcleanup.providers.vobiz import LiveRoomRule, Vobiz, VobizSettings, details, recording
+from confcleanup.providers.vobiz import Vobiz, VobizSettings
+from confcleanup.providers.vobiz_recordings import recording
+from confcleanup.providers.vobiz_rooms import LiveRoomRule, details
 from confcleanup.sandbox import vobiz as sandbox
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.vobiz import ABSENT, HOSTILE, refusal, wire_ms, wire_time
@@ -472,7 +474,7 @@ def test_hazard_08_a_room_with_odd_details_is_kept_with_a_reason(odd: str) -> No
         (found,) = listed(provider).values()
         assert (found.live, found.started_at) == (Live(), None)
         assert set(reasons(provider)) == set(reasons(provider, LONELY)) == {"odd"}
-        assert found.doubt
+        assert found.unreadable
         assert provider.warnings
 
 
@@ -1196,7 +1198,7 @@ def test_hazard_27_an_add_time_without_an_offset_means_the_latest_that_it_may(wr
     with client(emulator) as provider:
         found = listed(provider, OLD)["bare"]
         assert found.ended_at is not None
-        assert (found.ended_at.replace(second=0, microsecond=0), found.doubt) == (
+        assert (found.ended_at.replace(second=0, microsecond=0), found.unreadable) == (
             datetime(2026, 1, 30, 23, 30, tzinfo=UTC),
             None,
         )
@@ -1258,7 +1260,7 @@ def test_hazard_28_ages_that_agree_to_the_day_are_as_before(hours: int) -> None:
     emulator.add_recording("r1", ended=40 * DAY, add_time=added, recording_storage_duration=40 - (hours > 0))
     with client(emulator) as provider:
         (found,) = listed(provider, OLD).values()
-    assert (found.ended_at, found.doubt) == (NOW - 40 * DAY + timedelta(microseconds=792000), None)
+    assert (found.ended_at, found.unreadable) == (NOW - 40 * DAY + timedelta(microseconds=792000), None)
 
 
 @pytest.mark.parametrize("stored", [None, "", "soon", -1, True, 1.5, 10**9, [], ABSENT])

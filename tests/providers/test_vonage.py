@@ -29,7 +29,8 @@ from confcleanup.http.client import Permit
 from confcleanup.http.rate_limit import RateLimiter
 from confcleanup.items import Item, Kind, Outcome, State
 from confcleanup.lock import lock
-from confcleanup.providers.vonage import RecordingRule, Vonage, VonageSettings, page_of, recording
+from confcleanup.providers.vonage import RecordingRule, Vonage, VonageSettings
+from confcleanup.providers.vonage_recordings import page_of, recording
 from confcleanup.records.ledger import Ledger
 from confcleanup.sandbox import vonage as sandbox
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
@@ -120,8 +121,8 @@ def reasons(provider: Vonage, what: str = COMPANY) -> dict[str, str]:
 
 
 def item(ident: str = "204401", what: str = COMPANY, **more: Any) -> Item:
-    address = () if what == COMPANY else (USER,)
-    return Item(what, ident, **{"kind": Kind.RECORDING, "state": State.ENDED, "address": address, **more})
+    locator = () if what == COMPANY else (USER,)
+    return Item(what, ident, **{"kind": Kind.RECORDING, "state": State.ENDED, "locator": locator, **more})
 
 
 def lists(emulator: Emulator) -> list[Request]:
@@ -360,7 +361,7 @@ def test_hazard_08_only_digits_are_sent_as_an_id(ident: str, what: str) -> None:
 def test_hazard_08_only_digits_or_self_are_sent_as_a_user(address: tuple[str, ...]) -> None:
     emulator = server()
     with client(emulator) as provider, pytest.raises(UnsafeId):
-        provider.delete([item(what=ON_DEMAND, address=address)], Permit())
+        provider.delete([item(what=ON_DEMAND, locator=address)], Permit())
     assert emulator.seen == []
 
 
@@ -446,7 +447,7 @@ def test_hazard_10_what_ends_before_it_begins_or_beyond_the_calendar_is_kept() -
     for row in (late, backwards):
         found = recording({"id": 1, **row}, COMPANY)
         assert found.ended_at is None
-        assert found.doubt
+        assert found.unreadable
 
 
 def test_hazard_10_a_call_that_began_before_the_cutoff_and_ended_after_it_is_kept() -> None:
@@ -624,7 +625,7 @@ def test_hazard_17_all_users_are_gone_through_also_those_who_left() -> None:
     with client(emulator) as provider:
         found = listed(provider, ON_DEMAND)
     assert set(found) == {str(number) for number in range(869050, 869056)}
-    assert {entry.address for entry in found.values()} == {(ident,) for ident in found}
+    assert {entry.locator for entry in found.values()} == {(ident,) for ident in found}
 
 
 def test_hazard_17_self_is_the_api_user_alone_and_check_says_so() -> None:
@@ -869,7 +870,7 @@ def test_of_an_end_and_a_duration_that_are_more_than_a_day_apart_the_later_count
     row = {"id": 1, "start": "2025-10-06T09:00:00Z", "end": "2025-10-06T09:00:00Z", "duration": int(days * 86_400_000)}
     found = recording(row, COMPANY)
     assert found.ended_at == datetime(2025, 10, 6, 9, tzinfo=UTC) + (timedelta(days=days) if counts else timedelta(0))
-    assert ("duration" in str(found.doubt)) is counts
+    assert ("duration" in str(found.unreadable)) is counts
 
 
 def test_whoever_called_whom_is_told_as_far_as_it_is_known() -> None:

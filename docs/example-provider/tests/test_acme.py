@@ -45,10 +45,10 @@ class TestAcme(PagedContract):
 
 
 @pytest.mark.parametrize("ended", [None, "soon", "2026-01-01T10:00:00", -1, True])
-def test_an_end_that_cannot_be_read_is_a_doubt(ended: object) -> None:
+def test_an_end_that_cannot_be_read_keeps_the_item(ended: object) -> None:
     item = recording({"id": "1", "state": "finished", "ended_at": ended})
     assert item.ended_at is None
-    assert item.doubt
+    assert item.unreadable
 
 
 def test_a_state_that_acme_does_not_document_is_not_over() -> None:
