@@ -18,7 +18,7 @@ LAYERS = [
     {"reports.summary"},
     {"reports.html"},
     {"reports.html.history"},
-    {"reports.html.tally", "reports.html.picture"},
+    {"reports.html.tally"},
     {"run", "reports.data", "config.schema", "plan_file", "explain"},
     {"deleter", "listing"},
     {"outcomes", "plan_review", "records.archive", "records.journal", "config.load"},
