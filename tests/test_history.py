@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from confcleanup.cli.history import document
-from confcleanup.records.ledger import FILE, HEAD, Ledger
+from confcleanup.records.ledger import Ledger
+from confcleanup.records.proof import FILE, HEAD
 from confcleanup.redact import PLACE
 from confcleanup.sandbox.server import Request, Response
 

@@ -23,6 +23,7 @@ LAYERS = [
     {"deleter", "listing"},
     {"outcomes", "plan_review", "records.archive", "records.journal", "config.load"},
     {"plan", "records.ledger", "records.media", "config.holds"},
+    {"records.proof", "records.queries"},
     {"records.entries", "worklist"},
     {"providers"},
     {"providers.*"},

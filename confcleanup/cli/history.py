@@ -79,7 +79,7 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
 
 def _prove(ledger: Ledger) -> None:
     """Says what the ledger proves. Raises LedgerError if it proves nothing."""
-    from ..records.ledger import HEAD
+    from ..records.proof import HEAD
 
     proof = ledger.verify()
     if proof.entries:
