@@ -69,7 +69,7 @@ def carry_out(
         if worker.ident:
             worker.join()
     deleter.close()
-    plan.error = plan.error or plan.selected.trouble
+    plan.error = plan.error or plan.selected.error
     cutoffs = {rule.name: rule.cutoff for rule in rules}
     for entry in plan.selected.ended(Outcome.CHANGED, Outcome.FAILED, Outcome.UNKNOWN):
         if entry.item.key not in plan.recorded:
