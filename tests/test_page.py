@@ -117,7 +117,7 @@ def test_a_dry_run_that_would_be_refused_says_so_and_why() -> None:
 
 def test_a_run_says_how_many_of_the_selected_were_deleted_and_what_its_status_means() -> None:
     text = words(shown(run_of(ended(Outcome.DELETED, Outcome.DELETED, Outcome.FAILED)[0])))
-    assert "Deleted 2 of 3 selected items. Not everything is done." in text
+    assert "Deleted 2 of 3 selected items. Not everything was done." in text
     assert "exit status 1: finished with errors" in text
 
 
@@ -131,7 +131,7 @@ def test_what_failed_stands_first_with_its_reason() -> None:
 def test_an_account_that_could_not_be_listed_is_named_with_its_reason() -> None:
     text = words(shown(run_of(Plan("hq", "fake", error="no route", failed=True), mode="plan")))
     assert "hq could not be listed; nothing was deleted there: no route" in text
-    assert "Nothing is due of what could be judged. 1 account could not be listed." in text
+    assert "Nothing that could be checked is due. 1 account could not be listed." in text
 
 
 def test_bytes_are_those_of_what_was_deleted_and_unknown_sizes_are_counted() -> None:

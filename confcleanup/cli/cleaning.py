@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..plan_file import SavedPlan
     from ..records.ledger import Ledger
     from ..run import Request, Run
-    from .notices import Story
+    from .notices import RunResult
 
 log = logging.getLogger("confcleanup")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -69,20 +69,20 @@ def cleaning_options(function: F) -> F:
 def clean(settings: Globals, *, delete: bool, **options: Any) -> None:
     """The whole of ``plan`` and ``run``; ends the program with the run's exit status."""
     from ..run import run_id
-    from .notices import told
+    from .notices import notified
 
     ident = run_id(clock())
     name_run(ident)
     config = settings.load()
-    with told(config, settings.state_folder(config), delete=delete) as story:
-        run = _clean(settings, config, story, ident, delete=delete, **options)
+    with notified(config, settings.state_folder(config), delete=delete) as result:
+        run = _clean(settings, config, result, ident, delete=delete, **options)
     sys.exit(int(run.exit_code))
 
 
 def _clean(
     settings: Globals,
     config: Config,
-    story: Story,
+    result: RunResult,
     ident: str,
     *,
     delete: bool,
@@ -138,7 +138,7 @@ def _clean(
                 ledger=ledger,
             )
         run.signal = signals.arrived
-        story.run = run
+        result.run = run
         if delete and ledger:
             note_end(ledger, run, whole=not (rule_names or plan_file or age or instant))
         if plan_to:

@@ -1,4 +1,4 @@
-"""What ``--html`` and ``report`` need beside the page itself: a place to write to, and ears during the run."""
+"""Prepare and write the page of ``--html``: check its path, watch the run, write the file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def ready(file: str | None, config: Path | None) -> Path | None:
-    """The file to write a page to, if there is to be one.
+    """The file to write a page to; None if no file was given.
 
-    Raises UsageError, before anything is contacted, if no page can be made or written there, or the config is there.
+    Raises UsageError, before anything is contacted, if the page cannot be made or written, or would replace the config.
     """
     from ..reports import html as page
 
@@ -52,7 +52,7 @@ def tally_for(request: Request) -> Tally:
 
 
 class Both(Watcher):
-    """Tells two watchers."""
+    """Passes everything on to several watchers."""
 
     def __init__(self, *watchers: Watcher) -> None:
         self._watchers = watchers
@@ -75,7 +75,7 @@ class Both(Watcher):
 
 
 def write(path: Path, run: Run, tally: Tally, ledger: Ledger | None, zone: tzinfo, command: str) -> None:
-    """Writes the page of a run, last of all. Raises ConfcleanupError if that fails."""
+    """Writes the page of a run, after everything else. Raises ConfcleanupError if that fails."""
     from ..reports import html as page
     from ..reports.html.history import Past
 

@@ -18,7 +18,7 @@ from ..worklist import Entry
 
 VERSION = 1
 SMALL = 32 * 1024
-"""Letters up to which an account's kept items take no open file, of which a process has a thousand."""
+"""Characters of an account's kept items that are held without an open file, as a process may have only 1,000."""
 ITEM = (
     *("rule", "what", "id", "title", "owner", "kind", "tags", "started_at", "ended_at"),
     *("size_bytes", "decision", "reason", "outcome", "error", "aliases"),
@@ -37,17 +37,17 @@ def item(entry: Entry) -> dict[str, Any]:
         "rule": decision.rule,
         "what": thing.what,
         "id": thing.id,
-        "title": _told(thing.title),
-        "owner": _told(thing.owner),
+        "title": _redacted(thing.title),
+        "owner": _redacted(thing.owner),
         "kind": str(thing.kind),
         "tags": list(map(redact, thing.tags or ())),
         "started_at": timestamp(thing.started_at),
         "ended_at": timestamp(thing.ended_at or decision.ended_at),
         "size_bytes": thing.size_bytes,
         "decision": "delete" if decision.delete else "keep",
-        "reason": _told(decision.reason),
+        "reason": _redacted(decision.reason),
         "outcome": entry.outcome and str(entry.outcome),
-        "error": _told(entry.error),
+        "error": _redacted(entry.error),
         "aliases": list(thing.aliases),
     }
 
@@ -58,7 +58,7 @@ def account(plan: Plan) -> dict[str, Any]:
         "account": plan.account,
         "provider": plan.provider,
         "status": plan.status,
-        "error": _told("; ".join([*filter(None, [plan.error]), *plan.unlisted, *plan.refusals]) or None),
+        "error": _redacted("; ".join([*filter(None, [plan.error]), *plan.unlisted, *plan.refusals]) or None),
         "warnings": [redact(warning) for warning in plan.warnings + plan.notices],
         "listed": plan.listed,
         "selected": len(plan.selected),
@@ -71,18 +71,18 @@ def account(plan: Plan) -> dict[str, Any]:
 
 
 def _stuck(stuck: Stuck) -> dict[str, Any]:
-    """What is older than its rule and stays for a reason that will not pass by itself, and the oldest of it."""
+    """How many items are stuck, and the oldest of them."""
     entry = stuck.oldest
     oldest = entry and {
         "what": entry.item.what,
         "id": entry.item.id,
         "since": timestamp(stuck.since),
-        "reason": _told(entry.error or entry.decision.reason),
+        "reason": _redacted(entry.error or entry.decision.reason),
     }
     return {"count": stuck.count, "oldest": oldest, "since": timestamp(stuck.since)}
 
 
-def _told(text: str | None) -> str | None:
+def _redacted(text: str | None) -> str | None:
     return redact(text) if text else text
 
 

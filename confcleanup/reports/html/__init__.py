@@ -107,11 +107,11 @@ def _missing(run: Run) -> str:
 
 
 def _nothing(doubt: bool) -> str:
-    return "Nothing is due of what could be judged." if doubt else "Nothing is due."
+    return "Nothing that could be checked is due." if doubt else "Nothing is due."
 
 
 def _done(run: Run) -> str:
-    rest = "" if run.exit_code == ExitCode.DONE else " Not everything is done."
+    rest = "" if run.exit_code == ExitCode.DONE else " Not everything was done."
     if not run.selected:
         return _nothing(any(plan.doubtful for plan in run.plans)) + rest
     selected = f"{run.selected:,} selected item{'' if run.selected == 1 else 's'}"
