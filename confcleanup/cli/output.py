@@ -45,11 +45,11 @@ WORDS = {
 SHORT = 5
 """Seconds below which the duration of a run is not shown."""
 WIDE = 140
-"""On a terminal with as many columns an id of 36 letters and another number have room beside each other."""
+"""Columns of a terminal from which on an id of 36 characters and another number fit beside each other."""
 NARROW = 80
-"""On a terminal with fewer columns an item is two lines in place of a row."""
+"""On a terminal with fewer columns, an item takes two lines instead of a row."""
 LINES = 20
-LETTERS = 300
+LONGEST = 300
 
 
 def screen_for(settings: Globals, style: str, *, selected_only: bool) -> Screen:
@@ -314,7 +314,7 @@ def stuck_line(stuck: Stuck) -> str:
 def _short(text: str) -> str:
     """Text from outside, made harmless and shortened."""
     text = harmless(text)
-    return text if len(text) <= LETTERS else f"{text[:LETTERS]}…"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _items(count: int) -> str:

@@ -29,7 +29,7 @@ from .queries import Queries
 log = logging.getLogger(__name__)
 VERSION = 2
 LATE = 1.0
-"""Seconds after which outcomes are written even if no intents are."""
+"""Seconds after which outcomes are written even if no intents follow."""
 _SCHEMA = """
 CREATE TABLE event (
   seq INTEGER PRIMARY KEY,
@@ -102,7 +102,7 @@ class Ledger(Queries):
 
     @classmethod
     def require(cls, folder: Path) -> None:
-        """Raises LedgerError if a state folder holds no ledger and should hold none."""
+        """Raises LedgerError if a state folder holds no ledger, and nothing shows that it should."""
         if not cls.exists(folder):
             raise LedgerError(
                 f"there is no ledger in {folder}; nothing was ever deleted with this state folder, or it was removed"
@@ -216,7 +216,7 @@ class Ledger(Queries):
             with self._usable(), self._transaction():
                 self._db.executemany(INSERT, rows)
         except LedgerError:
-            with self._queue_lock:  # who waits is told; what nobody waits for is tried again with the next commit
+            with self._queue_lock:  # who waits gets an error; the rest is tried again with the next commit
                 self._queue = [ticket for ticket in batch if not ticket.awaited] + self._queue
             raise
         for ticket, row in zip(batch, rows, strict=True):

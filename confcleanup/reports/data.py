@@ -87,10 +87,10 @@ def _redacted(text: str | None) -> str | None:
 
 
 class Collector(Watcher):
-    """Gathers kept items for a format that lists them, and writes the run when it is over.
+    """Collects kept items for formats that list them, and writes the run when it has finished.
 
-    ``jsonl`` and ``csv`` write each kept item when it is seen. ``json`` has its items by account, so there they
-    wait in temporary files without a name, which those of small accounts never become. Memory grows in neither case.
+    ``jsonl`` and ``csv`` write each kept item when it is seen. ``json`` groups items by account, so they wait in
+    unnamed temporary files, or in memory while they are few. In neither case does memory grow with what is kept.
     """
 
     def __init__(self, style: str, out: IO[str], *, selected_only: bool) -> None:
@@ -108,7 +108,7 @@ class Collector(Watcher):
         with self._lock:
             if self._style == "json":
                 if account not in self._kept:
-                    # no block of this method could hold it: it is filled by later calls
+                    # later calls fill it, so no block of this method can hold it
                     spool = tempfile.SpooledTemporaryFile(SMALL, "w+", encoding="utf-8")  # noqa: SIM115  # _items closes it
                     self._kept[account] = spool
                 self._kept[account].write(json.dumps(item(entry)) + "\n")
@@ -116,7 +116,7 @@ class Collector(Watcher):
                 self._write(account, [entry])
 
     def finish(self, run: Run) -> None:
-        """Writes what is still to be written: selected items with their outcomes, and the counts."""
+        """Writes the rest: selected items with their outcomes, and the counts."""
         if self._style == "json":
             self._out.writelines(self._document(run))
             return
@@ -126,7 +126,7 @@ class Collector(Watcher):
                 self._out.write(json.dumps({**account(plan), **_head(run)}) + "\n")
 
     def _document(self, run: Run) -> Iterator[str]:
-        """The one JSON object, an item a line."""
+        """The JSON object, one item a line."""
         yield _opened({**_head(run), "accounts": []})
         for number, plan in enumerate(run.plans):
             yield (",\n" if number else "\n") + _opened({**account(plan), "items": []})
@@ -162,12 +162,12 @@ def _head(run: Run) -> dict[str, Any]:
 
 
 def _opened(fields: Mapping[str, Any]) -> str:
-    """A JSON object whose last field is an empty list, open for what belongs into it."""
+    """A JSON object whose last field is an empty list, cut before that list's end."""
     return json.dumps(fields).removesuffix("]}")
 
 
 def cell(value: object) -> object:
-    """A value for a CSV cell; text that a spreadsheet would take for a formula is quoted with an apostrophe."""
+    """A value for a CSV cell; text that a spreadsheet would read as a formula is quoted with an apostrophe."""
     if isinstance(value, list):
         value = " ".join(map(str, value))
     if not isinstance(value, str):
