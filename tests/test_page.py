@@ -442,7 +442,7 @@ def test_a_run_that_could_do_nothing_has_a_line_and_its_reason(ledger: Ledger) -
     text = history(ledger)
     assert "Deleted 0 items in 1 run. Not everything was done in 1 run." in text
     assert "Needs attention hq could not be listed; nothing was deleted there: HTTP 500 <b> ( 2026-03-01" in text
-    assert "2026-03-01 12:00 UTC 1 account 0 0 – 1 account not finished" in text
+    assert "2026-03-01 12:00 UTC 1 account unknown 0 – 1 account not finished" in text
     assert "What was not done" in text
 
 

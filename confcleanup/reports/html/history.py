@@ -21,13 +21,14 @@ FATES = {Outcome.DELETED: Fate.GOES, Outcome.GONE: Fate.GONE}
 class PastRun(msgspec.Struct):
     """One run, as the ledger recorded it.
 
-    ``bad``: deletions that failed or whose outcome is unknown. ``undone``: accounts that were not finished.
+    ``listed``: None if no account was listed. ``bad``: deletions that failed or whose outcome is unknown.
+    ``undone``: accounts that were not finished.
     """
 
     id: str
     at: datetime
     accounts: set[str] = msgspec.field(default_factory=set)
-    listed: int = 0
+    listed: int | None = None
     deleted: Sum = msgspec.field(default_factory=Sum)
     gone: int = 0
     changed: int = 0
@@ -50,7 +51,8 @@ class Past:
         for deletion in ledger.deletions():
             self._add(deletion)
         for listing in ledger.events("listing"):
-            self._run(listing, listing["at"]).listed += listing["listed"]
+            run = self._run(listing, listing["at"])
+            run.listed = (run.listed or 0) + listing["listed"]
         self.undone: deque[Mapping[str, Any]] = deque(maxlen=ROWS)
         self.waiting: dict[str, Mapping[str, Any]] = {}
         for end in ledger.events("end"):
