@@ -79,7 +79,7 @@ def carry_out(deletion: Deletion) -> None:
         if worker.ident:
             worker.join()
     deleter.close()
-    plan.error = plan.error or plan.selected.trouble
+    plan.error = plan.error or plan.selected.error
     cutoffs = {rule.name: rule.cutoff for rule in deletion.rules}
     for entry in plan.selected.ended(Outcome.CHANGED, Outcome.FAILED, Outcome.UNKNOWN):
         if entry.item.key not in plan.recorded:

@@ -1,7 +1,6 @@
-"""A saved plan: what a person has looked at, and what a run may then delete, and nothing more.
+"""Save a plan for review, and read it back: a run with ``--plan`` deletes nothing else.
 
-The file is bound to the configuration it was made with, to its age, and to itself: it carries a seal
-over its whole content.
+A run refuses a file that was made with another configuration, is too old, or was changed: a seal covers its content.
 """
 
 from __future__ import annotations
@@ -24,15 +23,13 @@ from .redact import harmless, redact
 
 VERSION: Final = 1
 MAX_AGE = timedelta(days=7)
-
-
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An item in the file: what tells it from others, what a person reads, and the digest of what was seen.
+    """An item in the file: what identifies it, what people read, and the digest of the item as it was listed.
 
-    ``began``: when a live room began, which tells it from a later one of its name.
+    ``began``: when a live room began, which distinguishes it from a later one with its name.
     """
 
     what: str
@@ -116,23 +113,23 @@ def _seal(content: Mapping[str, Any]) -> str:
 def load(path: Path, now: datetime, fingerprints: Mapping[str, str], max_age: timedelta = MAX_AGE) -> SavedPlan:
     """Reads a saved plan. ``fingerprints`` are those of the accounts that are to be cleaned now.
 
-    Raises ConfigError if it is no plan, Refused if it was edited, is too old, or was made with another config.
+    Raises ConfigError if it is not a plan; Refused if it was changed, is too old, or was made with another config.
     """
     content = _read(path)
     file = _typed(path, content)
     content.pop("seal", None)
     if file.seal != _seal(content):
-        raise Refused(f"{path} is not as confcleanup wrote it; make a new plan with: plan -o {path}")
+        raise Refused(f"{path} was changed after confcleanup wrote it; make a new plan with: plan -o {path}")
     age = now - file.made
     if age < -timedelta(minutes=5):
         raise Refused(
-            f"{path} was made {humanize(-age)} from now by this machine's clock; set the clock, or plan again"
+            f"{path} was made {humanize(-age)} in the future by this machine's clock; correct it, or make a new plan"
         )
     if age > max_age:
         raise Refused(f"{path} is {humanize(age)} old, at most {humanize(max_age)} are allowed; make a new plan")
     for name, fingerprint in fingerprints.items():
         if name not in file.accounts:
-            raise Refused(f"{path} does not speak of the account {name}; name the planned ones with --account")
+            raise Refused(f"{path} does not include the account {name}; select the planned ones with --account")
         if file.accounts[name].config != fingerprint:
             raise Refused(f"{path} was made with other settings of {name} than the config has now; make a new plan")
     items = {name: file.accounts[name].items for name in fingerprints}
@@ -148,15 +145,15 @@ def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
     except (OSError, ValueError, RecursionError) as error:
-        why = getattr(error, "strerror", None) or "it is not JSON in which every key stands once"
+        why = getattr(error, "strerror", None) or "it is not JSON, or a key occurs twice in it"
         raise ConfigError([Problem("--plan", f"{path} cannot be read: {why}")]) from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object. Raises ValueError if a key stands twice in it: another program might read the other value."""
+    """A JSON object. Raises ValueError if a key occurs twice in it: another program might read the other value."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key occurs twice")
     return found
 
 

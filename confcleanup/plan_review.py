@@ -13,9 +13,9 @@ from .worklist import Entry
 
 
 class PlanReview:
-    """A reviewed plan of one account, held against what is listed now.
+    """The saved plan of one account, compared with what is listed now.
 
-    ``digests`` and ``items`` are by the items' keys: what each looked like, and enough of it to name it.
+    ``digests`` and ``items`` are by the items' keys: the digest of each as it was listed, and enough of it to name it.
     """
 
     def __init__(self, digests: Mapping[tuple[str, ...], str], items: Mapping[tuple[str, ...], Item]) -> None:
@@ -25,11 +25,11 @@ class PlanReview:
         self._lately: list[tuple[str, ...]] = []
 
     def begin(self) -> None:
-        """From here on, what is seen may have to be taken back."""
+        """Starts a part of the listing, which ``take_back`` may undo."""
         self._lately.clear()
 
     def take_back(self) -> None:
-        """What was seen since the last beginning was not seen."""
+        """Forgets what was seen since ``begin``."""
         self._unseen |= {key: self._items[key] for key in self._lately}
 
     def judge(self, entry: Entry) -> Entry:
@@ -47,19 +47,19 @@ class PlanReview:
             )
         if not decision.delete:
             changed = replace(decision, delete=True)
-            return Entry(item, changed, Outcome.CHANGED, f"no rule selects it any more: {decision.reason}")
+            return Entry(item, changed, Outcome.CHANGED, f"no rule selects it now: {decision.reason}")
         if planned != digest(item) or another_room(self._items[item.key], item):
-            return Entry(item, decision, Outcome.CHANGED, "it is not as it was when the plan was made")
+            return Entry(item, decision, Outcome.CHANGED, "it has changed since the plan was made")
         return entry
 
     def never_seen(self, rules: Sequence[Rule], now: datetime, complete: Collection[str]) -> list[Entry]:
-        """What the plan names and the listing does not. That it is gone would be a guess: it was not asked for.
+        """The items of the plan that are not listed. They are not called gone, as nobody asked the vendor for them.
 
-        ``complete`` are the sources that were listed without a gap; what is missing in another may lie in the gap.
+        ``complete`` are the sources that were listed without a gap; an item missing in another may be in the gap.
         """
         decision = Decision(True, Reason.DUE, "it is in the reviewed plan", rules[0].name)
         return [
-            Entry(item, decision, Outcome.CHANGED, "it is not listed any more")
+            Entry(item, decision, Outcome.CHANGED, "it is no longer listed")
             for item in self._unseen.values()
             if item.what in complete
         ]

@@ -32,7 +32,8 @@ from .plan_file import SavedPlan
 from .plan_review import PlanReview
 from .providers.base import Provider
 from .records.journal import Journal
-from .records.ledger import AT_ONCE, Ledger
+from .records.ledger import Ledger
+from .records.queries import AT_ONCE
 from .records.refused import RefusedSignIns
 from .system import HANGUPS, TERMINATIONS
 from .unmet import unmet_holds

@@ -1,4 +1,4 @@
-"""What is to go, item by item, in a private database that costs a long backlog no more memory than a short one."""
+"""Keep what is selected in a private database on disk, so that memory does not grow with its number."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import groupby
+from itertools import groupby, islice
 from operator import attrgetter
 
 import msgspec
@@ -19,9 +19,8 @@ from .filter import Decision
 from .items import Item, Outcome, Result
 
 PREPARE = (
-    "PRAGMA page_size = 32768",
-    "PRAGMA cache_size = -1024",  # KiB that an account's selected items may take in memory
-    "PRAGMA journal_mode = OFF",  # after an error the database is let go
+    "PRAGMA cache_size = -1024",  # KiB of memory for an account's selected items
+    "PRAGMA journal_mode = OFF",  # nothing is rolled back: after an error the database is dropped
     "BEGIN",
 )
 AT_ONCE = 250
@@ -34,7 +33,7 @@ ADD = "INSERT OR IGNORE INTO entry (key, what, body, outcome, error) VALUES (?, 
 BY_SOURCE = "SELECT what, outcome, count(*) FROM entry GROUP BY what, outcome"
 
 
-class Entry(msgspec.Struct, gc=False):
+class Entry(msgspec.Struct):
     """An item, what was decided, and what became of it. ``number`` is its place among the selected."""
 
     item: Item
@@ -48,13 +47,13 @@ class Entry(msgspec.Struct, gc=False):
 class Worklist:
     """The selected items of an account in the order of the listing, each once. Thread-safe.
 
-    Iterating gives copies; what became of an item is stored by ``settle``. Raises LedgerError if the disk is full.
-    They are let go then, rather than shown with a wrong outcome: ``trouble`` says so, and the counts stay true.
+    Iterating gives copies; ``settle`` stores what became of an item. Raises LedgerError if the disk is full: the
+    items are then dropped, rather than shown with a wrong outcome, ``error`` says why, and the counts stay true.
     The database has no name; SQLite keeps it in memory while it is small, then in a file that ends with the program.
     """
 
     def __init__(self) -> None:
-        self.trouble: str | None = None
+        self.error: str | None = None
         self._lock = threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._counts: Counter[Outcome | None] = Counter()
@@ -88,13 +87,13 @@ class Worklist:
 
     def first(self, count: int) -> list[Entry]:
         """The first few."""
-        return [entry for entry, _ in zip(self, range(count), strict=False)]
+        return list(islice(self, count))
 
     def extend(self, entries: Iterable[Entry]) -> None:
         """Adds entries, except those whose items are there already."""
         with self._used():
             for outcome, group in groupby(entries, attrgetter("outcome")):
-                rows = [_row(entry) for entry in group]  # before any is stored, as one of them may be odd
+                rows = [_row(entry) for entry in group]  # before any is stored, as one of them may not be storable
                 self._counts[outcome] += self._opened().executemany(ADD, rows).rowcount
 
     @property
@@ -124,7 +123,7 @@ class Worklist:
         return max((number for *_, number in found), default=None)
 
     def settle(self, entry: Entry, result: Result) -> None:
-        """Notes what became of an entry; at least in the counts, as it has happened."""
+        """Stores what became of an entry. If that fails, it is still counted, because it has happened."""
         before, entry.outcome, entry.error = entry.outcome, result.outcome, result.error
         with suppress(LedgerError), self._used() as db:
             if db is not None:
@@ -132,14 +131,14 @@ class Worklist:
                 before = stored and Outcome(stored)
                 row = (entry.outcome, _coded(entry.error), entry.number)
                 db.execute("UPDATE entry SET outcome = ?, error = ? WHERE number = ?", row)
-            elif not self.trouble:
+            elif not self.error:
                 raise LookupError("an entry that was never selected")
         with self._lock:
             self._counts[before] -= 1
             self._counts[entry.outcome] += 1
 
     def defer(self) -> None:
-        """Marks everything without an outcome as left to a later run."""
+        """Marks everything without an outcome as left for a later run."""
         with suppress(LedgerError), self._used() as db:
             if db is not None:
                 db.execute("UPDATE entry SET outcome = ? WHERE outcome IS NULL", (Outcome.DEFERRED,))
@@ -154,8 +153,8 @@ class Worklist:
 
     def _opened(self) -> sqlite3.Connection:
         """The database; any thread may use it, one at a time."""
-        if self.trouble:
-            raise LedgerError(self.trouble)
+        if self.error:
+            raise LedgerError(self.error)
         if self._db is None:
             self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
             weakref.finalize(self, self._db.close)
@@ -176,12 +175,10 @@ class Worklist:
                 yield self._db
             except (sqlite3.Error, MemoryError) as error:
                 self._drop()
-                why = "the temporary file for what is selected cannot be used"
                 full = isinstance(error, sqlite3.Error)
-                self.trouble = (
-                    f"{why} ({error}); set TMPDIR to a folder with room" if full else f"{why} (out of memory)"
-                )
-                raise LedgerError(self.trouble) from None
+                why = f"({error}); set TMPDIR to a folder with room" if full else "(out of memory)"
+                self.error = f"the temporary file for what is selected cannot be used {why}"
+                raise LedgerError(self.error) from None
 
     def _where(self, condition: str) -> Iterator[Entry]:
         """Entries in their order, a few at a time, so that they may be settled in between."""
@@ -206,7 +203,7 @@ def _row(entry: Entry) -> tuple[str, str, bytes, str | None, bytes | None]:
 
 
 def _packed(item: Item, decision: Decision) -> bytes:
-    """An item and a decision as bytes. msgpack takes a third of pickle's time, but not every text and number."""
+    """An item and a decision as bytes: msgpack, in a third of pickle's time; pickle for what msgpack cannot take."""
     try:
         return b"m" + ENCODER.encode((item, decision))
     except (OverflowError, TypeError, UnicodeError):
@@ -215,13 +212,13 @@ def _packed(item: Item, decision: Decision) -> bytes:
 
 def _unpacked(body: bytes) -> tuple[Item, Decision]:
     if body.startswith(b"m"):
-        return DECODER.decode(memoryview(body)[1:])
-    item, decision = pickle.loads(memoryview(body)[1:])  # noqa: S301  # this process wrote it, and nobody else can
+        return DECODER.decode(body[1:])
+    item, decision = pickle.loads(body[1:])  # noqa: S301  # this process wrote it, and nobody else can
     return item, decision
 
 
 def _coded(text: str | None) -> bytes | None:
-    """Text for the database, which takes no half characters where vendors send them."""
+    """Text for the database, which does not take the lone surrogates that vendors may send."""
     return None if text is None else text.encode("utf-8", "surrogatepass")
 
 

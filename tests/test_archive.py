@@ -24,7 +24,7 @@ from msgspec.structs import replace as changed
 from confcleanup.cli import cli
 from confcleanup.errors import ArchiveError
 from confcleanup.items import Item, Media
-from confcleanup.records.archive import Archive, place, safe, without_private
+from confcleanup.records.archive import Archive, item_folder, safe, without_private
 from confcleanup.sandbox.huawei import Huawei
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
@@ -50,7 +50,7 @@ def media(content: bytes = MP3, name: str = "call.mp3", **more: Any) -> Media:
 
 
 def folder_of(root: Path, item: Item) -> Path:
-    return root / place("hq", item)
+    return root / item_folder("hq", item)
 
 
 def test_a_copy_holds_the_item_its_media_and_sums_that_sha256sum_accepts(tmp_path: Path) -> None:

@@ -388,7 +388,7 @@ def test_what_max_runtime_left_is_said_even_with_quiet(hq: Setting, monkeypatch:
     monkeypatch.setattr("confcleanup.run.carry_out", lambda deletion: deletion.plan.selected.defer())
     done = hq("-q", "run", "--yes")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert done.stderr.startswith("warning: hq: 1 item was not tried: max_runtime was over")
+    assert done.stderr.startswith("warning: hq: 1 item was not tried: max_runtime was reached")
 
 
 def test_verbose_says_each_step_of_an_account(hq: Setting) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from confcleanup.cli.history import document
-from confcleanup.records.ledger import FILE, HEAD, Ledger
+from confcleanup.records.ledger import Ledger
+from confcleanup.records.proof import FILE, HEAD
 from confcleanup.redact import PLACE
 from confcleanup.sandbox.server import Request, Response
 
@@ -154,7 +155,7 @@ def test_a_cut_beginning_fails_the_proof_and_the_next_run_and_the_rest_can_be_re
     assert "0073310047" in hq.emulator.conferences
     shown = hq("history")
     assert "0073310045" in shown.stdout
-    assert "this history is not whole" in shown.stderr
+    assert "this history is incomplete or altered" in shown.stderr
 
 
 def test_an_empty_ledger_is_no_proof_and_no_run_begins_with_it_unknowingly(hq: Setting) -> None:

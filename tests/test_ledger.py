@@ -25,7 +25,8 @@ from confcleanup.errors import HttpError, LedgerError
 from confcleanup.items import Item, Kind, Live, Outcome, Result
 from confcleanup.outcomes import settle
 from confcleanup.records.journal import Journal
-from confcleanup.records.ledger import FILE, HEAD, ORIGIN, Ledger, Proof
+from confcleanup.records.ledger import Ledger
+from confcleanup.records.proof import FILE, HEAD, ORIGIN, Proof
 
 from .fake import NOW, Fake, thing
 
@@ -266,7 +267,7 @@ def test_no_column_of_any_entry_can_be_changed_unseen(number: int, column: str, 
             ledger.append(event(n))
         ledger._db.execute(f"UPDATE event SET {column} = {column} || ? WHERE seq = ?", (added, number))
         with pytest.raises(LedgerError, match=f"entry {number} "):
-            list(ledger._chain(ledger._db, ledger._anchor(ledger._db)))
+            list(ledger._chain.events(ledger._db, ledger._chain.anchor(ledger._db)))
 
 
 # Opening -----------------------------------------------------------------------------------------
@@ -730,7 +731,7 @@ def test_prunings_are_pruned_and_the_newest_always_says_where_the_chain_begins(t
     with Ledger(tmp_path) as ledger:
         proof = ledger.verify()
         assert proof.pruned
-        assert (proof.pruned["last"], proof.first) == (proof.first - 1, ledger._anchor(ledger._db)[0] + 1)
+        assert (proof.pruned["last"], proof.first) == (proof.first - 1, ledger._chain.anchor(ledger._db)[0] + 1)
         assert proof.entries < 12
 
 

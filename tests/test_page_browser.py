@@ -14,9 +14,10 @@ from confcleanup.items import Outcome
 from confcleanup.records.ledger import Ledger
 from confcleanup.reports import html as page
 from confcleanup.reports.html.history import Past
+from confcleanup.reports.html.tally import Tally
 
 from .fake import NOW, thing
-from .test_page import UTC, entry, page_of, remember, tally
+from .test_page import UTC, entry, page_of, remember
 from .test_report import ended, run_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(params=["plan", "run", "report"])
 def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A page of each kind, with trouble, long titles and hostile ones in it."""
+    """A page of each kind, with errors, long titles and hostile ones in it."""
     hard = [thing("x", title="<script>alert(1)</script><img src=//example.org/x>"), thing("y" * 300, title=LONG)]
     hard.append(thing("z", title="اجتماع الأسبوع", size_bytes=4_000_000))
     with Ledger(tmp_path / "state") as ledger:
@@ -56,7 +57,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     for item, outcome in zip(hard, outcomes, strict=True):
         plan.selected.extend([entry(item, outcome)])
     plan.warnings += ["the vendor says " + LONG]
-    counted = tally()
+    counted = Tally()
     for one in kept:
         counted.kept("hq", one)
     text = page.of_ledger(past, NOW, UTC) if request.param == "report" else ""

@@ -49,7 +49,7 @@ class Counted:
         return self._from_file(path)
 
     def of_run(self, run: Any, tally: Tally, *more: Any) -> str:
-        self.instants |= {run.now, tally.now}
+        self.instants |= {run.now}
         return self._of_run(run, tally, *more)
 
     def clock(self) -> datetime:

@@ -127,7 +127,7 @@ def test_what_changed_since_stays_and_is_told(hq: Setting) -> None:
     done = hq.run("--format", "json")
     assert done.exit_code == 0
     assert outcomes(done) == {
-        "a": ("changed", "it is not as it was when the plan was made"),
+        "a": ("changed", "it has changed since the plan was made"),
         "b": ("deleted", None),
     }
     assert "a" in hq.emulator.conferences
@@ -138,7 +138,7 @@ def test_what_is_kept_by_now_stays_and_is_told(hq: Setting) -> None:
     hq.emulator.conferences["a"]["tags"] = ["keep"]
     outcome, error = outcomes(hq.run("--format", "json"))["a"]
     assert outcome == "changed"
-    assert error == "no rule selects it any more: has the keep tag 'keep'"
+    assert error == "no rule selects it now: has the keep tag 'keep'"
     assert "a" in hq.emulator.conferences
 
 
@@ -146,7 +146,7 @@ def test_what_is_not_listed_any_more_is_told_and_not_asked_for(hq: Setting) -> N
     hq.save()
     del hq.emulator.conferences["a"]
     assert outcomes(hq.run("--format", "json")) == {
-        "a": ("changed", "it is not listed any more"),
+        "a": ("changed", "it is no longer listed"),
         "b": ("deleted", None),
     }
     assert [request.segments[-1] for request in hq.emulator.requests("DELETE")] == ["b"]
@@ -198,7 +198,7 @@ def refused(hq: Setting, status: int, *told: str) -> None:
 def test_an_edited_plan_is_refused(hq: Setting) -> None:
     hq.save()
     hq.edit(older_than="1 day")
-    refused(hq, 3, "is not as confcleanup wrote it", "make a new plan")
+    refused(hq, 3, "was changed after confcleanup wrote it", "make a new plan")
 
 
 def test_a_plan_with_an_item_added_is_refused(hq: Setting) -> None:
@@ -206,13 +206,13 @@ def test_a_plan_with_an_item_added_is_refused(hq: Setting) -> None:
     accounts = json.loads(hq.plan.read_text("utf-8"))["accounts"]
     accounts["hq"]["items"].append(accounts["hq"]["items"][0] | {"id": "young"})
     hq.edit(accounts=accounts)
-    refused(hq, 3, "is not as confcleanup wrote it")
+    refused(hq, 3, "was changed after confcleanup wrote it")
 
 
 def test_a_plan_without_its_seal_is_refused(hq: Setting) -> None:
     hq.save()
     hq.edit(seal=None)
-    refused(hq, 3, "is not as confcleanup wrote it")
+    refused(hq, 3, "was changed after confcleanup wrote it")
 
 
 def test_a_stale_plan_is_refused_and_its_age_can_be_allowed(hq: Setting) -> None:
@@ -225,7 +225,7 @@ def test_a_stale_plan_is_refused_and_its_age_can_be_allowed(hq: Setting) -> None
 def test_a_plan_from_the_future_is_refused(hq: Setting) -> None:
     hq.save()
     hq.make_again((hq.emulator.clock() + DAY).isoformat(timespec="seconds"))
-    refused(hq, 3, "from now by this machine's clock")
+    refused(hq, 3, "in the future by this machine's clock")
 
 
 def test_a_plan_made_with_another_config_is_refused(hq: Setting) -> None:
@@ -243,7 +243,7 @@ def test_a_plan_of_another_server_is_refused(hq: Setting) -> None:
 def test_a_plan_that_does_not_speak_of_an_account_is_refused(hq: Setting) -> None:
     hq.save()
     hq.write(hq.config.read_text("utf-8") + hq.emulator.account("branch", hq.url))
-    refused(hq, 3, "does not speak of the account branch")
+    refused(hq, 3, "does not include the account branch")
     assert hq.run("--account", "hq").exit_code == 0
 
 
@@ -392,4 +392,4 @@ def test_a_value_of_the_wrong_type_is_wrong_usage_and_says_where(
 def test_a_plan_in_which_a_key_stands_twice_is_wrong_usage(hq: Setting, again: str) -> None:
     hq.save()
     hq.plan.write_text(hq.plan.read_text("utf-8").replace("{", "{" + again, 1), "utf-8")
-    refused(hq, 2, "every key stands once")
+    refused(hq, 2, "a key occurs twice")

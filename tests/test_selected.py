@@ -231,7 +231,7 @@ def test_counts_stay_true_when_the_disk_fills_up_between_deletions() -> None:
     held.defer()
     assert [held.count(outcome) for outcome in (Outcome.DELETED, Outcome.GONE, Outcome.DEFERRED, None)] == [1, 1, 1, 0]
     assert len(held) == 3
-    assert "TMPDIR" in (held.trouble or "")
+    assert "TMPDIR" in (held.error or "")
     assert list(held) == []
 
 
@@ -252,7 +252,7 @@ def test_without_memory_the_items_are_let_go_and_the_counts_stay_true(monkeypatc
     monkeypatch.setattr(held, "_db", Exhausted())
     held.settle(one, Result(Outcome.DELETED))
     assert (held.count(Outcome.DELETED), held.count(None)) == (1, 1)
-    assert held.trouble == "the temporary file for what is selected cannot be used (out of memory)"
+    assert held.error == "the temporary file for what is selected cannot be used (out of memory)"
     assert list(held) == []
     with pytest.raises(LedgerError, match="out of memory"):
         held.extend([entry("c")])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..plan_file import SavedPlan
     from ..records.ledger import Ledger
     from ..run import Ports, Run, RunOptions
-    from .notices import Story
+    from .notices import RunResult
     from .output import Screen
 
 log = logging.getLogger("confcleanup")
@@ -94,18 +94,18 @@ class Given(NamedTuple):
 def clean(settings: Globals, **options: Any) -> None:
     """The whole of ``plan`` and ``run``; ends the program with the run's exit status."""
     from ..run import run_id
-    from .notices import told
+    from .notices import notified
 
     given, now = Given(**options), clock()  # the one instant from which everything below counts its ages
     ident = run_id(now)
     name_run(ident)
     config = settings.load()
-    with told(config, settings.state_folder(config), delete=given.delete) as story:
-        run = _clean(settings, config, given, now, story, ident)
+    with notified(config, settings.state_folder(config), delete=given.delete) as result:
+        run = _clean(settings, config, given, now, result, ident)
     sys.exit(int(run.exit_code))
 
 
-def _clean(settings: Globals, config: Config, given: Given, now: datetime, story: Story, ident: str) -> Run:
+def _clean(settings: Globals, config: Config, given: Given, now: datetime, result: RunResult, ident: str) -> Run:
     """Plans and, if asked to, deletes; shows what came of it."""
     from ..lock import lock
     from ..records.ledger import Ledger
@@ -119,7 +119,7 @@ def _clean(settings: Globals, config: Config, given: Given, now: datetime, story
     plan_to = _ready(given.save_to, config.path) if given.save_to else None
     given, options = _resolve(config, given, now, ident)
     screen = screen_for(settings, given.style, selected_only=given.selected_only)
-    tally = page.tally_for(options) if html_file else None
+    tally = page.tally() if html_file else None
     watcher = page.Both(screen.watcher, tally) if tally else screen.watcher
     with contextlib.ExitStack() as stack:
         folder = settings.writable_state_folder(config) if given.delete else settings.state_folder(config)
@@ -131,7 +131,7 @@ def _clean(settings: Globals, config: Config, given: Given, now: datetime, story
         ports = Ports(
             clock=clock, ledger=ledger, watcher=watcher, interrupted=signals.interrupted, refused=RefusedSignIns(folder)
         )
-        story.run = run = _run(options, given, screen, ports, signals)
+        result.run = run = _run(options, given, screen, ports, signals)
         if given.delete and ledger:
             note_end(ledger, run, whole=given.whole)
         if plan_to:

@@ -37,13 +37,13 @@ STATUSES = {
 )
 @click.option("--since", metavar="TIME", help="Only what was deleted at or after this date or time.")
 @click.option("--until", metavar="TIME", help="Only what was deleted before this date or time.")
-@click.option("--verify", is_flag=True, help="Prove that no entry was altered or taken out; shows nothing else.")
+@click.option("--verify", is_flag=True, help="Verify that no entry was altered or removed; print nothing else.")
 @click.option("--format", "style", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table")
 @global_options
 def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> None:
-    """Show every deletion that was attempted, and what came of it.
+    """Show every attempted deletion and its outcome.
 
-    In the table and in json, restorations follow, and runs that could not do everything in an account.
+    In the table and in json, restorations and unfinished accounts follow.
 
     Without filters it shows everything. It works without a config if --state names the folder.
     """
@@ -55,10 +55,10 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
     Ledger.require(folder)
     with Ledger(folder, writable=False, whole=verify) as ledger:
         if verify:
-            _prove(ledger)
+            _verify(ledger)
             return
         if ledger.doubt:
-            log.warning("this history is not whole: %s", ledger.doubt)
+            log.warning("this history is incomplete or altered: %s", ledger.doubt)
         wanted = (entry for entry in ledger.deletions() if _wanted(entry, filters))
         found = ({name: entry[name] for name in COLUMNS} for entry in wanted)
         restored = (entry for entry in ledger.restores() if _other_wanted(entry, filters))
@@ -77,9 +77,9 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
             _table(found, restored, not_done)
 
 
-def _prove(ledger: Ledger) -> None:
-    """Says what the ledger proves. Raises LedgerError if it proves nothing."""
-    from ..records.ledger import HEAD
+def _verify(ledger: Ledger) -> None:
+    """Prints what was verified. Raises LedgerError if the ledger is not whole."""
+    from ..records.proof import HEAD
 
     proof = ledger.verify()
     if proof.entries:
@@ -93,9 +93,9 @@ def _prove(ledger: Ledger) -> None:
         if cut["before"]:
             print(f"{gone}, as older than {cut['before']}; that was recorded at {cut['at']}.")
         elif cut["at"]:
-            print(f"{gone} by an older release, which recorded nothing of it; {cut['at']} they were found missing.")
+            print(f"{gone} by an older release, which did not record it; at {cut['at']} they were found missing.")
         else:
-            print(f"{gone} by an older release, which recorded nothing of it. The next run records that.")
+            print(f"{gone} by an older release, which did not record it. The next run will.")
     if not proof.headed:
         log.warning("there is no %s beside the ledger, which would show if its end were cut off; a run writes it", HEAD)
 
@@ -123,12 +123,12 @@ def _has_id(entry: dict[str, Any], ids: Sequence[str]) -> bool:
 
 
 def _other_wanted(entry: dict[str, Any], filters: dict[str, Any]) -> bool:
-    """By account and time, a restoration also by its id; there is no rule and no outcome to be chosen by."""
+    """Filters by account and time, and restorations also by id; these entries have no rule and no outcome."""
     return _wanted({**entry, "intended_at": entry["at"]}, filters)
 
 
 def document(head: Mapping[str, Any], lists: Mapping[str, Iterable[Any]]) -> Iterator[str]:
-    """A JSON object with lists, an entry a line: each is taken when it is written, as there may be millions."""
+    """A JSON object with lists, one entry a line. Each is read when it is written, as there may be millions."""
     yield json.dumps(head).removesuffix("}")
     for name, entries in lists.items():
         yield f", {json.dumps(name)}: ["

@@ -1,4 +1,4 @@
-"""Around a run: who is told of it, and the ledger's note of how it ended, for the dead man's view."""
+"""Send notifications of a run, and record how it ended for ``check --last-success``."""
 
 from __future__ import annotations
 
@@ -22,40 +22,40 @@ if TYPE_CHECKING:
 
 
 LONGEST = 500
-"""Letters of an account's error that are recorded."""
+"""Characters of an account's error that are recorded."""
 
 
-class Story(msgspec.Struct):
-    """What becomes of a run; ``run`` is None as long as nothing has been listed."""
+class RunResult(msgspec.Struct):
+    """Where a run is put when it has finished; ``run`` is None until then."""
 
     run: Run | None = None
 
 
 @contextlib.contextmanager
-def told(config: Config, folder: Path, *, delete: bool) -> Iterator[Story]:
-    """Tells those named in ``[notify]`` that a run begins and how it ended, whatever ends it."""
-    story, wanted = Story(), config.notify
+def notified(config: Config, folder: Path, *, delete: bool) -> Iterator[RunResult]:
+    """Sends what ``[notify]`` asks for when a run begins and when it ends, whatever ends it."""
+    result, wanted = RunResult(), config.notify
     if not (wanted.ping or wanted.prometheus or wanted.apprise) or not (delete or wanted.dry_runs):
-        yield story
+        yield result
         return
     from ..reports.notify import Notifier
     from ..reports.summary import Summary
 
-    began, before, notices = clock(), last_status(folder, config), Notifier(wanted)
+    began, before, notifier = clock(), last_status(folder, config), Notifier(wanted)
     mode = "run" if delete else "plan"
-    notices.begin()
+    notifier.begin()
     error: BaseException | None = None
     try:
-        yield story
-    except BaseException as raised:  # an interrupt too is an end to tell of; it is raised again
+        yield result
+    except BaseException as raised:  # an interrupt too ends the run; it is raised again
         error = raised
         raise
     finally:
-        status = _status(error) if error or not story.run else story.run.exit_code
+        status = _status(error) if error or not result.run else result.run.exit_code
         explained = isinstance(error, (ConfcleanupError, click.ClickException))
         why = str(error) if explained else type(error).__name__ if error else None
         good = last_good(folder, config)
-        notices.end(Summary(int(status), mode, began, clock(), story.run, why, before, good))
+        notifier.end(Summary(int(status), mode, began, clock(), result.run, why, before, good))
 
 
 def _status(error: BaseException | None) -> int:
@@ -77,11 +77,11 @@ def note_end(ledger: Ledger, run: Run, *, whole: bool) -> None:
     try:
         ledger.append(*(("end", event, None) for event in events))
     except LedgerError as error:
-        log.warning("how this run ended is not recorded, so check --last-success does not count it: %s", error)
+        log.warning("the result of this run was not recorded, so check --last-success does not count it: %s", error)
 
 
 def _end(plan: Plan) -> dict[str, object]:
-    """What came of an account: its status, why it is not ``ok``, and its counts."""
+    """The result of an account: its status, why it is not ``ok``, and its counts."""
     from ..items import Outcome
     from ..reports.data import account
 
@@ -95,7 +95,7 @@ def _end(plan: Plan) -> dict[str, object]:
 
 
 def last_good(folder: Path, config: Config) -> dict[str, datetime]:
-    """When each account was last cleaned without fault, as far as that is recorded."""
+    """When each account was last cleaned without errors, as far as that is recorded."""
     ends = _ends(folder, config, good=True)
     return {name: datetime.fromisoformat(str(end["at"])) for name, end in ends.items()}
 
@@ -115,6 +115,6 @@ def _ends(folder: Path, config: Config, *, good: bool) -> Mapping[str, Mapping[s
         with Ledger(folder, writable=False) as ledger:
             found = {name: ledger.last_end(name, good=good) for name in config.accounts}
     except LedgerError as error:
-        log.warning("how earlier runs ended cannot be read: %s", error)
+        log.warning("the results of earlier runs cannot be read: %s", error)
         return {}
     return {name: end for name, end in found.items() if end}

@@ -1,6 +1,6 @@
-"""What a person sees of a run: a table on a terminal, one line an account elsewhere, or data.
+"""Show a run: a table on a terminal, one line for each account elsewhere, or data.
 
-Data goes to standard output; questions, progress and trouble to standard error.
+Data goes to standard output; questions, progress, warnings and errors to standard error.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ WORDS = {
     Reason.END_UNKNOWN: "without a known end",
     Reason.NOT_KNOWN: "with a field that is not known",
 }
-"""Reasons as they read after a number; the others read well as they are."""
+"""Reasons as they read after a number; the others are used as they are."""
 SHORT = 5
-"""Seconds below which nobody wants to know how long a run takes."""
+"""Seconds below which the duration of a run is not shown."""
 WIDE = 140
-"""On a terminal with as many columns an id of 36 letters and another number have room beside each other."""
+"""Columns of a terminal from which on an id of 36 characters and another number fit beside each other."""
 NARROW = 80
-"""On a terminal with fewer columns an item is two lines in place of a row."""
+"""On a terminal with fewer columns, an item takes two lines instead of a row."""
 LINES = 20
-LETTERS = 300
+LONGEST = 300
 
 
 def screen_for(settings: Globals, style: str, *, selected_only: bool) -> Screen:
@@ -62,10 +62,10 @@ def screen_for(settings: Globals, style: str, *, selected_only: bool) -> Screen:
 
 
 class Screen:
-    """Without a terminal: one line an account, trouble on standard error, nothing else. cron mails it."""
+    """Without a terminal: one line for each account, and warnings and errors on standard error. cron mails it."""
 
     declined = False
-    """Whether a person was asked and did not say yes."""
+    """Whether the user was asked to confirm and did not."""
 
     def __init__(self, settings: Globals) -> None:
         self.quiet = settings.quiet
@@ -101,15 +101,15 @@ class Screen:
     def preview(self, run: Run) -> None:
         """What is shown before the question."""
         for plan in run.plans:
-            print(before_line(run, plan), file=sys.stderr)
+            print(planned_line(run, plan), file=sys.stderr)
 
     def finish(self, run: Run, command: str) -> None:
-        """Shows what came of the run."""
-        tell(run, command, declined=self.declined)
+        """Shows the result of the run."""
+        log_results(run, command, declined=self.declined)
         if not self.quiet and not self.declined:
             self.body(run)
         for plan in run.plans:
-            trouble(plan, declined=self.declined)
+            log_problems(plan, declined=self.declined)
         if self.declined:
             print("Nothing was deleted.")
         elif not self.quiet:
@@ -126,7 +126,7 @@ class Screen:
 
 
 class DataScreen(Screen):
-    """json, jsonl, csv: the data on standard output, and trouble on standard error."""
+    """json, jsonl, csv: data on standard output, warnings and errors on standard error."""
 
     def __init__(self, settings: Globals, collector: Collector) -> None:
         self.quiet = settings.quiet
@@ -136,9 +136,9 @@ class DataScreen(Screen):
 
     def finish(self, run: Run, command: str) -> None:
         self._collector.finish(run)
-        tell(run, command, declined=self.declined)
+        log_results(run, command, declined=self.declined)
         for plan in run.plans:
-            trouble(plan, declined=self.declined)
+            log_problems(plan, declined=self.declined)
         if self.declined:
             print("Nothing was deleted.", file=sys.stderr)
         if run.mode == "plan" and not self.quiet:
@@ -146,7 +146,7 @@ class DataScreen(Screen):
 
 
 class TableScreen(Screen):
-    """On a terminal: a table an account, and a closing line that a tired person can trust."""
+    """On a terminal: a table for each account, and a closing line."""
 
     def __init__(self, settings: Globals) -> None:
         super().__init__(settings)
@@ -174,20 +174,20 @@ class TableScreen(Screen):
         print(closing_line(run, command))
 
 
-def tell(run: Run, command: str, *, declined: bool) -> None:
-    """The results in words, for a log file."""
+def log_results(run: Run, command: str, *, declined: bool) -> None:
+    """Writes the results as text to a log file."""
     for plan in run.plans:
-        line = before_line(run, plan) if declined else account_line(run, plan)
+        line = planned_line(run, plan) if declined else account_line(run, plan)
         results.info("%s", line, extra={"account": plan.account})
     results.info("%s", "Nothing was deleted." if declined else closing_line(run, command))
 
 
 def show_plan(console: Console, run: Run, plan: Plan, *, before: bool) -> None:
-    """One account: what goes and why, and what stays, counted by reason. ``before``: nothing was done yet."""
+    """Prints one account: what goes and why, and what stays, by reason. ``before``: nothing has been done yet."""
     from rich.text import Text
 
     console.print()
-    console.print(Text(before_line(run, plan) if before else account_line(run, plan), style="bold"))
+    console.print(Text(planned_line(run, plan) if before else account_line(run, plan), style="bold"))
     if not plan.selected:
         return
     shown = plan.selected.first(ROWS)
@@ -238,36 +238,36 @@ def account_line(run: Run, plan: Plan) -> str:
         return f"{plan.account}: could not be listed; nothing was deleted here"
     if plan.refusals:
         return f"{plan.account}: refused; nothing was deleted here ({len(plan.selected)} of {plan.listed} selected)"
-    return _would(plan) if run.mode == "plan" else _did(plan)
+    return _planned(plan) if run.mode == "plan" else _deleted(plan)
 
 
-def before_line(run: Run, plan: Plan) -> str:
+def planned_line(run: Run, plan: Plan) -> str:
     """One account in one line, before anything is done."""
-    return account_line(run, plan) if plan.failed or plan.refusals else _would(plan)
+    return account_line(run, plan) if plan.failed or plan.refusals else _planned(plan)
 
 
-def _would(plan: Plan) -> str:
-    return f"{plan.account}: would delete {plan.due} of {plan.listed} {plan.which}{_duration(plan)}{_stays(plan)}"
+def _planned(plan: Plan) -> str:
+    return f"{plan.account}: would delete {plan.due} of {plan.listed} {plan.which}{_duration(plan)}{_kept(plan)}"
 
 
 def _duration(plan: Plan) -> str:
-    """How long a run would take, if that is worth a word."""
+    """How long a run would take, if that is long enough to be shown."""
     if not plan.due or plan.seconds < SHORT:
         return ""
     runs = f" over {plan.runs} runs" if plan.runs > 1 else ""
     return f", in about {humanize(timedelta(seconds=plan.seconds))}{runs}"
 
 
-def _did(plan: Plan) -> str:
+def _deleted(plan: Plan) -> str:
     counts = {outcome: plan.count(outcome) for outcome in Outcome if outcome is not Outcome.DELETED}
     words = {Outcome.GONE: "already gone", Outcome.DEFERRED: "left for the next run"}
     others = "".join(f", {count} {words.get(outcome, outcome)}" for outcome, count in counts.items() if count)
     return (
-        f"{plan.account}: deleted {plan.count(Outcome.DELETED)} of {len(plan.selected)} selected{others}{_stays(plan)}"
+        f"{plan.account}: deleted {plan.count(Outcome.DELETED)} of {len(plan.selected)} selected{others}{_kept(plan)}"
     )
 
 
-def _stays(plan: Plan) -> str:
+def _kept(plan: Plan) -> str:
     if not plan.kept:
         return ""
     reasons = ", ".join(f"{count} {WORDS.get(why, why)}" for why, count in plan.kept.most_common())
@@ -275,7 +275,7 @@ def _stays(plan: Plan) -> str:
 
 
 def closing_line(run: Run, command: str) -> str:
-    """The last line: it tells the mode, and what is left to do."""
+    """The last line: the mode, and what is left to do."""
     stuck = sum(plan.stuck.count for plan in run.plans)
     needs = f" Stuck: {_items(stuck)} need{'s' if stuck == 1 else ''} manual action." if stuck else ""
     if run.mode == "plan":
@@ -288,7 +288,7 @@ def closing_line(run: Run, command: str) -> str:
         if any(plan.refusals for plan in run.plans):
             return f"Dry run: nothing was deleted.{unknown}{needs} A run would be refused."
         doubtful = any(plan.doubtful for plan in run.plans)
-        nothing = " Nothing is due of what could be judged." if doubtful else " Nothing is due."
+        nothing = " Nothing that could be checked is due." if doubtful else " Nothing is due."
         return f"Dry run: nothing was deleted.{unknown or nothing}{needs}"
     counts = Counter({outcome: run.total(outcome) for outcome in Outcome})
     text = f"Deleted {_items(counts[Outcome.DELETED])} of {run.selected} selected."
@@ -296,11 +296,11 @@ def closing_line(run: Run, command: str) -> str:
         text += f" {gone} {'was' if gone == 1 else 'were'} already gone."
     if left := counts[Outcome.DEFERRED]:
         text += f" {left} {'was' if left == 1 else 'were'} not tried: left for the next run."
-    return text + needs + ("" if run.exit_code == 0 else f" Not everything is done: exit status {int(run.exit_code)}.")
+    return text + needs + ("" if run.exit_code == 0 else f" Not everything was done: exit status {int(run.exit_code)}.")
 
 
 def stuck_line(stuck: Stuck) -> str:
-    """That too little was deleted, for a reason that will not pass by itself."""
+    """The items that are stuck, and the oldest of them."""
     entry = stuck.oldest
     if entry is None:
         return "nothing is stuck"
@@ -312,42 +312,45 @@ def stuck_line(stuck: Stuck) -> str:
 
 
 def _short(text: str) -> str:
-    """Other people's text, harmless, and not a screen full of it."""
+    """Text from outside, made harmless and shortened."""
     text = harmless(text)
-    return text if len(text) <= LETTERS else f"{text[:LETTERS]}…"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _items(count: int) -> str:
     return f"{count} item{'' if count == 1 else 's'}"
 
 
-def trouble(plan: Plan, *, declined: bool = False) -> None:
-    """Warnings and errors of an account, on standard error. Who said no needs no advice on how to say yes."""
+def log_problems(plan: Plan, *, declined: bool = False) -> None:
+    """Writes warnings and errors of an account to standard error.
+
+    ``declined``: the user said no, and needs no advice on how to say yes.
+    """
     name = plan.account
-    told = logging.LoggerAdapter(log, {"account": name})
+    logger = logging.LoggerAdapter(log, {"account": name})
     for warning in plan.warnings + plan.notices:
-        told.warning("%s: %s", name, warning)
+        logger.warning("%s: %s", name, warning)
     if plan.stuck.oldest:
         urgent = logging.LoggerAdapter(log, {"account": name, **URGENT})
         urgent.warning("%s: %s", name, stuck_line(plan.stuck))
     if plan.failed:
-        told.error("%s: could not be listed, so nothing was deleted there: %s", name, plan.error)
+        logger.error("%s: could not be listed, so nothing was deleted there: %s", name, plan.error)
     elif plan.error:
-        told.error("%s: had to be left before its end: %s", name, plan.error)
+        logger.error("%s: stopped early: %s", name, plan.error)
     elif not plan.refusals and (left := plan.count(Outcome.DEFERRED)):
-        why = "max_runtime was over, or the run was told to stop; the next run goes on"
+        why = "max_runtime was reached, or the run was told to stop; the next run continues"
         urgent = logging.LoggerAdapter(log, {"account": name, **URGENT})
         urgent.warning("%s: %s not tried: %s", name, f"{_items(left)} {'was' if left == 1 else 'were'}", why)
     for part in plan.unlisted:
-        told.error("%s: not listed, so nothing was deleted of it: %s", name, _short(part))
+        logger.error("%s: could not be listed, so nothing in it was deleted: %s", name, _short(part))
     for refusal in plan.refusals:
         if not (declined and refusal == NO_ANSWER):
-            told.error("%s: refused, nothing is deleted there: %s", name, refusal)
+            logger.error("%s: refused, nothing is deleted there: %s", name, refusal)
     bad = plan.selected.ended(Outcome.FAILED, Outcome.UNKNOWN)
     for entry in islice(chain(bad, plan.overdue), LINES):
         what = f"{entry.item.what} {_short(entry.item.id)} ({_short(entry.item.title or 'no title')})"
         said = f"{entry.outcome}: {entry.error}" if entry.outcome else f"kept: {entry.decision.reason}"
-        told.error("%s: %s: %s", name, what, _short(said))
+        logger.error("%s: %s: %s", name, what, _short(said))
     more = plan.count(Outcome.FAILED) + plan.count(Outcome.UNKNOWN) + len(plan.overdue) - LINES
     if more > 0:
-        told.error("%s: and %d more like these; --format json shows all", name, more)
+        logger.error("%s: and %d more like these; --format json shows all", name, more)

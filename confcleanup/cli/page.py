@@ -1,4 +1,4 @@
-"""What ``--html`` and ``report`` need beside the page itself: a place to write to, and ears during the run."""
+"""Prepare and write the page of ``--html``: check its path, watch the run, write the file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from ..records.ledger import Ledger
     from ..reports.html.tally import Tally
-    from ..run import Run, RunOptions
+    from ..run import Run
     from ..worklist import Entry
 
 
 def ready(file: str | None, config: Path | None) -> Path | None:
-    """The file to write a page to, if there is to be one.
+    """The file to write a page to; None if no file was given.
 
-    Raises UsageError, before anything is contacted, if no page can be made or written there, or the config is there.
+    Raises UsageError, before anything is contacted, if the page cannot be made or written, or would replace the config.
     """
     from ..reports import html as page
 
@@ -37,15 +37,15 @@ def ready(file: str | None, config: Path | None) -> Path | None:
     return path
 
 
-def tally_for(options: RunOptions) -> Tally:
-    """Counts for a page, with the rules as this run applies them."""
+def tally() -> Tally:
+    """Counts for a page."""
     from ..reports.html.tally import Tally
 
-    return Tally({(name, rule.name): rule for name, rules in options.rules.items() for rule in rules}, options.now)
+    return Tally()
 
 
 class Both(Watcher):
-    """Tells two watchers."""
+    """Passes everything on to several watchers."""
 
     def __init__(self, *watchers: Watcher) -> None:
         self._watchers = watchers
@@ -68,7 +68,7 @@ class Both(Watcher):
 
 
 def write(path: Path, run: Run, tally: Tally, ledger: Ledger | None, zone: tzinfo, command: str) -> None:
-    """Writes the page of a run, last of all. Raises ConfcleanupError if that fails."""
+    """Writes the page of a run, after everything else. Raises ConfcleanupError if that fails."""
     from ..reports import html as page
     from ..reports.html.history import Past
 

@@ -13,9 +13,9 @@ from .options import Globals, clock, global_options, log
 @click.option("-o", "--html", "file", metavar="FILE", help="Write the page to this file, not to standard output.")
 @global_options
 def command(settings: Globals, file: str | None) -> None:
-    """Show what was deleted, run by run, as one web page that needs nothing else.
+    """Show what was deleted, run by run, as a self-contained web page.
 
-    It reads the ledger alone: nothing is contacted. It works without a config if --state names the folder.
+    It reads only the ledger: nothing is contacted. It works without a config if --state names the folder.
     """
     from ..records.ledger import Ledger
     from ..reports import html as page
@@ -24,13 +24,13 @@ def command(settings: Globals, file: str | None) -> None:
     from .page import ready
 
     if file is None and sys.stdout.isatty():
-        raise click.UsageError("this is a page for a browser: give --html FILE, or send it into a file")
+        raise click.UsageError("the report is a page for a browser: use --html FILE, or redirect the output to a file")
     path = ready(file, settings.place())
     folder = settings.state_folder_alone()
     Ledger.require(folder)
     with Ledger(folder, writable=False, whole=False) as ledger:
         if ledger.doubt:
-            log.warning("this history is not whole: %s", ledger.doubt)
+            log.warning("this history is incomplete or altered: %s", ledger.doubt)
         text = page.of_ledger(Past(ledger), clock(), settings.zone())
     if path:
         replace_private(path, text)

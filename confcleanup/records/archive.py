@@ -1,4 +1,4 @@
-"""A copy before the deletion: the item's JSON and its media, checked, in a folder or in S3-compatible storage.
+"""Copy an item before it is deleted: its JSON and its media, verified, to a folder or S3-compatible storage.
 
 Each item gets a folder of its own; its ``SHA256SUMS`` is written last, so a folder that has one is
 complete, and ``sha256sum -c SHA256SUMS`` in it proves it. Only then may the item be deleted.
@@ -32,9 +32,9 @@ NAMES = 400
 """Room for the longest names under an archive's folder."""
 _PRIVATE = re.compile(r"passw|passcode|token|secret|credential|ur[il]s?$|link|(^|_)pin$", re.IGNORECASE)
 SCRATCH = ".confcleanup"
-"""Where files are on their way into an archive; this, a machine, a process and chance make the folder's name."""
+"""Begins the names of scratch folders, in which files are prepared; machine, process and a random part follow."""
 ABANDONED = 86400
-"""Seconds. A scratch folder in which nothing was written for so long belongs to no run that is still going on."""
+"""Seconds. A scratch folder in which nothing was written for so long belongs to no running run."""
 _SCRATCH = re.compile(rf"{re.escape(SCRATCH)}-([0-9a-f]{{8}})-([0-9]+)-\w+")
 _MACHINE = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -44,43 +44,43 @@ class Store(Protocol):
     """Where archived files are kept, under relative names with forward slashes."""
 
     def scratch(self) -> AbstractContextManager[Path]:
-        """A folder for files on their way; what is left in it goes."""
+        """A folder to prepare files in, which is removed with its content."""
 
     def put(self, source: Path, name: str, digest: str) -> None:
-        """Keeps a file from ``scratch``, whole or not at all, and may take it away from there."""
+        """Stores a file from ``scratch``, completely or not at all. It may be moved."""
 
     def read(self, name: str) -> bytes | None:
         """A small file's content; None if it is not there."""
 
     def digest(self, name: str) -> str | None:
-        """The SHA-256 of a kept file; None if it is not there."""
+        """The SHA-256 of a stored file; None if it is not there."""
 
     def head(self, name: str) -> bytes:
-        """The first bytes of a kept file."""
+        """The first bytes of a stored file."""
 
     def check(self) -> list[str]:
-        """What is weaker here than elsewhere, in words. Raises if files cannot be kept. Leaves nothing behind."""
+        """What this store cannot guarantee, in words. Raises if files cannot be stored. Leaves nothing behind."""
 
 
 class Archive:
-    """One archive. Raises ArchiveError for whatever keeps a copy from being safe."""
+    """One archive. Raises ArchiveError if a copy cannot be made or verified."""
 
     def __init__(self, target: str) -> None:
         self._store: Store = Remote(target) if "://" in target else Folder(Path(target).expanduser())
         self.target = target.rstrip("/")
 
     def check(self) -> list[str]:
-        """What this archive cannot do and can do without, in words.
+        """What this archive cannot guarantee, in words.
 
-        Raises ArchiveError if nothing could be kept here, as far as that can be told without leaving a trace.
+        Raises ArchiveError if nothing could be stored here, as far as that can be checked without leaving files behind.
         """
-        with _trouble(self.target):
+        with _archive_errors(self.target):
             return [f"the archive {self.target} {weakness}" for weakness in self._store.check()]
 
     def keep(self, account: str, item: Item, media: Iterable[Media]) -> str:
         """Copies an item and its media, unless a complete copy is there already; the name of its folder."""
-        folder = place(account, item)
-        with _trouble(self.target):
+        folder = item_folder(account, item)
+        with _archive_errors(self.target):
             described = json.dumps(_described(item), indent=1, sort_keys=True, default=str).encode()
             same = self._store.digest(f"{folder}/item.json") == hashlib.sha256(described).hexdigest()
             if same and self._complete(folder) and self._recognised(folder):
@@ -93,8 +93,8 @@ class Archive:
 
     def find(self, account: str, item: Item) -> tuple[str, dict[str, Any]] | None:
         """Where the complete copy of an item lies, and its JSON; None if there is none."""
-        folder = place(account, item)
-        with _trouble(self.target):
+        folder = item_folder(account, item)
+        with _archive_errors(self.target):
             content = self._store.read(f"{folder}/item.json") if self._complete(folder) else None
         return (f"{self.target}/{folder}", json.loads(content)) if content else None
 
@@ -103,7 +103,7 @@ class Archive:
         return bool(entries) and all(self._store.digest(f"{folder}/{name}") == digest for digest, name in entries)
 
     def _recognised(self, folder: str) -> bool:
-        """Whether all media of a copy are media; an older version of the program may have made it."""
+        """Whether all media of a copy are recognised as such; an older release may have made it without that check."""
         files = [name for _, name in self._entries(folder) if name != "item.json"]
         return all(suffixes(self._store.head(f"{folder}/{name}")) for name in files)
 
@@ -130,9 +130,9 @@ class Archive:
 
 
 def _download(file: Media, local: Path) -> tuple[str, tuple[str, ...]]:
-    """Streams a file to disk and checks it; its SHA-256, and the suffixes that fit what it is.
+    """Streams a file to disk and verifies it; its SHA-256, and the suffixes that fit its content.
 
-    Raises ArchiveError for what is not as the vendor says, and for what is neither audio nor video.
+    Raises ArchiveError if it is not what the vendor describes, or neither audio nor video.
     """
     digest, size, head = hashlib.sha256(), 0, b""
     with file.open as chunks, _private(local) as out:
@@ -157,7 +157,7 @@ def _download(file: Media, local: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _private(path: Path) -> BinaryIO:
-    """A new file that nobody else may read, without a later change of its mode, which some mounts cannot do."""
+    """A new file that only its owner can read. The mode is set on creation, as some mounts cannot change it later."""
     return cast(BinaryIO, open(path, "wb", opener=partial(os.open, mode=0o600)))  # Path has no opener
 
 
@@ -167,7 +167,7 @@ def _flush(file: BinaryIO) -> None:
 
 
 class _Scratch:
-    """Folders for files on their way, one for each item, in a folder that runs may share."""
+    """Scratch folders, one for each item, in a folder that runs may share."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -176,7 +176,7 @@ class _Scratch:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """A new folder; what is left in it goes."""
+        """A new folder, which is removed with its content."""
         own = f"{SCRATCH}-{_MACHINE}-{os.getpid()}-"
         with tempfile.TemporaryDirectory(dir=self._root, prefix=own, ignore_cleanup_errors=True) as made:
             with self._lock:
@@ -186,9 +186,9 @@ class _Scratch:
             yield Path(made)
 
     def _sweep(self, own: Path) -> None:
-        """Removes what killed runs left behind. What cannot be removed does no harm.
+        """Removes the scratch folders of killed runs. What cannot be removed does no harm.
 
-        If it is taken from a run that is going on after all, that run's copy fails and its item stays.
+        If a run that still uses one loses it, its copy fails and the item stays.
         """
         now = own.stat().st_mtime  # by the clock of the disk
         for folder in self._root.iterdir():
@@ -200,7 +200,7 @@ class _Scratch:
 
 
 class Folder:
-    """A folder on this machine. A file is written in a scratch folder of the archive, flushed to the disk, renamed."""
+    """A folder on this machine. A file is written to a scratch folder in it, flushed to the disk, then renamed."""
 
     def __init__(self, root: Path) -> None:
         self._root = reachable(root, NAMES)
@@ -249,7 +249,7 @@ class Folder:
 
 
 def _copy_across(source: Path, target: Path) -> None:
-    """Puts a file on another disk, where a folder of the archive may lie."""
+    """Copies a file to another disk, on which a folder of the archive may be mounted."""
     beside = target.with_name(f".{target.name}.partial")
     with source.open("rb") as read, _private(beside) as write:
         shutil.copyfileobj(read, write, 1024 * 1024)
@@ -258,7 +258,7 @@ def _copy_across(source: Path, target: Path) -> None:
 
 
 def _flushed(folder: Path) -> bool:
-    """Makes renames in a folder durable; False where the mount has no such call."""
+    """Makes renames in a folder durable; False if the mount does not support that."""
     try:
         sync_folder(folder)
     except OSError as error:
@@ -269,12 +269,12 @@ def _flushed(folder: Path) -> bool:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the one in which it would be made."""
+    """The folder, or the nearest one above it that exists."""
     return next(place for place in (folder, *folder.absolute().parents) if place.exists())
 
 
 def try_folder(folder: Path) -> None:
-    """Raises OSError if files cannot be written in a folder, or it cannot be made. Leaves nothing behind."""
+    """Raises OSError if files cannot be written to a folder, or it cannot be made. Leaves nothing behind."""
     with tempfile.TemporaryFile(dir=_nearest(folder)) as file:
         file.write(b"\0")
 
@@ -286,7 +286,7 @@ class Remote:
         try:
             import fsspec
 
-            with _trouble(target):
+            with _archive_errors(target):
                 self._files, root = fsspec.core.url_to_fs(target)
         except (ImportError, ValueError) as error:
             raise ArchiveError(f"{target} needs an extra: {install('s3')} ({error})") from None
@@ -327,9 +327,10 @@ class Remote:
             return None
 
 
-def place(account: str, item: Item) -> str:
-    """The folder of an item, relative to the archive: account, source, month of its end, id, and what tells it
-    from another item that had the same id at another time.
+def item_folder(account: str, item: Item) -> str:
+    """The folder of an item, relative to the archive: account, source, month of its end, id, and a hash of its times.
+
+    The hash distinguishes it from another item that had the same id at another time.
     """
     month = f"{item.ended_at or item.created_at or item.started_at:%Y-%m}" if _dated(item) else "undated"
     times = " ".join(
@@ -344,7 +345,7 @@ def _dated(item: Item) -> bool:
 
 
 def safe(name: str) -> str:
-    """A file name that stays where it is put, on every system; what had to be changed gets a hash of the original."""
+    """A file name that is valid on every system; a name that had to be changed gets a hash of the original."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:80].strip(". ")
     if plain and plain == name and not _RESERVED.fullmatch(plain):
         return plain
@@ -367,7 +368,7 @@ def _described(item: Item) -> Mapping[str, Any]:
 
 
 def without_private(thing: Any) -> Any:
-    """A vendor's object without passwords, tokens and links to join; other text without known secrets."""
+    """A vendor's object without passwords, tokens and links to join; known secrets in other text are replaced."""
     if isinstance(thing, Mapping):
         return {key: without_private(value) for key, value in thing.items() if not _PRIVATE.search(str(key))}
     if isinstance(thing, (list, tuple)):
@@ -376,13 +377,13 @@ def without_private(thing: Any) -> Any:
 
 
 @contextmanager
-def _trouble(target: str) -> Iterator[None]:
+def _archive_errors(target: str) -> Iterator[None]:
     """Turns whatever a disk or a remote storage raises into an ArchiveError."""
     try:
         yield
     except ConfcleanupError:
         raise
-    # Each of fsspec's storages raises classes of its own (botocore's are no OSError), which cannot be named here
+    # Each of fsspec's storages raises its own classes (botocore's are no OSError), which cannot be named here
     # without importing what only some have installed. It is raised again as ArchiveError, and the item stays.
     except Exception as error:  # noqa: BLE001  # storages raise classes of their own; raised again, the item stays
         raise ArchiveError(f"the archive {redact(target)} cannot be used: {redact(str(error))[:200]}") from None

@@ -1,4 +1,4 @@
-"""What the ledger keeps of an item, and how it is read back."""
+"""What the ledger records of an item, and how it is read back."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ..items import Item, Kind, Live, Outcome, State
 from ..redact import redact
 
 
-def _body(item: Item) -> dict[str, Any]:
-    """What of an item is recorded: enough to name it, and to look at it again."""
+def fields_of(item: Item) -> dict[str, Any]:
+    """What is recorded of an item: enough to name it, and to look at it again."""
     return {
         "what": item.what,
         "id": item.id,
         "title": redact(item.title) if item.title else item.title,
         "kind": str(item.kind),
-        "started_at": _text(item.started_at),
-        "ended_at": _text(item.ended_at),
-        "created_at": _text(item.created_at),
+        "started_at": timestamp(item.started_at),
+        "ended_at": timestamp(item.ended_at),
+        "created_at": timestamp(item.created_at),
         "size_bytes": item.size_bytes,
         "address": list(item.locator),
         "aliases": list(item.aliases),
@@ -27,7 +27,8 @@ def _body(item: Item) -> dict[str, Any]:
     }
 
 
-def _item(body: Mapping[str, Any]) -> Item:
+def item_of(body: Mapping[str, Any]) -> Item:
+    """As much of an item as was recorded of it. Its state is not known."""
     run_time = body.get("run_time")
     return Item(
         what=body["what"],
@@ -44,7 +45,8 @@ def _item(body: Mapping[str, Any]) -> Item:
     )
 
 
-def _deletion(intent: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+def deletion_of(intent: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """An attempted deletion as the contract's JSON object, with its size. ``outcome`` is empty if none was recorded."""
     known = {
         name: intent.get(name) for name in ("run", "account", "provider", "rule", "what", "id", "title", "ended_at")
     }
@@ -54,7 +56,8 @@ def _deletion(intent: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str
     return {**known, **ends, "outcome": ends["outcome"] or str(Outcome.UNKNOWN)}
 
 
-def _text(when: datetime | None) -> str | None:
+def timestamp(when: datetime | None) -> str | None:
+    """An instant as the ledger writes it: RFC 3339 in UTC, to the second."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
 
 

@@ -9,18 +9,18 @@ from typing import Any
 from ..filter import same_times
 from ..items import Item, Result
 from ..redact import redact
-from .entries import _body, _item, _text
+from .entries import fields_of, item_of, timestamp
 from .ledger import Ledger
 
 JUDGED_FOR = timedelta(days=3)
-"""For so long an outcome that was not known is looked into by later runs."""
+"""How long later runs look into an outcome that is unknown."""
 
 
 class Journal:
     """One account's part of the ledger in one run. Thread-safe.
 
-    An outcome is written together with the next intents, or a second later, so that being durable does
-    not cost a disk's write per item. What a crash loses of that is looked up by the next run.
+    An outcome is written together with the next intents, or a second later, so that it does not cost a write to the
+    disk of its own. If a crash loses it, the next run looks the item up.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class Journal:
 
     def intend(self, deletions: Sequence[tuple[Item, str]]) -> list[int]:
         """Records that these items (each with its rule) are about to be deleted; their numbers. Durable on return."""
-        at = _text(self._clock())
-        bodies = ({**self._head, "rule": rule, "intended_at": at, **_body(item)} for item, rule in deletions)
+        at = timestamp(self._clock())
+        bodies = ({**self._head, "rule": rule, "intended_at": at, **fields_of(item)} for item, rule in deletions)
         return self._ledger.append(*(("intent", body, None) for body in bodies))
 
     def finish(self, intent: int, result: Result) -> None:
-        """Records what became of an intent; durable a little later."""
+        """Records the outcome of an intent. Durable a second later, or on ``flush``."""
         error = redact(result.error) if result.error else None
-        body = {"outcome": str(result.outcome), "error": error, "finished_at": _text(self._clock())}
+        body = {"outcome": str(result.outcome), "error": error, "finished_at": timestamp(self._clock())}
         self._ledger.gather(("outcome", {**self._head, **body}, intent))
 
     def flush(self) -> None:
@@ -48,19 +48,19 @@ class Journal:
 
     def note(self, kind: str, **facts: object) -> None:
         """Records something else about the account in this run. Durable on return."""
-        self._ledger.append((kind, {**self._head, "at": _text(self._clock()), **facts}, None))
+        self._ledger.append((kind, {**self._head, "at": timestamp(self._clock()), **facts}, None))
 
     def recorded(self, items: Sequence[Item]) -> dict[tuple[str, ...], datetime]:
-        """When those of some items were deleted or gone, by their keys, that the ledger says so of.
+        """Of these items, those that the ledger has as deleted or gone, and when, by their keys.
 
-        They are the same by their times, at the same address; what was restored since is another.
+        They are the same item by their times, listed from the same address, and were not restored since.
         """
         account = self._head["account"]
         back = {one["new_id"]: one["at"] for one in self._ledger.restores() if one["account"] == account}
         wanted = {item.key: item for item in items}
         found = {}
         for body, at in self._ledger.recorded(account, [item.id for item in items]):
-            before = _item(body)
+            before = item_of(body)
             listed = wanted.get(before.key)
             here = all(body.get(key) == self._head[key] for key in ("provider", "url"))
             if listed and here and same_times(before, listed) and str(back.get(listed.id, "")) < at:
@@ -68,14 +68,14 @@ class Journal:
         return found
 
     def left_open(self) -> list[tuple[int, Item]]:
-        """Items whose deletion an earlier run of this account, at this address, began and never recorded the end of."""
+        """Items whose deletion an earlier run of this account began, at this address, without recording an outcome."""
         return self._here(self._ledger.open_intents(self._head["account"]))
 
     def left_unknown(self) -> list[tuple[int, Item]]:
-        """Items whose deletion had no known outcome in a run of the last days."""
-        since = _text(self._clock() - JUDGED_FOR) or ""
+        """Items whose deletion had an unknown outcome in a run of the last days."""
+        since = timestamp(self._clock() - JUDGED_FOR) or ""
         return self._here(self._ledger.unknown_outcomes(self._head["account"], since))
 
     def _here(self, found: Sequence[tuple[int, Mapping[str, Any]]]) -> list[tuple[int, Item]]:
         mine = ("provider", "url")
-        return [(n, _item(body)) for n, body in found if all(body.get(key) == self._head[key] for key in mine)]
+        return [(n, item_of(body)) for n, body in found if all(body.get(key) == self._head[key] for key in mine)]

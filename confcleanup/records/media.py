@@ -1,4 +1,4 @@
-"""Whether a file is audio or video, told by its first bytes, and how such a file is named. Pure.
+"""Tell audio and video by a file's first bytes, and name such files. Pure.
 
 What a server calls a file proves nothing: an error in words may come as ``audio/mpeg``, a WAV file as ``x.mp3``.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable
 HEAD = 64
 """Bytes from the beginning that ``suffixes`` needs."""
 SLOWEST = 50
-"""Bytes a second that no codec undercuts: AMR's lowest rate takes 594, its frames for pure silence 50 (MP3: 1000)."""
+"""Bytes a second below which no codec goes: AMR's lowest rate takes 594, its frames for pure silence 50 (MP3: 1000)."""
 SHORT = 10.0
 """Seconds. A recording that is not longer may have any size."""
 
@@ -35,7 +35,7 @@ def _matroska(head: bytes) -> tuple[str, ...]:
 
 
 _RATES = re.escape(bytes(byte for byte in range(0x10, 0xF0) if byte & 0b1100 != 0b1100))
-"""The third byte of an MPEG frame, where it names a bit rate and a sampling rate that there are."""
+"""The third byte of an MPEG frame with a valid bit rate and sampling rate."""
 _Names = tuple[str, ...] | Callable[[bytes], tuple[str, ...]]
 _BEGINNINGS: tuple[tuple[re.Pattern[bytes], _Names], ...] = tuple(
     (re.compile(pattern, re.DOTALL), names)
@@ -81,7 +81,7 @@ def named(name: str, fitting: tuple[str, ...]) -> str:
 
 
 def what_else(head: bytes) -> str:
-    """What a file seems to be that is no media, in words."""
+    """What a file that is not media seems to be, in words."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for beginning, kind in ((b"<?xml", "XML"), (b"<!doctype", "HTML"), (b"<html", "HTML"), (b"<", "HTML or XML")):
         if start.startswith(beginning):

@@ -18,7 +18,7 @@ from ..worklist import Entry
 
 VERSION = 1
 SMALL = 32 * 1024
-"""Letters up to which an account's kept items take no open file, of which a process has a thousand."""
+"""Characters of an account's kept items that are held without an open file, as a process may have only 1,000."""
 ITEM = (
     *("rule", "what", "id", "title", "owner", "kind", "tags", "started_at", "ended_at"),
     *("size_bytes", "decision", "reason", "outcome", "error", "aliases"),
@@ -37,17 +37,17 @@ def item(entry: Entry) -> dict[str, Any]:
         "rule": decision.rule,
         "what": thing.what,
         "id": thing.id,
-        "title": _told(thing.title),
-        "owner": _told(thing.owner),
+        "title": _redacted(thing.title),
+        "owner": _redacted(thing.owner),
         "kind": str(thing.kind),
         "tags": list(map(redact, thing.tags or ())),
         "started_at": timestamp(thing.started_at),
         "ended_at": timestamp(thing.ended_at or decision.ended_at),
         "size_bytes": thing.size_bytes,
         "decision": "delete" if decision.delete else "keep",
-        "reason": _told(decision.reason),
+        "reason": _redacted(decision.reason),
         "outcome": entry.outcome and str(entry.outcome),
-        "error": _told(entry.error),
+        "error": _redacted(entry.error),
         "aliases": list(thing.aliases),
     }
 
@@ -58,7 +58,7 @@ def account(plan: Plan) -> dict[str, Any]:
         "account": plan.account,
         "provider": plan.provider,
         "status": plan.status,
-        "error": _told("; ".join([*filter(None, [plan.error]), *plan.unlisted, *plan.refusals]) or None),
+        "error": _redacted("; ".join([*filter(None, [plan.error]), *plan.unlisted, *plan.refusals]) or None),
         "warnings": [redact(warning) for warning in plan.warnings + plan.notices],
         "listed": plan.listed,
         "selected": len(plan.selected),
@@ -71,26 +71,26 @@ def account(plan: Plan) -> dict[str, Any]:
 
 
 def _stuck(stuck: Stuck) -> dict[str, Any]:
-    """What is older than its rule and stays for a reason that will not pass by itself, and the oldest of it."""
+    """How many items are stuck, and the oldest of them."""
     entry = stuck.oldest
     oldest = entry and {
         "what": entry.item.what,
         "id": entry.item.id,
         "since": timestamp(stuck.since),
-        "reason": _told(entry.error or entry.decision.reason),
+        "reason": _redacted(entry.error or entry.decision.reason),
     }
     return {"count": stuck.count, "oldest": oldest, "since": timestamp(stuck.since)}
 
 
-def _told(text: str | None) -> str | None:
+def _redacted(text: str | None) -> str | None:
     return redact(text) if text else text
 
 
 class Collector(Watcher):
-    """Gathers kept items for a format that lists them, and writes the run when it is over.
+    """Collects kept items for formats that list them, and writes the run when it has finished.
 
-    ``jsonl`` and ``csv`` write each kept item when it is seen. ``json`` has its items by account, so there they
-    wait in temporary files without a name, which those of small accounts never become. Memory grows in neither case.
+    ``jsonl`` and ``csv`` write each kept item when it is seen. ``json`` groups items by account, so they wait in
+    unnamed temporary files, or in memory while they are few. In neither case does memory grow with what is kept.
     """
 
     def __init__(self, style: str, out: IO[str], *, selected_only: bool) -> None:
@@ -108,7 +108,7 @@ class Collector(Watcher):
         with self._lock:
             if self._style == "json":
                 if account not in self._kept:
-                    # no block of this method could hold it: it is filled by later calls
+                    # later calls fill it, so no block of this method can hold it
                     spool = tempfile.SpooledTemporaryFile(SMALL, "w+", encoding="utf-8")  # noqa: SIM115  # _items closes it
                     self._kept[account] = spool
                 self._kept[account].write(json.dumps(item(entry)) + "\n")
@@ -116,7 +116,7 @@ class Collector(Watcher):
                 self._write(account, [entry])
 
     def finish(self, run: Run) -> None:
-        """Writes what is still to be written: selected items with their outcomes, and the counts."""
+        """Writes the rest: selected items with their outcomes, and the counts."""
         if self._style == "json":
             self._out.writelines(self._document(run))
             return
@@ -126,7 +126,7 @@ class Collector(Watcher):
                 self._out.write(json.dumps({**account(plan), **_head(run)}) + "\n")
 
     def _document(self, run: Run) -> Iterator[str]:
-        """The one JSON object, an item a line."""
+        """The JSON object, one item a line."""
         yield _opened({**_head(run), "accounts": []})
         for number, plan in enumerate(run.plans):
             yield (",\n" if number else "\n") + _opened({**account(plan), "items": []})
@@ -162,12 +162,12 @@ def _head(run: Run) -> dict[str, Any]:
 
 
 def _opened(fields: Mapping[str, Any]) -> str:
-    """A JSON object whose last field is an empty list, open for what belongs into it."""
+    """A JSON object whose last field is an empty list, cut before that list's end."""
     return json.dumps(fields).removesuffix("]}")
 
 
 def cell(value: object) -> object:
-    """A value for a CSV cell; text that a spreadsheet would take for a formula is quoted with an apostrophe."""
+    """A value for a CSV cell; text that a spreadsheet would read as a formula is quoted with an apostrophe."""
     if isinstance(value, list):
         value = " ".join(map(str, value))
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""How a run ended, as a file for Prometheus's node exporter; docs/operations.md explains each metric."""
+"""Write the result of a run as a file for Prometheus's node exporter; docs/operations.md explains each metric."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ COUNTS = ("listed", "selected", *map(str, Outcome), "undecided")
 STATUSES = ("ok", "partial", "refused", "failed")
 
 
-def write(path: str, ending: Summary) -> None:
+def write(path: str, summary: Summary) -> None:
     """Replaces the file as a whole. Raises ImportError without the extra, OSError if it cannot be written."""
     from prometheus_client import CollectorRegistry, write_to_textfile
 
     registry = CollectorRegistry()
-    _run(registry, ending)
-    _accounts(registry, ending)
+    _run(registry, summary)
+    _accounts(registry, summary)
     write_to_textfile(path, registry)
 
 
-def _run(registry: CollectorRegistry, ending: Summary) -> None:
+def _run(registry: CollectorRegistry, summary: Summary) -> None:
     from prometheus_client import Gauge
 
     for name, text, value in (
-        ("run_finished_timestamp_seconds", "When the last run ended.", ending.finished.timestamp()),
-        ("run_duration_seconds", "How long the last run took.", (ending.finished - ending.began).total_seconds()),
-        ("run_exit_status", "The exit status of the last run.", ending.status),
+        ("run_finished_timestamp_seconds", "When the last run ended.", summary.finished.timestamp()),
+        ("run_duration_seconds", "How long the last run took.", (summary.finished - summary.began).total_seconds()),
+        ("run_exit_status", "The exit status of the last run.", summary.status),
     ):
-        Gauge(f"confcleanup_{name}", text, ["mode"], registry=registry).labels(ending.mode).set(value)
+        Gauge(f"confcleanup_{name}", text, ["mode"], registry=registry).labels(summary.mode).set(value)
 
 
-def _accounts(registry: CollectorRegistry, ending: Summary) -> None:
+def _accounts(registry: CollectorRegistry, summary: Summary) -> None:
     from prometheus_client import Gauge
 
     good = Gauge(
@@ -45,11 +45,11 @@ def _accounts(registry: CollectorRegistry, ending: Summary) -> None:
         ["account"],
         registry=registry,
     )
-    for name, when in ending.last_good.items():
+    for name, when in summary.last_good.items():
         good.labels(name).set(when.timestamp())
     status = Gauge("confcleanup_account_status", "1 for how it went.", ["account", "status"], registry=registry)
     items = Gauge("confcleanup_account_items", "Items of the last run.", ["account", "state"], registry=registry)
-    for plan in ending.plans:
+    for plan in summary.plans:
         found = report.account(plan)
         for name in STATUSES:
             status.labels(plan.account, name).set(found["status"] == name)

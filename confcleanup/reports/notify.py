@@ -1,6 +1,6 @@
-"""Tells others how a run went: a ping, a file of metrics, a summary. None of it can fail, change or hold up a run.
+"""Send notifications of a run: a ping, a file of metrics, a summary. None of them can fail, change or delay a run.
 
-Each way has a thread of its own, and all of them together are waited for no longer than the config's ``timeout``.
+Each has its own thread; all of them together are given the config's ``timeout``.
 """
 
 from __future__ import annotations
@@ -27,103 +27,101 @@ from .summary import Summary
 log = logging.getLogger(__name__)
 
 TRIES = 2
-TELLING = 8
-"""Letters from which on the last part of a ping's address is taken for a secret of its own."""
+SECRET_LENGTH = 8
+"""Characters from which on the last part of a ping's address is treated as a secret."""
 
 
 class NotSent(Exception):
-    """Somebody could not be told; says why, without secrets."""
+    """A notification was not sent; says why, without secrets."""
 
 
-class _Way(threading.Thread):
-    """One way of telling. Its thread is a daemon: a receiver that never answers does not keep the program alive."""
+class _Channel(threading.Thread):
+    """One notification. Its thread is a daemon: a receiver that never answers does not keep the program alive."""
 
-    def __init__(self, name: str, tell: Callable[[], None], after: threading.Thread | None = None) -> None:
+    def __init__(self, name: str, send: Callable[[], None], after: threading.Thread | None = None) -> None:
         super().__init__(name=name, daemon=True)
-        self._tell = tell
+        self._send = send
         self._after = after
-        self.trouble: str | None = None
+        self.error: str | None = None
 
     def begin(self) -> None:
-        """Starts it; where no thread can be started, nobody is told this way."""
+        """Starts the thread; if that fails, nothing is sent."""
         try:
             self.start()
         except RuntimeError as error:
-            self.trouble = str(error)
+            self.error = str(error)
 
     def run(self) -> None:
         if self._after and self._after.ident:
             self._after.join()
         try:
-            self._tell()
+            self._send()
         except NotSent as error:
-            self.trouble = str(error)
+            self.error = str(error)
         except ImportError:
-            self.trouble = f"it needs an extra: {install(self.name.partition('[')[0])}"
+            self.error = f"it needs an extra: {install(self.name.partition('[')[0])}"
         except OSError as error:
-            self.trouble = redact(error.strerror or type(error).__name__)
-        # Apprise hands over to a hundred plug-ins, which raise what they like, with addresses and passwords in the
-        # text. A fault in telling must not end a run; it is not swallowed either: its kind becomes a warning.
-        except Exception as error:  # noqa: BLE001  # plug-ins raise what they like; it becomes a warning
-            self.trouble = f"a fault ({type(error).__name__})"
+            self.error = redact(error.strerror or type(error).__name__)
+        # Apprise's plug-ins may raise anything, with addresses and passwords in the text. That must not end a run, so
+        # the warning has only the kind of error.
+        except Exception as error:  # noqa: BLE001  # plug-ins may raise anything; it becomes a warning
+            self.error = f"unexpected error ({type(error).__name__})"
 
 
 class Notifier:
-    """Everybody that one run tells."""
+    """The notifications of one run."""
 
     def __init__(self, settings: NotifySettings) -> None:
         self._settings = settings
         self._seconds = settings.timeout.total_seconds()
-        self._start: _Way | None = None
+        self._start: _Channel | None = None
 
     def begin(self) -> None:
-        """Says that a run begins; does not wait for the answer."""
+        """Sends that a run begins; does not wait for the answer."""
         if self._settings.ping:
-            self._start = _Way("ping", partial(self._ping, self._settings.ping, "/start"))
+            self._start = _Channel("ping", partial(self._ping, self._settings.ping, "/start"))
             self._start.begin()
 
-    def end(self, ending: Summary) -> None:
-        """Tells everybody how the run ended. Whoever could not be told is named in one warning."""
+    def end(self, summary: Summary) -> None:
+        """Sends how the run ended. One warning names all notifications that were not sent."""
         deadline = time.monotonic() + self._seconds
-        ways = list(self._ways(ending))
-        for way in ways:
-            way.begin()
-        for way in ways:
-            if way.ident:
-                way.join(max(0.0, deadline - time.monotonic()))
-            if way.is_alive():
-                way.trouble = f"no end within {self._seconds:g} s"
-        if trouble := [f"{way.name}: {way.trouble}" for way in ways if way.trouble]:
-            log.warning(
-                "not everybody could be told of this run (the run itself is not affected): %s", "; ".join(trouble)
-            )
+        channels = list(self._channels(summary))
+        for channel in channels:
+            channel.begin()
+        for channel in channels:
+            if channel.ident:
+                channel.join(max(0.0, deadline - time.monotonic()))
+            if channel.is_alive():
+                channel.error = f"not finished within {self._seconds:g} s"
+        if errors := [f"{channel.name}: {channel.error}" for channel in channels if channel.error]:
+            log.warning("some notifications were not sent (the run itself is not affected): %s", "; ".join(errors))
 
-    def _ways(self, ending: Summary) -> Iterator[_Way]:
-        told = self._settings
-        if told.ping:
-            suffix = f"/{ending.status}" if told.ping_status else "/fail" if ending.status else ""
-            yield _Way("ping", partial(self._ping, told.ping, suffix), after=self._start)
-        if told.prometheus:
-            yield _Way("prometheus", partial(metrics.write, told.prometheus, ending))
-        wanted = {"always": True, "trouble": ending.status != 0, "change": ending.changed}[told.when]
-        for number, url in enumerate(told.apprise if wanted else (), 1):
-            yield _Way(f"apprise[{number}]", partial(self._summary, url, ending))
+    def _channels(self, summary: Summary) -> Iterator[_Channel]:
+        settings = self._settings
+        if settings.ping:
+            suffix = f"/{summary.status}" if settings.ping_status else "/fail" if summary.status else ""
+            yield _Channel("ping", partial(self._ping, settings.ping, suffix), after=self._start)
+        if settings.prometheus:
+            yield _Channel("prometheus", partial(metrics.write, settings.prometheus, summary))
+        wanted = {"always": True, "trouble": summary.status != 0, "change": summary.changed}[settings.when]
+        for number, url in enumerate(settings.apprise if wanted else (), 1):
+            yield _Channel(f"apprise[{number}]", partial(self._message, url, summary))
 
     def _ping(self, secret: Secret, suffix: str) -> None:
         url = _revealed(secret)
         if mistake := url_mistake(url, self._settings.allow_insecure_http):
             raise NotSent(mistake)
-        if len(last := urlsplit(url).path.rstrip("/").rpartition("/")[2]) >= TELLING:
+        if len(last := urlsplit(url).path.rstrip("/").rpartition("/")[2]) >= SECRET_LENGTH:
             redact.add(last)
-        trouble: str | None = ""
+        error: str | None = ""
         with wire.session(1) as session:
             for _ in range(TRIES):
-                trouble = _get(session, url.rstrip("/") + suffix, self._seconds / TRIES)
-                if not trouble:
+                error = _get(session, url.rstrip("/") + suffix, self._seconds / TRIES)
+                if not error:
                     return
-        raise NotSent(trouble)
+        raise NotSent(error)
 
-    def _summary(self, secret: Secret, ending: Summary) -> None:
+    def _message(self, secret: Secret, summary: Summary) -> None:
         import apprise
 
         logging.getLogger("apprise").disabled = True  # it writes addresses to standard error
@@ -134,10 +132,10 @@ class Notifier:
             raise NotSent("its address would send secrets in clear text; use the form that ends in s, as in mailtos://")
         receiver = apprise.Apprise(asset=apprise.AppriseAsset(app_id="confcleanup", async_mode=False))
         receiver.add(plugin)
-        kind = apprise.NotifyType.FAILURE if ending.status else apprise.NotifyType.SUCCESS
-        text = ending.text(titles=self._settings.titles)
-        if not receiver.notify(title=ending.subject, body=text, notify_type=kind, body_format="text"):
-            raise NotSent("the receiver did not take it")
+        kind = apprise.NotifyType.FAILURE if summary.status else apprise.NotifyType.SUCCESS
+        text = summary.text(titles=self._settings.titles)
+        if not receiver.notify(title=summary.subject, body=text, notify_type=kind, body_format="text"):
+            raise NotSent("the receiver did not accept it")
 
 
 def _revealed(secret: Secret) -> str:
@@ -148,7 +146,7 @@ def _revealed(secret: Secret) -> str:
 
 
 def _get(session: requests.Session, target: str, seconds: float) -> str | None:
-    """Asks for an address; in words, what came of it if that was not a success."""
+    """Requests an address. Returns why that was not a success; None if it was."""
     try:
         with wire.send(session, "GET", target, {}, seconds) as answer:
             return None if answer.status < 300 else f"the answer was {answer.status}"
@@ -157,7 +155,7 @@ def _get(session: requests.Session, target: str, seconds: float) -> str | None:
 
 
 def _is_safe(url: str, plugin: Any) -> bool:
-    """Whether a plugin of Apprise's speaks TLS for this address, or to this machine alone."""
+    """Whether an Apprise plug-in uses TLS for this address, or contacts only this machine."""
     plain = plugin.protocol or ()
     schema = url.partition("://")[0].lower()
     host = getattr(plugin, "host", None)

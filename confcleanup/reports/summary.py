@@ -1,4 +1,4 @@
-"""How a run ended, and how that is told in a few lines. Titles, names and ids are in it only if they are asked for."""
+"""Summarise a run in a few lines. Titles, names and ids are included only on request."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ..worklist import Entry
 from . import data as report
 
 SHOWN = 20
-"""So many items of an account are named, where titles are asked for."""
+"""Items of an account that are named, if titles are requested."""
 VERDICTS = {
     ExitCode.DONE: "done",
-    ExitCode.NOT_DONE: "something is not done",
-    ExitCode.USAGE: "could not begin",
+    ExitCode.NOT_DONE: "finished with errors",
+    ExitCode.USAGE: "could not start",
     ExitCode.REFUSED: "a guard refused",
-    ExitCode.LOCKED: "another run is at work",
+    ExitCode.LOCKED: "another run is in progress",
     ExitCode.HUNG_UP: "hung up",
     ExitCode.INTERRUPTED: "interrupted",
     ExitCode.TERMINATED: "terminated",
@@ -35,7 +35,7 @@ VERDICTS = {
 class Summary(msgspec.Struct, frozen=True):
     """How a run ended. ``run`` is None if it ended before anything was listed; ``error`` then says why.
 
-    ``before`` is the status of the run before it; ``last_good`` when each account was last cleaned without fault.
+    ``before`` is the status of the run before it; ``last_good`` when each account was last cleaned without errors.
     """
 
     status: int
@@ -49,6 +49,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     @property
     def plans(self) -> list[Plan]:
+        """The accounts of the run; none if it ended before anything was listed."""
         return self.run.plans if self.run else []
 
     @property
@@ -76,8 +77,8 @@ class Summary(msgspec.Struct, frozen=True):
 def _account(plan: Plan, *, titles: bool) -> Iterator[str]:
     found = report.account(plan)
     counts = {name: found[name] for name in ("listed", "selected", *map(str, Outcome), "undecided")}
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name in ("listed", "selected"))
-    yield f"{plan.account}: {plan.status}; {told}"
+    numbers = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name in ("listed", "selected"))
+    yield f"{plan.account}: {plan.status}; {numbers}"
     if found["error"]:
         yield f"  {found['error']}"
     if found["deferred"]:
@@ -87,14 +88,14 @@ def _account(plan: Plan, *, titles: bool) -> Iterator[str]:
     if titles:
         yield from (f"  warning: {warning}" for warning in found["warnings"])
         entries = chain(plan.overdue, plan.selected)
-        yield from (f"  {_item(entry)}" for entry in heapq.nsmallest(SHOWN, entries, key=_well))
+        yield from (f"  {_item(entry)}" for entry in heapq.nsmallest(SHOWN, entries, key=_succeeded))
 
 
-def _well(entry: Entry) -> bool:
+def _succeeded(entry: Entry) -> bool:
     return entry.outcome not in (None, Outcome.FAILED, Outcome.UNKNOWN)
 
 
 def _item(entry: Entry) -> str:
     item, decision = entry.item, entry.decision
-    became = entry.outcome or ("would go" if decision.delete else "stays")
-    return f'{became}: {item.what} {item.id} "{item.title or ""}": {entry.error or decision.reason}'
+    outcome = entry.outcome or ("would go" if decision.delete else "stays")
+    return f'{outcome}: {item.what} {item.id} "{item.title or ""}": {entry.error or decision.reason}'

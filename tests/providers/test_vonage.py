@@ -917,7 +917,7 @@ def test_hazard_26_a_plan_says_that_the_account_could_be_listed_only_in_part(com
     result = command(three_users(inactive_refused=404), "plan")
     assert result.exit_code == 1
     assert "1 account could be listed only in part." in result.stdout
-    assert "not listed, so nothing was deleted of it: user 103" in result.stderr
+    assert "could not be listed, so nothing in it was deleted: user 103" in result.stderr
 
 
 def test_hazard_26_a_list_that_lacks_a_user_is_no_measure_for_later_runs(command: Any, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""A run, or what the ledger remembers, as one page that needs nothing else: no script, no request, no font.
+"""Write a run, or the history in the ledger, as a self-contained HTML page: no script, no request, no font.
 
-Everything that came from outside is hostile text: each value that the template writes is shortened, made
-harmless, freed of secrets and escaped in one place, ``_told``.
+Text from outside is treated as hostile: each value that the template writes is shortened, made harmless, freed
+of secrets and escaped in one place, ``_safe``.
 """
 
 from __future__ import annotations
@@ -14,32 +14,28 @@ from importlib import resources
 from typing import Any
 
 from ... import __version__
-from ...cutoff import humanize
 from ...errors import ConfcleanupError, ExitCode
-from ...filter import Rule
 from ...items import Outcome
 from ...redact import harmless, redact
 from ...run import Run
 from ...system import install
 from ..data import account
-from .history import RUNS, Past
-from .picture import BEFORE, SHORTEST, ages, unit
-from .tally import BAND_NAMES, ROWS, Fate, Tally
+from .history import Past
+from .tally import ROWS, Tally
 
 LONGEST = 200
-"""Letters of a value that the page shows."""
+"""Characters of a value that the page shows."""
 MEANING = {
-    ExitCode.DONE: "all that was asked is done",
-    ExitCode.NOT_DONE: "something is not done",
+    ExitCode.DONE: "everything was done",
+    ExitCode.NOT_DONE: "finished with errors",
     ExitCode.REFUSED: "a guard refused",
 }
-PICTURES = 24
 SHORT = 30
-"""So many selected items are shown without a click."""
+"""Lists are shown unfolded up to this many selected items."""
 
 
 def require() -> None:
-    """Raises ConfcleanupError if what the page is made with is not installed."""
+    """Raises ConfcleanupError if jinja2 is not installed."""
     try:
         importlib.import_module("jinja2")
     except ImportError:
@@ -47,7 +43,7 @@ def require() -> None:
 
 
 def of_run(run: Run, tally: Tally, past: Past | None, zone: tzinfo, command: str) -> str:
-    """The page of a plan or a run. ``command`` is what would carry a plan out."""
+    """The page of a plan or a run. ``command`` is the one that would carry out the plan."""
     for plan in run.plans:
         tally.take(plan, run.mode)
     dry = run.mode == "plan"
@@ -62,11 +58,8 @@ def of_run(run: Run, tally: Tally, past: Past | None, zone: tzinfo, command: str
         command=_whole(command) if dry and run.due else "",
         meaning=MEANING.get(run.exit_code, "interrupted"),
         accounts=accounts,
-        tally=tally,
+        rows=tally.rows,
         sums=tally.sums,
-        rules=tally.sums.table("account", "rule"),
-        examples={(name, str(why)): rows for (name, why), rows in tally.examples.items()},
-        pictured=tally.fullest(PICTURES),
         short=run.selected <= SHORT,
         bad=tally.bad,
         past=past,
@@ -74,7 +67,7 @@ def of_run(run: Run, tally: Tally, past: Past | None, zone: tzinfo, command: str
 
 
 def of_ledger(past: Past, now: datetime, zone: tzinfo) -> str:
-    """The page of what the ledger remembers."""
+    """The page of the history in the ledger."""
     total = past.sums.total()
     runs = f"{len(past.runs):,} run{'' if len(past.runs) == 1 else 's'}"
     undone = sum(bool(one.undone) for one in past.runs.values())
@@ -91,7 +84,6 @@ def of_ledger(past: Past, now: datetime, zone: tzinfo) -> str:
         command="",
         accounts=list(past.waiting.values()),
         sums=past.sums,
-        rules=past.sums.table("account", "rule"),
         bad=list(past.bad)[::-1],
         past=past,
     )
@@ -115,11 +107,11 @@ def _missing(run: Run) -> str:
 
 
 def _nothing(doubt: bool) -> str:
-    return "Nothing is due of what could be judged." if doubt else "Nothing is due."
+    return "Nothing that could be checked is due." if doubt else "Nothing is due."
 
 
 def _done(run: Run) -> str:
-    rest = "" if run.exit_code == ExitCode.DONE else " Not everything is done."
+    rest = "" if run.exit_code == ExitCode.DONE else " Not everything was done."
     if not run.selected:
         return _nothing(any(plan.doubtful for plan in run.plans)) + rest
     selected = f"{run.selected:,} selected item{'' if run.selected == 1 else 's'}"
@@ -130,24 +122,16 @@ def _items(count: int) -> str:
     return f"{count:,} item{'' if count == 1 else 's'}"
 
 
-def _axis(rule: Rule, now: datetime) -> list[str]:
-    """What stands below a picture: at its left end, at the cutoff, at two thirds, and at its right end."""
-    if now - rule.cutoff < SHORTEST:
-        return ["10 hours before", "its end", "10 hours past", "more"]
-    kept = rule.age or humanize(now - rule.cutoff)
-    return ["now", kept, humanize(2 * BEFORE * unit(rule.cutoff, now)), "older"]
-
-
-def _told(value: object) -> object:
-    """Every text on its way into the page; jinja2 escapes what comes out of here."""
-    if type(value) is not str:  # numbers, and Markup, which is made from our own files alone
+def _safe(value: object) -> object:
+    """A value as the page may show it; jinja2 escapes what this returns."""
+    if type(value) is not str:  # numbers, and Markup, which is made only of this package's files and escaped text
         return value
     text = harmless(redact(value))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _whole(text: str) -> object:
-    """A text that is of no use if it is cut."""
+    """A text that must not be cut, such as a command to copy."""
     import markupsafe
 
     return markupsafe.escape(harmless(redact(text)))
@@ -161,7 +145,7 @@ def _page(zone: tzinfo, **facts: Any) -> str:
     style = (folder / "page.css").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     environment = jinja2.Environment(
-        autoescape=True, finalize=_told, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True, finalize=_safe, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
         "n": lambda number: f"{number:,}",
@@ -170,20 +154,11 @@ def _page(zone: tzinfo, **facts: Any) -> str:
         "iso": lambda time: time.astimezone(UTC).isoformat(timespec="seconds"),
     }
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
-    helpers = {
-        "ages": ages,
-        "axis": _axis,
-        "series": tuple(Fate),
-        "bands": BAND_NAMES,
-        "rows_shown": ROWS,
-        "runs_shown": RUNS,
-    }
     return template.render(
-        # page.css as it lies in this package, with nothing of a vendor's or a user's in it; escaped, its selectors
-        # would break, and it would no longer be the text whose digest the page's security policy allows.
+        # Escaping would break the selectors of page.css, and its digest would no longer be the one in the policy.
         style=markupsafe.Markup(style),  # noqa: S704  # this package's own page.css, nothing from outside
         digest=digest,
         version=__version__,
-        **helpers,
+        rows_shown=ROWS,
         **facts,
     )

@@ -1,4 +1,4 @@
-"""What the ledger knows of past runs, counted while it is read."""
+"""Count past runs and their deletions while the ledger is read."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ import msgspec
 
 from ...items import Outcome
 from ...records.ledger import Ledger
-from .tally import ROWS, Fate, Key, Row, Sum, Sums, band
+from .tally import ROWS, Fate, Row, Sum, Sums
 
 RUNS = 30
-"""Past runs shown."""
+"""Past runs that the page shows."""
 FATES = {Outcome.DELETED: Fate.GOES, Outcome.GONE: Fate.GONE}
 
 
 class PastRun(msgspec.Struct):
-    """One run, as far as the ledger has it. ``bad``: failed, or nobody knows. ``undone``: accounts with more to do."""
+    """One run, as the ledger recorded it.
+
+    ``listed``: None if no account was listed. ``bad``: deletions that failed or whose outcome is unknown.
+    ``undone``: accounts that were not finished.
+    """
 
     id: str
     at: datetime
     accounts: set[str] = msgspec.field(default_factory=set)
-    listed: int = 0
+    listed: int | None = None
     deleted: Sum = msgspec.field(default_factory=Sum)
     gone: int = 0
     changed: int = 0
@@ -35,8 +39,8 @@ class PastRun(msgspec.Struct):
 class Past:
     """All past runs, oldest first, the sums over them, and the last rows.
 
-    ``undone``: the last ends of accounts where not everything was done; ``waiting``: of those, by account, where no
-    run has done everything since.
+    ``undone``: the newest records of accounts that were not finished. ``waiting``: of those, by account, the ones
+    that no later run has finished.
     """
 
     def __init__(self, ledger: Ledger) -> None:
@@ -47,7 +51,8 @@ class Past:
         for deletion in ledger.deletions():
             self._add(deletion)
         for listing in ledger.events("listing"):
-            self._run(listing, listing["at"]).listed += listing["listed"]
+            run = self._run(listing, listing["at"])
+            run.listed = (run.listed or 0) + listing["listed"]
         self.undone: deque[Mapping[str, Any]] = deque(maxlen=ROWS)
         self.waiting: dict[str, Mapping[str, Any]] = {}
         for end in ledger.events("end"):
@@ -73,18 +78,15 @@ class Past:
         at = datetime.fromisoformat(end["at"])
         found = {**end, "at": at, "error": end.get("error") or "no reason was recorded"}
         self.undone.append(found)
-        if not end["good"]:  # what max_runtime left over needs nobody
+        if not end["good"]:  # what max_runtime left over needs no attention
             self.waiting[end["account"]] = found
 
     def _add(self, deletion: Mapping[str, Any]) -> None:
         run, outcome, size = self._run(deletion, deletion["intended_at"]), deletion["outcome"], deletion["size_bytes"]
-        intended, text = datetime.fromisoformat(deletion["intended_at"]), deletion["ended_at"]
-        ended = datetime.fromisoformat(text) if text else None
-        age = intended - ended if ended else None
-        key = Key(deletion["account"], deletion["rule"], FATES.get(outcome, Fate.LEFT), band(age))
-        self.sums.add(key, size)
+        ended = datetime.fromisoformat(text) if (text := deletion["ended_at"]) else None
+        self.sums.add(deletion["account"], deletion["rule"], FATES.get(outcome, Fate.LEFT), size)
         if outcome == Outcome.DELETED:
-            run.deleted.add(Sum(1, int(size is not None), size or 0))
+            run.deleted.add(size)
         run.gone += outcome == Outcome.GONE
         run.changed += outcome == Outcome.CHANGED
         run.bad += outcome in (Outcome.FAILED, Outcome.UNKNOWN)

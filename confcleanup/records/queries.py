@@ -1,0 +1,149 @@
+"""What runs and commands ask the ledger: earlier deletions, listings, ends of runs, restorations."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ..items import Item, Outcome
+from .entries import deletion_of, item_of
+
+NOT_DONE = ("run", "account", "provider", "at", "status", "error")
+RESTORE = ("run", "account", "provider", "what", "id", "new_id", "at", "error")
+AT_ONCE = 250
+"""Ids in one query."""
+
+
+class Queries:
+    """The questions; ``Ledger`` gives the rows."""
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        """The rows of a query that has few of them."""
+        raise NotImplementedError
+
+    def _snapshot(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection that sees the ledger as it is now, to read any number of rows."""
+        raise NotImplementedError
+
+    def open_intents(self, account: str) -> list[tuple[int, dict[str, Any]]]:
+        """The deletions of an account that were begun and have no recorded outcome: number and body."""
+        found = self._rows(
+            "SELECT seq, body FROM event AS e WHERE kind = 'intent' AND account = ? "
+            "AND NOT EXISTS (SELECT 1 FROM event AS o WHERE o.intent = e.seq) ORDER BY seq",
+            account,
+        )
+        return [(seq, json.loads(body)) for seq, body in found]
+
+    def unknown_outcomes(self, account: str, since: str) -> list[tuple[int, dict[str, Any]]]:
+        """The deletions of an account whose latest outcome, recorded since a time (RFC 3339, UTC), is unknown."""
+        found = self._rows(
+            "SELECT i.seq, i.body FROM event AS o JOIN event AS i ON i.seq = o.intent "
+            "WHERE o.kind = 'outcome' AND json_extract(o.body, '$.outcome') = 'unknown' AND o.account = ? "
+            "AND json_extract(o.body, '$.finished_at') >= ? "
+            "AND NOT EXISTS (SELECT 1 FROM event AS later WHERE later.intent = o.intent AND later.seq > o.seq) "
+            "ORDER BY i.seq",
+            account,
+            since,
+        )
+        return [(seq, json.loads(body)) for seq, body in found]
+
+    def selections(self, account: str, rules: str, count: int) -> list[int]:
+        """How many items each of the last runs of these rules selected in an account, newest first; no refused runs."""
+        found = self._rows(
+            "SELECT json_extract(body, '$.selected') FROM event WHERE kind = 'listing' AND account = ? "
+            "AND json_extract(body, '$.rules') = ? AND NOT json_extract(body, '$.refused') ORDER BY seq DESC LIMIT ?",
+            account,
+            rules,
+            count,
+        )
+        return [selected for (selected,) in found]
+
+    def left(self, account: str, what: str, scope: str) -> int | None:
+        """The number of items that the last run that listed this scope of a source left there; None if no run did.
+
+        Without those whose deletion was begun since, by runs of other rules or by one that was cut off.
+        """
+        found = self._rows(
+            "SELECT seq, one.value FROM event, json_each(body, '$.left') AS one "
+            "WHERE kind = 'listing' AND account = ? AND one.key = ? ORDER BY seq DESC LIMIT 1",
+            account,
+            scope,
+        )
+        if not found:
+            return None
+        ((seq, left),) = found
+        ((begun,),) = self._rows(
+            "SELECT count(*) FROM event WHERE kind = 'intent' AND account = ? AND seq > ? "
+            "AND json_extract(body, '$.what') = ?",
+            account,
+            seq,
+            what,
+        )
+        return max(0, int(left) - int(begun))
+
+    def last_end(self, account: str, *, good: bool = False) -> dict[str, Any] | None:
+        """How the last run ended in an account; with ``good``, the last run that did everything it was asked to do."""
+        found = self._rows(
+            "SELECT body FROM event WHERE kind = 'end' AND account = ? AND json_extract(body, '$.good') >= ? "
+            "ORDER BY seq DESC LIMIT 1",
+            account,
+            int(good),
+        )
+        return json.loads(found[0][0]) if found else None
+
+    def deletions(self) -> Iterator[dict[str, Any]]:
+        """Every attempted deletion, oldest first, as the contract's JSON object."""
+        with self._snapshot() as db:
+            for intent, outcome in db.execute(
+                "SELECT i.body, o.body FROM event AS i LEFT JOIN event AS o "
+                "ON o.seq = (SELECT max(seq) FROM event WHERE intent = i.seq) "
+                "WHERE +i.kind = 'intent' ORDER BY i.seq"  # without the index, which has them in another order
+            ):
+                deletion = deletion_of(json.loads(intent), json.loads(outcome) if outcome else {})
+                if deletion["outcome"] != Outcome.DEFERRED:
+                    yield deletion
+
+    def events(self, kind: str) -> Iterator[dict[str, Any]]:
+        """Every event of a kind, oldest first."""
+        with self._snapshot() as db:
+            for (body,) in db.execute("SELECT body FROM event WHERE kind = ? ORDER BY seq", (kind,)):
+                yield json.loads(body)
+
+    def deleted(self, account: str, ident: str) -> Item | None:
+        """The item with this id that was last deleted in an account."""
+        found = self._rows(
+            "SELECT i.body FROM event AS i JOIN event AS o ON o.intent = i.seq "
+            "WHERE i.kind = 'intent' AND i.account = ? AND json_extract(i.body, '$.id') = ? "
+            "AND json_extract(o.body, '$.outcome') IN ('deleted', 'gone') ORDER BY i.seq DESC LIMIT 1",
+            account,
+            ident,
+        )
+        return item_of(json.loads(found[0][0])) if found else None
+
+    def recorded(self, account: str, ids: Sequence[str]) -> Iterator[tuple[dict[str, Any], str]]:
+        """What is recorded as deleted or gone under these ids: the intent's body, and when. Oldest first."""
+        for some in (ids[at : at + AT_ONCE] for at in range(0, len(ids), AT_ONCE)):
+            marks = ", ".join("?" * len(some))
+            found = self._rows(
+                "SELECT i.body, json_extract(o.body, '$.finished_at') "  # noqa: S608  # it adds question marks alone
+                "FROM event AS i JOIN event AS o ON o.intent = i.seq "
+                f"WHERE i.kind = 'intent' AND i.account = ? AND json_extract(i.body, '$.id') IN ({marks}) "
+                "AND json_extract(o.body, '$.outcome') IN ('deleted', 'gone') ORDER BY i.seq",
+                account,
+                *some,
+            )
+            yield from ((json.loads(body), at) for body, at in found)
+
+    def restores(self) -> Iterator[dict[str, Any]]:
+        """Every attempted restoration, oldest first."""
+        for event in self.events("restore"):
+            yield {name: event.get(name) for name in RESTORE}
+
+    def not_done(self) -> Iterator[dict[str, Any]]:
+        """Every end of a run in an account that was not finished, oldest first."""
+        for event in self.events("end"):
+            if event["status"] != "ok":
+                yield {name: event.get(name) for name in NOT_DONE}
