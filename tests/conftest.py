@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from confcleanup import deleter
+from confcleanup.deadline import Deadline
 from confcleanup.redact import Redactor, redact
 
 from .witness.statements import pytest_terminal_summary as pytest_terminal_summary
@@ -34,6 +35,12 @@ def _no_secrets_of_another_test() -> Iterator[None]:
     """The register of secrets is the process's; a secret of one test must not blacken the words of the next."""
     yield
     vars(redact).update(vars(Redactor()))
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause before a repetition ends at once."""
+    monkeypatch.setattr(Deadline, "wait", lambda self, seconds: self.check())
 
 
 @pytest.fixture(autouse=True)

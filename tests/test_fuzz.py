@@ -17,7 +17,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from confcleanup.deadline import Deadline
 from confcleanup.providers import huawei, trueconf, vobiz, vonage
 from confcleanup.sandbox.huawei import Huawei
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
@@ -27,6 +26,7 @@ from confcleanup.sandbox.vonage import Vonage
 
 from .faults.worlds import VENDORS, doomed, held, miscounts, run, write_config
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EXAMPLES = settings(
     max_examples=12, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -51,11 +51,6 @@ STATUSES = st.sampled_from(
     [200, 201, 202, 204, 206, 301, 304, 307, 400, 401, 402, 403, 404, 408, 409, 410, 429, 500, 503]
 )
 Change = Callable[[Request, Response], Response | None]
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Deadline, "wait", lambda self, seconds: self.check())
 
 
 def _places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:

@@ -13,21 +13,15 @@ from pathlib import Path
 import pytest
 
 from confcleanup.config import load as config
-from confcleanup.deadline import Deadline
 from confcleanup.sandbox.server import Emulator, Server
 
 from .proxy import Fault, Plan, Proxy, no_faults, seeded
 from .worlds import VENDORS, Vendor, doomed, figures, held, lies, miscounts, run, write_config, wrongs
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SEEDS = range(2)
 MANY_SEEDS = range(2, 60)
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pause before a repetition ends at once."""
-    monkeypatch.setattr(Deadline, "wait", lambda self, seconds: self.check())
 
 
 def filled(vendor: Vendor) -> Emulator:
