@@ -17,6 +17,7 @@ from .witness.statements import pytest_terminal_summary as pytest_terminal_summa
 
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts compiles the package
 os.umask(0o077)  # what a test writes is private, as the program asks of files that hold secrets
 
 
