@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -18,6 +20,9 @@ from .witness.statements import pytest_terminal_summary as pytest_terminal_summa
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts compiles the package
+if Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").free > 2**30:
+    # Each ledger and archive is written through to the disk; in memory that costs nothing.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
 os.umask(0o077)  # what a test writes is private, as the program asks of files that hold secrets
 
 

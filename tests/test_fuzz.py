@@ -7,6 +7,7 @@ by nonsense, never by another item's id or a date that could be one: a vendor th
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -109,11 +110,15 @@ def altered(emulator: Emulator, plan: dict[tuple[str, int], Change]) -> None:
     emulator.after.append(hook)
 
 
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
+
+
 def nothing_else_goes(name: str, plan: dict[tuple[str, int], Change]) -> None:
     emulator = VENDORS[name].small(lambda: NOW, old=6, young=6)
     before, may_go = held(emulator), doomed(emulator)
     altered(emulator, plan)
-    with Server(emulator) as server, tempfile.TemporaryDirectory() as folder:
+    with Server(emulator) as server, scratch() as folder:
         file = write_config(emulator, server.url, Path(folder), concurrency=1)
         done = run(file, Path(folder) / "state", lambda: NOW)
     assert before - held(emulator) <= may_go
