@@ -55,9 +55,9 @@ def matches(text: str | None, glob: str) -> bool:
 
 def same_owner(owner: str | None, wanted: str) -> bool:
     """Whether an owner is the one wanted (a glob); ``anna`` and ``anna@vc.example.org`` are the same."""
+    owner, wanted = (owner or "").strip(), wanted.strip()
     if not owner:
         return False
-    owner, wanted = owner.strip(), wanted.strip()
     if ("@" in owner) == ("@" in wanted):
         return matches(owner, wanted)
     return matches(_local(owner), _local(wanted))

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from confcleanup import deleter
+from confcleanup.deadline import Deadline
 from confcleanup.redact import Redactor, redact
 
 from .witness.statements import pytest_terminal_summary as pytest_terminal_summary
 
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts compiles the package
+if Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").free > 2**30:
+    # Each ledger and archive is written through to the disk; in memory that costs nothing.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
 os.umask(0o077)  # what a test writes is private, as the program asks of files that hold secrets
 
 
@@ -34,6 +41,12 @@ def _no_secrets_of_another_test() -> Iterator[None]:
     """The register of secrets is the process's; a secret of one test must not blacken the words of the next."""
     yield
     vars(redact).update(vars(Redactor()))
+
+
+@pytest.fixture
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause before a repetition ends at once."""
+    monkeypatch.setattr(Deadline, "wait", lambda self, seconds: self.check())
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from confcleanup.cli import cli
+from confcleanup.cli import cli, completing
 
 CONFIG = """
 older_than = "30 days"
@@ -56,8 +56,10 @@ def protocol(environment: dict[str, str], shell: str, *words: str) -> list[str]:
         "_CONFCLEANUP_COMPLETE": f"{shell}_complete",
         "COMP_WORDS": "\n".join(["confcleanup", *words]),
         "COMP_CWORD": str(len(words)),
+        "CONFCLEANUP_CONFIG": environment.get("CONFCLEANUP_CONFIG"),
     }
-    done = subprocess.run(["confcleanup"], env={**environment, **asked}, capture_output=True, text=True, check=False)
+    completing.register()  # as __main__ does when a shell asks
+    done = CliRunner().invoke(cli, prog_name="confcleanup", env=asked)
     assert done.stderr == ""
     return done.stdout.split("\n")[:-1] if done.stdout.strip() else []
 

@@ -7,6 +7,7 @@ by nonsense, never by another item's id or a date that could be one: a vendor th
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +18,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from confcleanup.deadline import Deadline
 from confcleanup.providers import (
     huawei_items,
     huawei_lists,
@@ -34,6 +34,7 @@ from confcleanup.sandbox.vonage import Vonage
 
 from .faults.worlds import VENDORS, doomed, held, miscounts, run, write_config
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 EXAMPLES = settings(
     max_examples=12, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -58,11 +59,6 @@ STATUSES = st.sampled_from(
     [200, 201, 202, 204, 206, 301, 304, 307, 400, 401, 402, 403, 404, 408, 409, 410, 429, 500, 503]
 )
 Change = Callable[[Request, Response], Response | None]
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Deadline, "wait", lambda self, seconds: self.check())
 
 
 def _places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -121,11 +117,15 @@ def altered(emulator: Emulator, plan: dict[tuple[str, int], Change]) -> None:
     emulator.after.append(hook)
 
 
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(dir=os.environ.get("PYTEST_DEBUG_TEMPROOT"))
+
+
 def nothing_else_goes(name: str, plan: dict[tuple[str, int], Change]) -> None:
     emulator = VENDORS[name].small(lambda: NOW, old=6, young=6)
     before, may_go = held(emulator), doomed(emulator)
     altered(emulator, plan)
-    with Server(emulator) as server, tempfile.TemporaryDirectory() as folder:
+    with Server(emulator) as server, scratch() as folder:
         file = write_config(emulator, server.url, Path(folder), concurrency=1)
         done = run(file, Path(folder) / "state", lambda: NOW)
     assert before - held(emulator) <= may_go

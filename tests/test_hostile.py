@@ -22,9 +22,9 @@ from click.testing import CliRunner, Result
 
 from confcleanup.cli import cli
 from confcleanup.cli.output import TableScreen
-from confcleanup.deadline import Deadline
 from confcleanup.errors import HttpError, OutcomeUnknown, ProviderError
 from confcleanup.http import client as http
+from confcleanup.http import transport
 from confcleanup.http.client import Http, Permit
 from confcleanup.redact import harmless
 from confcleanup.sandbox.server import Emulator, Request, Response, Server, utc_clock
@@ -34,6 +34,7 @@ from confcleanup.settings.values import Pace
 from .faults.worlds import VENDORS, acknowledged, doomed, held, write_config, wrongs
 from .providers.waiting import NoWaiting
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
 HOSTILE = (
     "\x1b[2J\x1b]0;owned\x07Budget\r\n2026-01-01 hq: deleted 999\t\u202egpj.exe\u2066\u2028\x9b31m=cmd|'/c calc'!A1"
 )
@@ -63,11 +64,6 @@ class Desk:
 
     def instead(self, answer: Response, wanted: Callable[[Request], bool]) -> None:
         self.emulator.interfere.append(lambda request: answer if wanted(request) else None)
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Deadline, "wait", lambda self, seconds: self.check())
 
 
 @contextmanager
@@ -276,9 +272,17 @@ def always_continue() -> Iterator[bytes]:
         yield b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+@pytest.fixture
+def short_of_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer may take as long as each of its bytes: the servers here send one every few milliseconds."""
+    monkeypatch.setattr(transport, "PATIENCE", 1)
+
+
 @pytest.mark.parametrize("drip", [drip_head, drip_body, drip_chunks, drip_packed, flood_of_nothing, always_continue])
 @pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
-def test_an_answer_that_drips_is_not_waited_for(drip: Callable[[], Iterator[bytes]], method: str) -> None:
+def test_an_answer_that_drips_is_not_waited_for(
+    drip: Callable[[], Iterator[bytes]], method: str, short_of_patience: None
+) -> None:
     with dripping(drip) as url, impatient(url) as client:
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown if method == "DELETE" else ProviderError):
@@ -291,27 +295,29 @@ def test_an_answer_that_drips_is_not_waited_for(drip: Callable[[], Iterator[byte
 
 
 def a_long_file() -> Iterator[bytes]:
-    yield b"HTTP/1.1 200 OK\r\nContent-Length: 960000\r\n\r\n"
-    for _ in range(240):
+    yield b"HTTP/1.1 200 OK\r\nContent-Length: 320000\r\n\r\n"
+    for _ in range(80):
         yield b"x" * 4000
 
 
 @contextmanager
-def impatient(url: str) -> Iterator[Http]:
+def impatient(url: str, timeout: float = 0.1) -> Iterator[Http]:
     client = Http(
-        url, auth=NoAuth(), rate=Pace(0, 1), timeout=timedelta(seconds=0.2), stop=NoWaiting(), clock=lambda: NOW
+        url, auth=NoAuth(), rate=Pace(0, 1), timeout=timedelta(seconds=timeout), stop=NoWaiting(), clock=lambda: NOW
     )
     yield client
     client.close()
 
 
-def test_a_file_may_take_longer_than_an_answer() -> None:
-    with dripping(a_long_file) as url, impatient(url) as client, client.download(url + "/x") as chunks:
-        assert sum(map(len, chunks)) == 960_000
+def test_a_file_may_take_longer_than_an_answer(short_of_patience: None) -> None:
+    with dripping(a_long_file) as url, impatient(url, 0.2) as client, client.download(url + "/x") as chunks:
+        began = time.monotonic()
+        assert sum(map(len, chunks)) == 320_000
+        assert time.monotonic() - began > 0.2
 
 
 @pytest.mark.parametrize("drip", [drip_head, drip_body])
-def test_a_file_that_drips_is_not_waited_for(drip: Callable[[], Iterator[bytes]]) -> None:
+def test_a_file_that_drips_is_not_waited_for(drip: Callable[[], Iterator[bytes]], short_of_patience: None) -> None:
     with dripping(drip) as url, impatient(url) as client:
         began = time.monotonic()
         with pytest.raises(HttpError), client.download(url + "/x") as chunks:

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -44,6 +44,7 @@ def test_what_is_found_is_what_trying_every_glob_finds(globs: list[str], text: s
     assert sorted(texts.fitting(plain(text))) == tried
 
 
+@example([""], " ")
 @given(st.lists(letters, max_size=8), words)
 def test_owners_that_are_found_are_those_that_are_the_same(wanted: list[str], owner: str) -> None:
     owners = Owners((one, place) for place, one in enumerate(wanted))

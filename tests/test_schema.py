@@ -19,22 +19,10 @@ from confcleanup.config.schema import schema
 from confcleanup.errors import ConfigError
 from confcleanup.settings.tables import reader_of
 
+from .test_config import ACCOUNT, RULE, WHOLE
+
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "confcleanup" / "config.example.toml"
-
-ACCOUNT = """
-[accounts.hq]
-provider = "trueconf"
-url = "https://conf.example.com"
-client_id = "confcleanup"
-client_secret = { env = "TRUECONF_SECRET" }
-"""
-RULE = """
-[[accounts.hq.rules]]
-what = "conferences"
-older_than = "30 days"
-"""
-WHOLE = ACCOUNT + RULE
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from confcleanup import worklist as selected
@@ -70,6 +70,7 @@ JSON = st.recursive(
 MOMENTS = st.none() | st.datetimes(timezones=st.just(UTC))
 
 
+@settings(max_examples=40)
 @given(
     raw=st.dictionaries(st.text(), JSON),
     start=MOMENTS,

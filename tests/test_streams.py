@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from confcleanup.records.ledger import Ledger
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 
@@ -28,8 +28,9 @@ class Shell:
         config = folder / "config.toml"
         config.write_text(emulator.account("hq", url), "utf-8")
         config.chmod(0o600)
+        self._state = folder / "state"
         self._command = shlex.join(
-            [sys.executable, "-m", "confcleanup", "-c", str(config), "--state", str(folder / "state")]
+            [sys.executable, "-m", "confcleanup", "-c", str(config), "--state", str(self._state)]
         )
 
     def __call__(self, words: str, streams: str = "", **environment: str) -> tuple[int, str, str]:
@@ -42,7 +43,8 @@ class Shell:
 
     @property
     def history(self) -> dict[str, str]:
-        return {entry["id"]: entry["outcome"] for entry in json.loads(self("history --format json")[1])["deletions"]}
+        with Ledger(self._state, writable=False) as ledger:
+            return {entry["id"]: entry["outcome"] for entry in ledger.deletions()}
 
 
 @pytest.fixture
@@ -110,12 +112,13 @@ def test_the_status_of_the_run_stays_where_it_says_more_than_that_the_output_is_
 def test_what_a_secrets_command_prints_never_lands_in_the_ledger(shell: Shell, tmp_path: Path) -> None:
     """Without the streams, the next file that is opened would be standard output to every other program."""
     config = tmp_path / "config.toml"
-    command = 'client_secret = { command = ["sh", "-c", "echo noise >&2; echo trueconf-secret"] }'
-    config.write_text(shell.emulator.account("hq", "http://127.0.0.1:1"), "utf-8")
-    assert "client_secret" in config.read_text("utf-8")
-    lines = [command if line.startswith("client_secret") else line for line in config.read_text("utf-8").splitlines()]
-    config.write_text("\n".join(lines), "utf-8")
-    assert shell("run --yes", "<&- >&- 2>&-")[0] == 1
+    secret = f'client_secret = "{shell.emulator.client_secret}"'
+    command = f'["sh", "-c", "echo noise >&2; echo {shell.emulator.client_secret}"]'
+    text = config.read_text("utf-8")
+    assert secret in text
+    config.write_text(text.replace(secret, f"client_secret = {{ command = {command} }}"), "utf-8")
+    assert shell("run --yes", "<&- >&- 2>&-")[0] == 0
+    assert all_gone(shell)
     assert shell("history --verify")[0] == 0
 
 

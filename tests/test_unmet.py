@@ -221,7 +221,7 @@ def test_a_hold_is_not_named_where_not_everything_was_looked_through(both: Setti
     assert both.told("plan", *words) == []
 
 
-def test_an_account_that_could_not_be_listed_may_have_what_a_hold_is_for(both: Setting) -> None:
+def test_an_account_that_could_not_be_listed_may_have_what_a_hold_is_for(both: Setting, no_waiting: None) -> None:
     both.write("", "", top=HELD, urls=(both.urls[0], "http://127.0.0.1:9"))
     assert not any("holds:" in warning for warning in both.told("plan"))
 

@@ -151,7 +151,7 @@ class Server:
             served = emulator
 
         self._server = _Listener(("127.0.0.1", port), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.004,), daemon=True)
 
     @property
     def port(self) -> int:

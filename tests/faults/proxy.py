@@ -87,7 +87,7 @@ class Proxy:
             proxy = self
 
         with _Listener(("127.0.0.1", 0), Handler) as listener:
-            thread = threading.Thread(target=listener.serve_forever, args=(0.02,), daemon=True)
+            thread = threading.Thread(target=listener.serve_forever, args=(0.004,), daemon=True)
             thread.start()
             yield f"http://127.0.0.1:{listener.server_address[1]}"
             listener.shutdown()

@@ -7,27 +7,34 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from confcleanup.config import load as config
-from confcleanup.deadline import Deadline
+from confcleanup.http.client import Http
 from confcleanup.sandbox.server import Emulator, Server
 
 from .proxy import Fault, Plan, Proxy, no_faults, seeded
 from .worlds import VENDORS, Vendor, doomed, figures, held, lies, miscounts, run, write_config, wrongs
 
+pytestmark = pytest.mark.usefixtures("no_waiting")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SEEDS = range(2)
 MANY_SEEDS = range(2, 60)
 
 
 @pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pause before a repetition ends at once."""
-    monkeypatch.setattr(Deadline, "wait", lambda self, seconds: self.check())
+def soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that does not come is waited for as long as a config can say at least, and here a third of that."""
+    opened = Http.__init__
+
+    def impatient(self: Http, *words: Any, timeout: timedelta, **more: Any) -> None:
+        opened(self, *words, timeout=timeout / 3, **more)
+
+    monkeypatch.setattr(Http, "__init__", impatient)
 
 
 def filled(vendor: Vendor) -> Emulator:
