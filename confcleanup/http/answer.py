@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -28,20 +27,12 @@ class Answer(msgspec.Struct, frozen=True):
             raise ProviderError(f"the answer (status {self.status}) is {kind}; expected a JSON object")
         return body
 
-    def listing(self, rows: str, *others: str) -> dict[str, Any]:
-        """As ``json``, but with these fields alone, and the objects of the list ``rows`` as ``Rows``.
-
-        What is no object with such a list comes as ``json`` gives it.
-        """
-        try:
-            found = msgspec.structs.asdict(_listing(rows, others).decode(self.content))
-        except _NO_JSON:
-            return self.json()
-        return {**found, rows: Rows(rows, found[rows])}
-
     def any_json(self) -> Any:
         """The body as whatever JSON it is; None if it is none."""
-        return _any_json(self.content)
+        try:
+            return json.loads(self.content)
+        except (ValueError, RecursionError):
+            return None
 
 
 def uncontradicted(answer: Answer) -> bool:
@@ -53,51 +44,6 @@ def uncontradicted(answer: Answer) -> bool:
 
 
 _ERRORS = ("error", "errors", "error_code", "errorCode", "fault")
-
-
-class Rows(Collection[dict[str, Any]]):
-    """Objects of a list, each read when it is its turn, so that a long page takes a fifth less time and little memory.
-
-    Going through them raises ProviderError at what is no object.
-    """
-
-    def __init__(self, name: str, raws: Sequence[msgspec.Raw]) -> None:
-        self._name = name
-        self._raws = raws
-
-    def __len__(self) -> int:
-        return len(self._raws)
-
-    def __contains__(self, row: object) -> bool:
-        return any(row == other for other in self)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for raw in self._raws:
-            row = _any_json(raw)
-            if not isinstance(row, dict):
-                raise ProviderError(f"the answer's {self._name!r} holds what cannot be read as an object")
-            yield row
-
-
-@cache
-def _listing(rows: str, others: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
-    optional = [(name, Any, None) for name in others]
-    return msgspec.json.Decoder(msgspec.defstruct("Listing", [(rows, list[msgspec.Raw]), *optional]))
-
-
-_NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-
-def _any_json(content: bytes | msgspec.Raw) -> Any:
-    """msgspec takes half the time, and refuses some of what vendors and ``json`` call JSON."""
-    try:
-        return msgspec.json.decode(content)
-    except _NO_JSON:
-        pass
-    try:
-        return json.loads(bytes(content))
-    except (ValueError, RecursionError):
-        return None
 
 
 def _said(answer: Answer) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Any, ClassVar, NamedTuple
 
@@ -25,7 +25,6 @@ import msgspec
 from ..deadline import Deadline
 from ..errors import HttpError, ProviderError
 from ..filter import Announcement, Rule
-from ..http.answer import Rows
 from ..http.client import Http, Permit
 from ..http.paging import Sizes
 from ..items import Item, Media, Result
@@ -193,12 +192,10 @@ def in_turn(parts: Iterable[Part]) -> Iterator[Item]:
             raise
 
 
-def rows_of(body: Mapping[str, Any], *names: str) -> Collection[dict[str, Any]]:
+def rows_of(body: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
     """The list of objects under one of these names. Raises ProviderError for any other shape."""
     for name in names:
         rows = body.get(name)
-        if isinstance(rows, Rows):
-            return rows
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             return rows
         if name in body:

@@ -9,7 +9,7 @@ create-a-vbc-integration-user).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, TypeVar
@@ -399,7 +399,7 @@ def page_of(body: Mapping[str, Any], names: Sequence[str], number: int) -> Page:
     return Page(rows or (), total, last=None if pages is None else number >= pages)
 
 
-def _embedded(body: Mapping[str, Any], names: Sequence[str]) -> Collection[Row] | None:
+def _embedded(body: Mapping[str, Any], names: Sequence[str]) -> list[Row] | None:
     """The rows of an answer; None where it has no list of them. Raises ProviderError for any other shape."""
     embedded = body.get("_embedded")
     if not isinstance(embedded, dict | None):
