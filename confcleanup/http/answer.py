@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
 from ..errors import AccessDenied, HttpError, OutcomeUnknown, ProviderError
 from ..redact import harmless, redact
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -70,6 +74,15 @@ def _refusal(method: str, answer: Answer) -> HttpError:
     error.silent = not answer.content.strip()
     error.retry_after = answer.headers.get("Retry-After")
     return error
+
+
+def http_date(text: str) -> datetime | None:
+    """The moment that a header names; None for what cannot be read."""
+    try:
+        when = parsedate_to_datetime(text)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 _TELLING = (
