@@ -34,6 +34,10 @@ class Answer(msgspec.Struct, frozen=True):
     def any_json(self) -> Any:
         """The body as whatever JSON it is; None if it is none."""
         try:
+            return msgspec.json.decode(self.content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # it refuses some of what vendors and the standard library call JSON, as NaN
+        try:
             return json.loads(self.content)
         except (ValueError, RecursionError):
             return None
