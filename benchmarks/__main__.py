@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from . import measures
 
@@ -13,25 +13,27 @@ def main() -> int:
     known = {measure.__name__: measure for measure in measures.ALL}
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all, or some of: {', '.join(known)}")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each side of a ratio is measured (5)")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each side of a ratio is measured (2)")
     options = parser.parse_args()
     if unknown := set(options.names) - set(known):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(known)}")
     print(f"{measures.machine()}; medians of {options.rounds}\n", flush=True)
     missed = 0
     for name in options.names or known:
-        missed += table(name, list(known[name](options.rounds)))
+        missed += table(name, known[name](options.rounds))
     return 1 if missed else 0
 
 
-def table(name: str, figures: Sequence[measures.Figure]) -> int:
-    """Prints one measurement as a table; how many goals were missed."""
-    print(f"### {name}\n\n| what | measured | goal | |\n| --- | --- | --- | --- |")
+def table(name: str, figures: Iterable[measures.Figure]) -> int:
+    """Prints one measurement as a table, each line as soon as it is known; how many goals were missed."""
+    print(f"### {name}\n\n| what | measured | goal | |\n| --- | --- | --- | --- |", flush=True)
+    missed = 0
     for figure in figures:
         verdict = {True: "reached", False: "**missed**", None: ""}[figure.good]
-        print(f"| {figure.what} | {figure.value} | {figure.goal} | {verdict} |")
+        print(f"| {figure.what} | {figure.value} | {figure.goal} | {verdict} |", flush=True)
+        missed += figure.good is False
     print(flush=True)
-    return sum(figure.good is False for figure in figures)
+    return missed
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
 """What confcleanup is measured against: the same requests without anything else.
 
-``aiohttp``: one loop, as many at a time. ``requests``: as many threads, one session. ``sequential``: one after the
-other, a connection each, as in the vendors' tutorials. Each signs in, reads the list, looks at each item and
-deletes it.
+``aiohttp``: one loop, so many at a time; it signs in, reads the list, looks at each item and deletes it.
+``pages``: reads the list and does nothing with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 HEADERS = {"Authorization": "Bearer bench-token-0123456789"}
 
@@ -48,36 +46,7 @@ async def with_aiohttp(url: str, count: int, concurrency: int) -> None:
         await asyncio.gather(*(worker(session) for _ in range(concurrency)))
 
 
-def with_requests(url: str, count: int, concurrency: int) -> None:
-    import requests
-    from requests.adapters import HTTPAdapter
-
-    session = requests.Session()
-    session.headers.update(HEADERS)
-    session.mount("http://", HTTPAdapter(pool_maxsize=concurrency))
-
-    for method, address in before(url, count):
-        session.request(method, address).json()
-
-    def one(address: str) -> None:
-        answer = session.get(address)
-        assert answer.status_code == 200
-        answer.json()
-        assert session.delete(address).status_code == 204
-
-    with ThreadPoolExecutor(concurrency) as pool:
-        list(pool.map(one, addresses(url, count)))
-
-
-def sequential(url: str, count: int, _: int) -> None:
-    import requests
-
-    for address in addresses(url, count):
-        requests.get(address, headers=HEADERS, timeout=30).json()
-        assert requests.delete(address, headers=HEADERS, timeout=30).status_code == 204
-
-
-def pages(url: str, count: int, _: int) -> None:
+def pages(url: str, count: int) -> None:
     """Reads every page of the list and does nothing with it."""
     import requests
 
@@ -91,4 +60,4 @@ if __name__ == "__main__":
     if way == "aiohttp":
         asyncio.run(with_aiohttp(url, count, concurrency))
     else:
-        {"requests": with_requests, "sequential": sequential, "pages": pages}[way](url, count, concurrency)
+        pages(url, count)

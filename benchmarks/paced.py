@@ -31,10 +31,10 @@ class Open:
 def arrivals(rate: str) -> tuple[float, float]:
     """The fullest window's share of the rate, and the share of the whole rate that was used.
 
-    Over a minute, or over three windows and a little where a window is a minute long.
+    Over two windows at least, and over twenty seconds.
     """
     pace = Rate.parse(rate)
-    windows = 3 if pace.seconds >= 60 else 60
+    windows = max(2, int(20 / pace.seconds))
     with running(1) as url:
         stop = Deadline(deadline=time.monotonic() + (windows - 1) * pace.seconds * 1.02 + min(pace.seconds, 5) * 0.9)
         http = Http(url, auth=Open(), rate=pace, concurrency=THREADS, stop=stop)

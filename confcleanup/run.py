@@ -227,7 +227,7 @@ class AccountRun:
         self._deadline = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds(), ports.interrupted)
         self._provider: Provider = account.provider(account.settings, self._deadline, ports.clock)
         if ports.refused:
-            self._provider.http.gate = ports.refused.gate(account.name, account.settings, ports.clock)
+            self._provider.http.guard_sign_in(ports.refused.gate(account.name, account.settings, ports.clock))
         self._plan = Plan(account.name, account.provider.name)
         about = (ident, account.name, account.provider.name, ports.clock, account.settings.url)
         self._journal = Journal(ports.ledger, *about) if ports.ledger else None
@@ -377,7 +377,7 @@ def check(
     Returns what is not well, and what is worth knowing, in words.
     """
     with account.provider(account.settings, stop, clock) as provider:
-        provider.http.gate = refused.gate(account.name, account.settings, clock, by_hand=True)
+        provider.http.guard_sign_in(refused.gate(account.name, account.settings, clock, by_hand=True))
         trouble = []
         try:
             provider.check(list(dict.fromkeys(rule.what for rule in account.rules)))

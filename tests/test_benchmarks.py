@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,18 @@ def test_the_figures_that_are_kept_name_every_measurement() -> None:
 
     kept = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^### (\w+)", kept, re.MULTILINE) == [measure.__name__ for measure in ALL]
+
+
+def test_each_line_is_printed_before_the_next_figure_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks.__main__ import table
+    from benchmarks.measures import Figure
+
+    def figures() -> Iterator[Figure]:
+        yield Figure("first", "2", "≥ 1", good=True)
+        assert "| first | 2 | ≥ 1 | reached |" in capsys.readouterr().out
+        yield Figure("second", "0", "≥ 1", good=False)
+
+    assert table("name", figures()) == 1
 
 
 def test_an_unknown_benchmark_is_refused() -> None:

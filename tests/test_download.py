@@ -15,6 +15,7 @@ import trustme
 
 from confcleanup.errors import HttpError
 from confcleanup.http.client import Http
+from confcleanup.http.download import FileGuard
 from confcleanup.http.urls import reach
 from confcleanup.sandbox.server import Response, Server
 
@@ -87,11 +88,10 @@ def test_the_sign_in_goes_to_the_accounts_own_host_and_its_media_hosts_alone(
 
 
 def test_the_sign_in_never_goes_to_a_media_host_in_clear_text() -> None:
-    with session(SOUND) as (http, _):
-        http._media_hosts = ("media.vobiz.ai",)
-        assert http._may_see_the_sign_in("https://media.vobiz.ai/r.mp3")
-        assert not http._may_see_the_sign_in("http://media.vobiz.ai/r.mp3")
-        assert not http._may_see_the_sign_in("https://evil.example%2f.media.vobiz.ai/r.mp3")
+    guard = FileGuard("https://api.vobiz.ai", ["media.vobiz.ai"])
+    assert guard.may_see_sign_in("https://media.vobiz.ai/r.mp3")
+    assert not guard.may_see_sign_in("http://media.vobiz.ai/r.mp3")
+    assert not guard.may_see_sign_in("https://evil.example%2f.media.vobiz.ai/r.mp3")
 
 
 @pytest.mark.parametrize(
@@ -148,10 +148,10 @@ def test_an_account_in_a_private_network_has_its_files_there_but_not_at_the_clou
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names(monkeypatch, vobiz_corp_example="10.0.0.5")
-    http = Http("https://vobiz.corp.example", auth=Token(), rate=UNLIMITED, stop=NoWaiting())
-    assert http._near("private")
-    assert not http._near("link-local")
-    assert not http._near("loopback")
+    guard = FileGuard("https://vobiz.corp.example", [])
+    assert guard.is_near("private")
+    assert not guard.is_near("link-local")
+    assert not guard.is_near("loopback")
 
 
 def test_through_a_proxy_which_resolves_names_itself_a_numeric_address_is_judged(

@@ -27,6 +27,7 @@ LAYERS = [
     {"providers.*"},
     {"providers.base"},
     {"http.client", "http.paging"},
+    {"http.download", "http.sign_in"},
     {"http.answer", "http.transport", "http.rate_limit"},
     {"http.urls", "deadline"},
     {"estimate"},

@@ -218,3 +218,9 @@ def test_an_answer_with_two_lengths_is_the_last_of_its_connection() -> None:
     with serving(lambda request: [both]) as (server, http):
         assert [http.get(name).json() for name in ("a", "b")] == [{}, {}]
         assert len(server.connections) == 2
+
+
+def test_a_path_that_begins_with_two_slashes_is_sent_as_it_is() -> None:
+    with serving(lambda request: [OK]) as (server, http):
+        http.open_file(f"{server.url}//x", {}).close()
+        assert server.connections == [["GET //x"]]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
 from ..errors import AccessDenied, HttpError, OutcomeUnknown, ProviderError
 from ..redact import harmless, redact
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -28,20 +31,16 @@ class Answer(msgspec.Struct, frozen=True):
             raise ProviderError(f"the answer (status {self.status}) is {kind}; expected a JSON object")
         return body
 
-    def listing(self, rows: str, *others: str) -> dict[str, Any]:
-        """As ``json``, but with these fields alone, and the objects of the list ``rows`` as ``Rows``.
-
-        What is no object with such a list comes as ``json`` gives it.
-        """
-        try:
-            found = msgspec.structs.asdict(_listing(rows, others).decode(self.content))
-        except _NO_JSON:
-            return self.json()
-        return {**found, rows: Rows(rows, found[rows])}
-
     def any_json(self) -> Any:
         """The body as whatever JSON it is; None if it is none."""
-        return _any_json(self.content)
+        try:
+            return msgspec.json.decode(self.content)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # it refuses some of what vendors and the standard library call JSON, as NaN
+        try:
+            return json.loads(self.content)
+        except (ValueError, RecursionError):
+            return None
 
 
 def uncontradicted(answer: Answer) -> bool:
@@ -53,51 +52,6 @@ def uncontradicted(answer: Answer) -> bool:
 
 
 _ERRORS = ("error", "errors", "error_code", "errorCode", "fault")
-
-
-class Rows(Collection[dict[str, Any]]):
-    """Objects of a list, each read when it is its turn, so that a long page takes a fifth less time and little memory.
-
-    Going through them raises ProviderError at what is no object.
-    """
-
-    def __init__(self, name: str, raws: Sequence[msgspec.Raw]) -> None:
-        self._name = name
-        self._raws = raws
-
-    def __len__(self) -> int:
-        return len(self._raws)
-
-    def __contains__(self, row: object) -> bool:
-        return any(row == other for other in self)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        for raw in self._raws:
-            row = _any_json(raw)
-            if not isinstance(row, dict):
-                raise ProviderError(f"the answer's {self._name!r} holds what cannot be read as an object")
-            yield row
-
-
-@cache
-def _listing(rows: str, others: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
-    optional = [(name, Any, None) for name in others]
-    return msgspec.json.Decoder(msgspec.defstruct("Listing", [(rows, list[msgspec.Raw]), *optional]))
-
-
-_NO_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-
-
-def _any_json(content: bytes | msgspec.Raw) -> Any:
-    """msgspec takes half the time, and refuses some of what vendors and ``json`` call JSON."""
-    try:
-        return msgspec.json.decode(content)
-    except _NO_JSON:
-        pass
-    try:
-        return json.loads(bytes(content))
-    except (ValueError, RecursionError):
-        return None
 
 
 def _said(answer: Answer) -> str:
@@ -124,6 +78,15 @@ def _refusal(method: str, answer: Answer) -> HttpError:
     error.silent = not answer.content.strip()
     error.retry_after = answer.headers.get("Retry-After")
     return error
+
+
+def http_date(text: str) -> datetime | None:
+    """The moment that a header names; None for what cannot be read."""
+    try:
+        when = parsedate_to_datetime(text)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 _TELLING = (

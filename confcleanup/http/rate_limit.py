@@ -33,7 +33,7 @@ class RateLimiter:
         self._mine = threading.local()
         self.seconds = pace.seconds if self._limited else 1.0
 
-    def turn(self, wait: Callable[[float], None]) -> None:
+    def acquire(self, wait: Callable[[float], None]) -> None:
         """Returns when the next request may begin; ``wait`` waits for some seconds, or raises."""
         reserved: deque[list[float]] = getattr(self._mine, "places", deque())
         while True:
@@ -42,7 +42,7 @@ class RateLimiter:
                 place = reserved.popleft()
                 delay = place[0] - self._clock()
             else:
-                (place,), delay = self._places(1)
+                (place,), delay = self._reserve(1)
             self._await([place], delay, wait)
             if pauses == self._pauses:
                 break
@@ -56,7 +56,7 @@ class RateLimiter:
         Begins when the first of them may begin. Places that are not used are given back.
         """
         while True:
-            pauses, (places, delay) = self._pauses, self._places(requests)
+            pauses, (places, delay) = self._pauses, self._reserve(requests)
             self._await(places, delay, wait)
             if pauses == self._pauses:
                 break
@@ -104,7 +104,7 @@ class RateLimiter:
             offsets.append(offset)
         return offsets if self._limited else [0.0] * requests
 
-    def _places(self, requests: int) -> tuple[list[list[float]], float]:
+    def _reserve(self, requests: int) -> tuple[list[list[float]], float]:
         """Takes the next places, one after the other: the moments from which on they may be used.
 
         And the seconds until the first.

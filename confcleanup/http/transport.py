@@ -14,23 +14,24 @@ import logging
 import os
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 
 from .. import __version__
+from ..errors import AccessDenied, HttpError, OutcomeUnknown
 from ..redact import harmless, redact
 from ..settings.tables import is_loopback
-from .urls import PLAIN, reach
+from .urls import origin, reach
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +80,9 @@ class _Response(http.client.HTTPResponse):
 
     surplus = False
 
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, sock: socket.socket, *args: Any, file: bool = False, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
+        self._file = file
         buffered: Any = self.fp
         self._reader = _Reader(buffered.detach(), PATIENCE * (sock.gettimeout() or WITHOUT_TIMEOUT))
         self.fp: Any = io.BufferedReader(self._reader)
@@ -109,6 +111,8 @@ class _Response(http.client.HTTPResponse):
             self.will_close = self.will_close or coded or length not in ("", "0")
         elif coded and length:
             self.will_close = True
+        if self._file:  # from here on, time is granted by what has come
+            self._reader.per_byte = 1 / SLOWEST
 
     def _read_and_discard_trailer(self) -> None:
         super()._read_and_discard_trailer()  # type: ignore[misc]  # typeshed leaves it out
@@ -120,10 +124,6 @@ class _Response(http.client.HTTPResponse):
             self._reader.dry = True
             self.surplus = bool(self.fp.peek())
         super()._close_conn()  # type: ignore[misc]  # typeshed leaves it out
-
-    def is_a_file(self) -> None:
-        """From here on, time is granted by what has come."""
-        self._reader.per_byte = 1 / SLOWEST
 
 
 class _Leaving(threading.local):
@@ -145,21 +145,33 @@ def leaving(ask: Callable[[], None] | None) -> Iterator[None]:
         _leaving.ask = None
 
 
-class _Trusting:
+Guard = Callable[[str], bool]
+"""Whether addresses of a network (see ``reach``) may be connected to."""
+
+
+class _Connection(urllib3.connection.HTTPConnection):
     """A connection that is used again only if nothing came on it that nobody asked for.
 
     Such an answer would be taken for the next request's: an item that the vendor refused to delete would pass for
     deleted. A server that did so once may do so at a worse moment, so ``strays`` ends the reuse of all its connections.
+    With a ``guard``, addresses are judged before they are connected to. ``files``: its answers are files.
     """
 
     sock: Any
-    strays: threading.Event
-    last: _Response | None = None
 
-    def getresponse(self) -> Any:
-        found = super().getresponse()  # type: ignore[misc]  # of the class beside this one
-        self.last = found._original_response
-        return found
+    def __init__(
+        self, *args: Any, strays: threading.Event, guard: Guard | None = None, files: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._strays, self._guard, self._files = strays, guard, files
+        self._last: _Response | None = None
+
+    def response_class(  # type: ignore[override]  # http.client calls it, whatever it is
+        self, sock: socket.socket, *args: Any, **kwargs: Any
+    ) -> _Response:
+        """The answer to the request that was just sent."""
+        self._last = _Response(sock, *args, file=self._files, **kwargs)
+        return self._last
 
     @property
     def is_connected(self) -> bool:
@@ -168,10 +180,10 @@ class _Trusting:
             return False
         buffered = getattr(self.sock, "pending", int)()  # which TLS has read already, so that no socket shows it
         unread = bool(buffered) or urllib3.util.wait_for_read(self.sock, timeout=0.0)
-        if (self.last and self.last.surplus) or (unread and self._unasked()):
-            self.strays.set()
+        if (self._last and self._last.surplus) or (unread and self._unasked()):
+            self._strays.set()
             log.info("the server sent what nobody asked for; its connections are not used again")
-        return not unread and not self.strays.is_set()
+        return not unread and not self._strays.is_set()
 
     def _unasked(self) -> bool:
         """Whether what can be read is data, rather than the connection's end. Takes a byte of it."""
@@ -181,10 +193,6 @@ class _Trusting:
         except (OSError, ValueError):
             return False
 
-
-class _Connection(_Trusting, urllib3.connection.HTTPConnection):
-    response_class = _Response
-
     def endheaders(self, *args: Any, **kwargs: Any) -> None:
         if _leaving.ask:
             if self.sock is None:
@@ -192,41 +200,40 @@ class _Connection(_Trusting, urllib3.connection.HTTPConnection):
             _leaving.ask()
         super().endheaders(*args, **kwargs)
 
+    def _new_conn(self) -> socket.socket:
+        """With a guard, connects to the very address that was judged, so that no name can lead elsewhere afterwards."""
+        if not self._guard:
+            return super()._new_conn()
+        try:
+            found = _addresses(self.host, self.port)
+        except (OSError, UnicodeError):
+            found = []
+        error: Exception | str = "the name is not known"
+        for address in found:
+            if (network := reach(address)) and not self._guard(network):
+                raise urllib3.exceptions.NewConnectionError(self, forbidden(self.host, network))
+        for address in found:
+            try:
+                return urllib3.util.connection.create_connection(
+                    (address, self.port), self.timeout, self.source_address, self.socket_options
+                )
+            except OSError as failed:
+                error = failed
+        if isinstance(error, TimeoutError):
+            raise urllib3.exceptions.ConnectTimeoutError(self, f"Connection to {self.host} timed out")
+        raise urllib3.exceptions.NewConnectionError(self, str(error))
+
 
 class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):
-    response_class = _Response
+    pass
 
 
-Guard = Callable[[str], bool]
-"""Whether addresses of a network (see ``reach``) may be connected to."""
-C = TypeVar("C", bound=type[urllib3.connection.HTTPConnection])
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
 
 
-def _guarded(kind: C, guard: Guard) -> C:
-    """Connections that go to an address only after it was judged, so that no name can lead elsewhere afterwards."""
-
-    class Guarded(kind):  # type: ignore[misc, valid-type]  # a class that is given cannot be known to mypy
-        def _new_conn(self) -> socket.socket:
-            try:
-                found = _addresses(self.host, self.port)
-            except (OSError, UnicodeError):
-                found = []
-            error: Exception | str = "the name is not known"
-            for address in found:
-                if (network := reach(address)) and not guard(network):
-                    raise urllib3.exceptions.NewConnectionError(self, forbidden(self.host, network))
-            for address in found:
-                try:
-                    return urllib3.util.connection.create_connection(
-                        (address, self.port), self.timeout, self.source_address, self.socket_options
-                    )
-                except OSError as failed:
-                    error = failed
-            if isinstance(error, TimeoutError):
-                raise urllib3.exceptions.ConnectTimeoutError(self, f"Connection to {self.host} timed out")
-            raise urllib3.exceptions.NewConnectionError(self, str(error))
-
-    return cast(C, Guarded)
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
 
 
 def _addresses(host: str, port: int | None, flags: int = 0) -> list[str]:
@@ -249,101 +256,52 @@ def forbidden(host: str, network: str) -> str:
     return f"{harmless(host)} has a {network} address, from which no file is fetched"
 
 
-class _Sharing:
-    """A pool whose connections share what is known of their server."""
-
-    strays: threading.Event
-
-    def _new_conn(self) -> Any:
-        made = super()._new_conn()  # type: ignore[misc]  # of the class beside this one
-        made.strays = self.strays
-        return made
-
-
-class _Pool(_Sharing, urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(_Sharing, urllib3.HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-class Opened:
-    """An answer whose head has come. Its body is still to be read from ``raw``; then the connection is given back."""
-
-    def __init__(self, raw: urllib3.HTTPResponse) -> None:
-        self.raw = raw
-        self.status = raw.status
-        self.headers = raw.headers
-
-    def is_a_file(self) -> None:
-        """From here on, time is granted by what has come."""
-        original: Any = self.raw._original_response  # urllib3 has no public way to our own class of answers
-        original.is_a_file()
-
-    def __enter__(self) -> Opened:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.raw.close()
-        self.raw.release_conn()
-
-
 class _Adapter(HTTPAdapter):
-    """Connections of our own kind, also through a proxy; the pool of an origin is looked up once."""
+    """Connections of our own kind, also through a proxy; what is known of a server outlives its pool."""
 
     def __init__(self, guard: Guard | None = None, **options: Any) -> None:
         self._guard = guard
-        self._pools: dict[tuple[str, str], Any] = {}
-        self._strays: dict[tuple[str, str], threading.Event] = {}
+        self._strays: dict[tuple[Any, ...], threading.Event] = {}
         super().__init__(**options)
 
-    def close(self) -> None:
-        self._pools.clear()  # whoever holds a pool keeps its connections open
-        super().close()
-
-    def get_connection_with_tls_context(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
-        origin = urlsplit(request.url or "")[:2]
-        if origin not in self._pools:
-            pool: Any = super().get_connection_with_tls_context(request, *args, **kwargs)
-            pool.strays = self._strays.setdefault(origin, threading.Event())
-            self._pools[origin] = pool
-        return self._pools[origin]
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> urllib3.HTTPConnectionPool:
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        # The proxy's own address is the operator's choice, so it is not judged.
+        guard = None if pool.proxy else self._guard
+        strays = self._strays.setdefault((pool.scheme, pool.host, pool.port), threading.Event())
+        pool.conn_kw |= {"strays": strays, "guard": guard, "files": self._guard is not None}
+        return cast(urllib3.HTTPConnectionPool, pool)
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """The path as it was prepared; requests would drop one of two slashes at its start."""
         return str(super().request_url(request, proxies) if proxies else request.path_url)
-
-    def build_response(self, req: requests.PreparedRequest, resp: Any) -> Any:
-        """An ``Opened`` in place of requests' own answer, with a jar of cookies and a copy of the headers for each."""
-        return Opened(resp)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _pools(self._guard)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _pools(None)  # the proxy's own address is the operator's choice
+        manager.pool_classes_by_scheme = _POOLS
         return manager
 
 
-def _pools(guard: Guard | None) -> dict[str, type[urllib3.HTTPConnectionPool]]:
-    if guard is None:
-        return {"http": _Pool, "https": _SecurePool}
-    plain, secure = _guarded(_Connection, guard), _guarded(_SecureConnection, guard)
-    return {
-        "http": type("GuardedPool", (_Pool,), {"ConnectionCls": plain}),
-        "https": type("GuardedSecurePool", (_SecurePool,), {"ConnectionCls": secure}),
-    }
+_POOLS = {"http": _Pool, "https": _SecurePool}
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Never any: requests would read a redirect's whole body to look where it leads, however large it is."""
 
 
 def session(concurrency: int, ca_file: str | None = None, guard: Guard | None = None) -> requests.Session:
     """A session for one account: no .netrc, no cookies, no retries, no redirects.
 
-    With a ``guard``, addresses are judged before each connection; where a proxy connects, it resolves names itself.
-    Certificates are checked against ``ca_file``, else what the environment names, else requests' own.
+    With a ``guard`` it is for files, and addresses are judged before each connection; where a proxy connects, it
+    resolves names itself. Certificates are checked against ``ca_file``, else what the environment names, else
+    requests' own.
     """
-    made = requests.Session()
+    made = _Session()
     made.verify = ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or True
     made.trust_env = False  # no .netrc, which would replace our Authorization header
     made.headers["User-Agent"] = f"confcleanup/{__version__}"
@@ -363,38 +321,20 @@ def send(
     *,
     json_body: Mapping[str, Any] | None = None,
     form: Mapping[str, str] | None = None,
-) -> Opened:
-    """One request through the session's adapter; the answer's body is still to be read.
-
-    ``Session.send`` would add cookies and hooks, which nobody here uses, and look at redirects: it reads their whole
-    body first, however large it is. That took a third of a request's time.
-    """
-    request = requests.PreparedRequest()
-    request.prepare_method(method)
-    if PLAIN.fullmatch(target):
-        request.url = target
-    else:
-        request.prepare_url(target, None)
-    if json_body is None and form is None:
-        request.headers = _bodiless(method, tuple(session.headers.items()), tuple(headers.items()))
-    else:
-        request.prepare_headers({**session.headers, **headers})
-        request.prepare_body(form, None, json_body)
-    adapter, through = session.get_adapter(target), proxies("/".join(target.split("/", 3)[:3]))
-    answer = adapter.send(request, stream=True, timeout=timeout, verify=session.verify or True, proxies=through)
-    return cast(Opened, answer)
-
-
-@functools.lru_cache(maxsize=64)
-def _bodiless(
-    method: str, common: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]
-) -> CaseInsensitiveDict[str]:
-    """The headers of a request without a body, as requests prepares them. Nobody changes them afterwards."""
-    request = requests.PreparedRequest()
-    request.prepare_method(method)
-    request.prepare_headers(dict((*common, *own)))
-    request.prepare_body(None, None)
-    return request.headers
+) -> requests.Response:
+    """One request. The answer's body is still to be read, with ``raw.read1``: it alone ends a chunked answer in a way
+    that shows what came after it."""
+    return session.request(
+        method,
+        target,
+        headers=headers,
+        json=json_body,
+        data=form,
+        timeout=timeout,
+        proxies=proxies(origin(target)),
+        allow_redirects=False,
+        stream=True,
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -405,7 +345,11 @@ def proxies(origin: str) -> dict[str, str]:
     return dict(requests.utils.get_environ_proxies(origin))
 
 
-def chain(error: BaseException) -> Iterator[BaseException]:
+NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+"""What comes up where a request or its answer fails on the way."""
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
     """An error and the errors it wraps, as requests and urllib3 wrap them."""
     inner: Any = error
     while isinstance(inner, BaseException):
@@ -413,16 +357,26 @@ def chain(error: BaseException) -> Iterator[BaseException]:
         inner = getattr(inner, "reason", None) or next((a for a in inner.args if isinstance(a, BaseException)), None)
 
 
-def never_connected(error: Exception) -> bool:
+def _never_connected(error: Exception) -> bool:
     """Whether the request was certainly not sent."""
     kinds = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
-    return any(isinstance(inner, kinds) for inner in chain(error))
+    return any(isinstance(inner, kinds) for inner in _chain(error))
+
+
+def transport_error(method: str, error: Exception) -> HttpError:
+    """No usable answer came: what that means depends on whether the request may have arrived."""
+    if any(isinstance(inner, ssl.SSLCertVerificationError) for inner in _chain(error)):
+        return AccessDenied(f"the server's certificate was not accepted: {cause(error)}; see ca_file")
+    if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
+        return HttpError(f"the server cannot be reached: {cause(error)}")
+    text = f"no complete answer came to {method}: {cause(error)}"
+    return HttpError(text) if method == "GET" else OutcomeUnknown(text)
 
 
 def cause(error: Exception) -> str:
     """The innermost reason of a network error, in one line."""
     if isinstance(error, requests.exceptions.Timeout):
         return "it took too long"
-    innermost = list(chain(error))[-1]
+    innermost = list(_chain(error))[-1]
     text = str(innermost.args[-1] if innermost.args else "") or type(innermost).__name__
     return redact(harmless(re.sub(r"^\w*Connection\(.*?\): ", "", text)))[:200]

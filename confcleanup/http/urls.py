@@ -17,12 +17,6 @@ LONGEST = 1000
 """Characters of an id or a name; servers refuse addresses of some thousand."""
 
 
-PLAIN = re.compile(
-    r"https?://[a-z0-9][a-z0-9.-]*(?::[1-9][0-9]{0,4})?(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?(?:\?[A-Za-z0-9._~=&-]+)?"
-)
-"""An address in which there is nothing that any library would spell in another way."""
-
-
 def path(*segments: str, slash: bool = False) -> str:
     """A path made of segments, each encoded whole. Raises UnsafeId for one that would change the path."""
     return "/".join(map(segment, segments)) + ("/" if slash else "")
@@ -64,8 +58,6 @@ def unsendable(text: str) -> str | None:
 
 def as_meant(target: str) -> str:
     """The address, if the library would send exactly this one. Raises UnsafeId."""
-    if PLAIN.fullmatch(target):
-        return target
     try:
         prepared = requests.Request("GET", target).prepare().url or ""
         sent = urllib3.util.parse_url(prepared)
@@ -75,6 +67,11 @@ def as_meant(target: str) -> str:
     if (sent.path or "/", sent.query or "") != (meant.path or "/", meant.query):
         raise UnsafeId("the id or name would change the address it is sent to")
     return target
+
+
+def origin(url: str) -> str:
+    """An address up to its path."""
+    return "/".join(url.split("/", 3)[:3])
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")

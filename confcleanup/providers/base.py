@@ -24,7 +24,6 @@ import msgspec
 from ..deadline import Deadline
 from ..errors import AccessDenied, HttpError, ProviderError, UnsafeId
 from ..filter import Announcement, Rule
-from ..http.answer import Rows
 from ..http.client import Http, Permit
 from ..http.paging import Sizes
 from ..http.urls import unsendable
@@ -227,12 +226,10 @@ def sendable(ident: str, mistake: Callable[[str], str | None]) -> str:
     return ident
 
 
-def rows_of(body: Mapping[str, Any], *names: str) -> Collection[dict[str, Any]]:
+def rows_of(body: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
     """The list of objects under one of these names. Raises ProviderError for any other shape."""
     for name in names:
         rows = body.get(name)
-        if isinstance(rows, Rows):
-            return rows
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             return rows
         if name in body:

@@ -213,7 +213,7 @@ class TrueConf(Provider):
         answer = self.sizes.ask(
             size, lambda sized: self.http.get(where, [*params, *sized, *filters]), first=number == 1
         )
-        body = answer.listing("conferences", counted, "next_page_id")
+        body = answer.json()
         following, total = whole(body.get("next_page_id")), count_of(body, counted)
         return Page(rows_of(body, "conferences"), total, last=None if following is None else following <= 0)
 

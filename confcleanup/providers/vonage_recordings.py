@@ -6,7 +6,7 @@ Source: the API reference that ``vonage.py`` names.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,7 +51,7 @@ def page_of(body: Mapping[str, Any], names: Sequence[str], number: int) -> Page:
     return Page(rows or (), total, last=None if pages is None else number >= pages)
 
 
-def _embedded(body: Mapping[str, Any], names: Sequence[str]) -> Collection[Row] | None:
+def _embedded(body: Mapping[str, Any], names: Sequence[str]) -> list[Row] | None:
     """The rows of an answer; None where it has no list of them. Raises ProviderError for any other shape."""
     embedded = body.get("_embedded")
     if not isinstance(embedded, dict | None):

@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-import urllib3
 
 from ..http import transport as wire
 from ..redact import redact
@@ -149,8 +148,8 @@ def _get(session: requests.Session, target: str, seconds: float) -> str | None:
     """Requests an address. Returns why that was not a success; None if it was."""
     try:
         with wire.send(session, "GET", target, {}, seconds) as answer:
-            return None if answer.status < 300 else f"the answer was {answer.status}"
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return None if answer.status_code < 300 else f"the answer was {answer.status_code}"
+    except wire.NETWORK_ERRORS as error:
         return wire.cause(error)
 
 
