@@ -6,7 +6,7 @@ import fnmatch
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Generic, TypeVar
 
@@ -18,7 +18,7 @@ _HEXADECIMAL = re.compile("[0-9a-f]{32}")
 
 def plain(text: str) -> str:
     """A text as it is compared: without regard to case or to how accents are encoded."""
-    return unicodedata.normalize("NFC", text).casefold()
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
 def ident(text: str) -> str:
@@ -90,9 +90,14 @@ class Texts(Generic[T]):
         self._letters = frozenset(self._globs)
         self._sizes = {len(letters) for letters in self._letters}
 
-    def fitting(self, text: str) -> Iterator[T]:
+    def fitting(self, text: str) -> Sequence[T]:
         """The values of all that fits a plain text."""
-        yield from self._exact.get(text, ())
+        exact = self._exact.get(text, ())
+        if not self._sizes:
+            return exact
+        return [*exact, *self._globs_fitting(text)]
+
+    def _globs_fitting(self, text: str) -> Iterator[T]:
         for size in self._sizes:
             for letters in self._letters.intersection(map(text.__getitem__, _spans(len(text), size))):
                 for glob, value in self._globs[letters]:

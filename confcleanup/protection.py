@@ -14,7 +14,7 @@ from .patterns import Owners, Texts, ident, plain
 LINES = ("holds", "keep_ids", "keep_tags")
 """The lines of the table of decisions that keep an item before any filter is asked, in their order."""
 CACHED = 16384
-"""So many titles, owners and tags are remembered with what fits them: many items have the same."""
+"""So many owners and tags are remembered with what fits them: many items have the same."""
 FIELDS = {"id": "id", "owner": "owner", "title": "title", "tag": "tags"}
 """What a mark is compared with: the item's field."""
 
@@ -91,7 +91,7 @@ class Protection:
             if mark.kind == "tag":
                 self._tags.setdefault(plain(mark.text), []).append(place)
         titles, owners = Texts(self._written("title")), Owners(self._written("owner"))
-        self._titled = lru_cache(CACHED)(lambda title: tuple(titles.fitting(plain(title))))
+        self._titles = titles  # titles differ from item to item, so that remembering them would save nothing
         self._owned = lru_cache(CACHED)(lambda owner: tuple(owners.fitting(owner)))
         self._tagged = lru_cache(CACHED)(lambda tag: tuple(self._tags.get(plain(tag), ())))
         self._asked = dict.fromkeys((mark.line, FIELDS[mark.kind]) for mark in self.marks if mark.kind != "id")
@@ -110,7 +110,7 @@ class Protection:
             for tag in item.tags or ():
                 found += self._tagged(tag)
         if "title" in self._fields and item.title is not None:
-            found += self._titled(item.title)
+            found += self._titles.fitting(plain(item.title))
         if "owner" in self._fields and item.owner:
             found += self._owned(item.owner)
         return sorted(set(found)) if found else found
