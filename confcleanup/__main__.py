@@ -26,6 +26,9 @@ def main() -> None:
 
 
 def _run() -> ExitCode:
+    import gc
+
+    gc.set_threshold(20_000)  # a listing makes a million short-lived values, and no circles
     from .cli import cli
 
     if "_CONFCLEANUP_COMPLETE" in os.environ:
