@@ -446,7 +446,7 @@ class _Deleter:
     def _unresolved(self, entry: Entry, claim: Claim, answer: Result | Exception, trouble: str | None) -> Result:
         """The result of a deletion after which the item is still there, or could not be looked at."""
         if trouble:
-            told = trouble if trouble == UNTOLD else f"a look afterwards did not tell: {trouble}"
+            told = trouble if trouble == UNTOLD else f"a follow-up check was inconclusive: {trouble}"
             return Result(Outcome.UNKNOWN, f"{_words(answer)}; {told}")
         accepted = claim in (Claim.DONE, Claim.ACCEPTED)
         recorded = self._plan.recorded.get(entry.item.key)

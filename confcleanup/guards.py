@@ -53,7 +53,7 @@ NO_RUNS = PreviousRuns()
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """The brakes of one account. 0 means zero, never "off"; ``max_share`` is a part of 1."""
+    """The safety limits of one account. 0 means zero, never "off"; ``max_share`` is a part of 1."""
 
     max_deletions: int = 1000
     max_share: Fraction = Fraction(1)

@@ -58,7 +58,7 @@ class Stuck(msgspec.Struct):
 class Plan(msgspec.Struct):
     """What was found in one account, what is to go, and in the end what became of it.
 
-    ``error``: the account could not be listed, or had to be left before its end. ``refusals``: guards.
+    ``error``: the account could not be listed, or stopped early. ``refusals``: guards.
     ``recorded``: what the ledger has as deleted or gone and is listed again, by key, and when that was recorded.
     ``lists`` are how many were listed of each source; ``which`` says in words which items ``listed`` counts.
     ``unmet``: what is written to keep or to select items and fits nothing that is listed; ``notices`` say so.

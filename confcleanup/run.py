@@ -374,7 +374,7 @@ def check(
 ) -> tuple[list[str], list[str]]:
     """Signs in and reads a little of each source that the account's rules name; also what was refused before.
 
-    Returns what is not well, and what is worth knowing, in words.
+    Returns the errors and the warnings, in words.
     """
     with account.provider(account.settings, stop, clock) as provider:
         provider.http.guard_sign_in(refused.gate(account.name, account.settings, clock, by_hand=True))

@@ -505,7 +505,7 @@ def test_restore_of_a_recording_says_where_its_files_lie(tmp_path: Path) -> None
         done = hq("restore", "hq", "204401", "--yes")
         assert done.exit_code == 0, done.stderr
         assert str(hq.archive) in done.stdout
-        assert "No vendor takes a recording back" in done.stdout
+        assert "Recordings cannot be uploaded again" in done.stdout
 
 
 def test_restore_of_something_never_deleted_says_so(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ SELECTS: dict[str, tuple[set[str], set[str]]] = {
     "A year for the company's, two months for users'": ({"204411", "305026"}, {"204401", "305001"}),
     "Keep the calls of one extension": ({"204430"}, {"204411", "204401", "204409"}),
     "Legal holds": ({"old_version"}, {"0073310045", "0048411002", "0000000009"}),
-    "A tight brake for the first weeks": ({"old_version"}, set()),
+    "Tight limits for the first weeks": ({"old_version"}, set()),
     "A training server that is emptied every night": ({"0073310045", "a b"}, {"0000000012", "0000000013", "room_7"}),
     "Months as the calendar has them": ({"0048411002", "0007", "7"}, {"0073310045", "rec_A-b_01"}),
 }
@@ -95,7 +95,7 @@ def test_a_recipe_selects_what_it_says(sandbox: Sandbox, tmp_path: Path, title: 
     assert all(plan.listed for plan in run.plans)
     assert goes <= selected
     assert not stays & selected
-    assert run.exit_code == (ExitCode.REFUSED if "brake" in title else ExitCode.DONE)
+    assert run.exit_code == (ExitCode.REFUSED if "Tight limits" in title else ExitCode.DONE)
 
 
 def test_the_recipe_for_a_quarter_keeps_what_is_younger(sandbox: Sandbox, tmp_path: Path) -> None:

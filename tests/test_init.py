@@ -74,7 +74,7 @@ def common(emulator: TrueConf, url: str) -> Talk:
     return [("url", url), ("api", ""), ("client_id", emulator.client_id)]
 
 
-END: Talk = [("ca_file", ""), ("Keep everything for so long", "90 days"), ("Time zone", "Europe/Berlin")]
+END: Talk = [("ca_file", ""), ("Delete items how long after", "90 days"), ("Time zone", "Europe/Berlin")]
 
 
 def test_the_answers_become_a_private_config_that_signs_in(tmp_path: Path, trueconf: tuple[TrueConf, str]) -> None:
@@ -88,7 +88,7 @@ def test_the_answers_become_a_private_config_that_signs_in(tmp_path: Path, truec
     ]
     status, shown = converse("-c", str(file), "--state", str(tmp_path / "state"), "init", talk=talk)
     assert status == 0, shown
-    assert "hq: well (TrueConf Server" in shown
+    assert "hq: OK, signed in (TrueConf Server" in shown
     assert re.search(r"The OAuth 2.0 application\.\s+client_id", shown)
     assert emulator.client_secret not in shown
     assert emulator.client_secret not in file.read_text(encoding="utf-8")
@@ -144,7 +144,7 @@ def test_wrong_answers_are_asked_again(tmp_path: Path, trueconf: tuple[TrueConf,
         *(("A name for the account", "h q"), ("A name for the account", "hq")),
         *(("url", "http://conf.example.com"), ("api", "v4"), ("client_id", emulator.client_id)),
         *(("client_secret: where", "command"), ("Command that prints it", "pass show 'true conf'"), ("ca_file", "")),
-        *(("url", url), ("Keep everything for so long", "1 hour"), ("Keep everything for so long", "1 year")),
+        *(("url", url), ("Delete items how long after", "1 hour"), ("Delete items how long after", "1 year")),
         *(("Time zone", "Mars"), ("Time zone", ""), ("Test the sign-in now?", "n")),
     ]
     status, shown = converse("-c", str(file), "init", "--provider", "trueconf", talk=talk)
@@ -167,12 +167,12 @@ def test_another_provider_is_asked_about_its_own_settings(tmp_path: Path) -> Non
         talk: Talk = [
             *(("A name for the account", "voice"), ("url", server.url), ("auth_id", emulator.auth_id)),
             *(("auth_token: where", "file"), ("File", ""), ("The secret (hidden", emulator.auth_token)),
-            *(("Keep everything for so long", ""), ("Time zone", ""), ("Test the sign-in now?", "")),
+            *(("Delete items how long after", ""), ("Time zone", ""), ("Test the sign-in now?", "")),
         ]
         words = ("-c", str(file), "--state", str(tmp_path / "state"), "init", "--provider", "vobiz")
         status, shown = converse(*words, talk=talk)
     assert status == 0, shown
-    assert "voice: well" in shown
+    assert "voice: OK" in shown
 
 
 def test_an_existing_config_is_left_alone_before_anything_is_asked(tmp_path: Path) -> None:

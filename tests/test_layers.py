@@ -8,38 +8,17 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "confcleanup"
-LAYERS = [
-    {"__main__"},
-    {"cli"},
-    {"schedule.*", "reports.notify"},
-    {"reports.metrics"},
-    {"reports.summary"},
-    {"reports.html"},
-    {"reports.html.history"},
-    {"reports.html.tally"},
-    {"run", "reports.data", "config.schema", "plan_file", "explain"},
-    {"deleter", "listing", "baseline"},
-    {"outcomes", "plan_review", "records.archive", "records.refused", "records.journal", "config.rules"},
-    {"plan", "records.ledger", "records.media", "config.load"},
-    {"records.proof", "records.queries"},
-    {"records.entries", "worklist", "lock", "config.holds"},
-    {"providers"},
-    {"providers.*"},
-    {"providers.base"},
-    {"http.client", "http.paging"},
-    {"http.download", "http.sign_in"},
-    {"http.answer", "http.transport", "http.rate_limit"},
-    {"http.urls", "deadline"},
-    {"estimate"},
-    {"settings.tables"},
-    {"settings.secrets"},
-    {"settings.values"},
-    {"filter", "unmet", "guards", "redact"},
-    {"schedule"},
-    {"cutoff", "items", "errors", "shard", "system", "patterns", "protection"},
-    {"", "config", "settings", "http", "records", "reports"},
-]
-"""From the top down. A module imports from its own layer and those below. "" is the package, with its version."""
+DOCUMENT = ROOT.parent / "docs" / "how-it-works.md"
+
+
+def documented() -> list[set[str]]:
+    """The rows of the table of layers in the docs, from the top down: the names in each."""
+    table = DOCUMENT.read_text(encoding="utf-8").split("## The layers")[1].split("```")[1]
+    return [set(row.split("  ")[0].split()) for row in table.splitlines()[1:]]
+
+
+LAYERS = documented()
+"""From the top down. A module imports from its own layer and those below."""
 
 PURE = ["filter", "patterns", "protection", "unmet", "guards", "cutoff", "items", "errors"]
 PURE += ["shard", "records.media", "schedule"]
@@ -93,16 +72,19 @@ def inside(module: str) -> set[str]:
 
 
 def layer(module: str) -> int:
-    """How far down a module stands. Raises LookupError if nobody gave it a place."""
-    kinds = {module, module.split(".")[0] if module.startswith("cli.") else module}
-    if module.startswith("providers.") and module != "providers.base":
-        kinds = {"providers.*"}
-    if module.startswith("schedule."):
-        kinds = {"schedule.*"}
-    for depth, members in enumerate(LAYERS):
-        if members & kinds:
-            return depth
-    raise LookupError(f"{module} has no place among the layers: give it one in LAYERS")
+    """How far down a module stands: where the docs name it, or the nearest package that it is in.
+
+    A package that imports nothing is below all. Raises LookupError if the docs give the module no place.
+    """
+    if MODULES[module].name == "__init__.py" and not inside(module):
+        return len(LAYERS)
+    parts = module.split(".")
+    packages = [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    for name in [packages[0], *(package + wanted for package in packages[1:] for wanted in (".*", ""))]:
+        for depth, members in enumerate(LAYERS):
+            if name in members:
+                return depth
+    raise LookupError(f"{module} has no place among the layers: give it one in {DOCUMENT.name}")
 
 
 def vendor(module: str) -> str:

@@ -84,7 +84,7 @@ def test_no_secret_reaches_it(run: Run, log: Path, emulator: TrueConf) -> None:
 def test_in_the_json_format_each_line_is_an_object(run: Run, log: Path) -> None:
     run("--log-format", "json", "check")
     (line,) = log.read_text(encoding="utf-8").splitlines()
-    assert json.loads(line)["message"].startswith("hq: well")
+    assert json.loads(line)["message"].startswith("hq: OK")
 
 
 def test_one_that_cannot_be_written_is_wrong_usage_and_nothing_is_contacted(

@@ -357,12 +357,12 @@ def test_last_success_is_well_after_a_good_run_and_asks_nobody_but_the_ledger(hq
     asked = len(hq.server.seen)
     done = hq("check", "--last-success", "8d")
     assert (done.exit_code, len(hq.server.seen)) == (0, asked)
-    assert done.stdout.startswith("hq: the last run without fault ended ")
+    assert done.stdout.startswith("hq: the last run without errors ended ")
 
 
 def test_last_success_fails_without_any_run(hq: Setting) -> None:
     done = hq("check", "--last-success", "8d")
-    assert (done.exit_code, "no run without fault is known" in done.stderr) == (1, True)
+    assert (done.exit_code, "no run without errors is known" in done.stderr) == (1, True)
 
 
 def test_last_success_fails_if_the_good_run_is_older(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

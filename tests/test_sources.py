@@ -122,4 +122,4 @@ def test_history_shows_every_deletion(sandbox: Sandbox, call: Any) -> None:
 def test_every_account_is_well(call: Any) -> None:
     done = call("check")
     assert done.exit_code == 0, done.stderr
-    assert done.stdout.count(": well") == 6
+    assert done.stdout.count(": OK") == 6

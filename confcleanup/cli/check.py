@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--last-success",
     metavar="AGE",
-    help='Only see whether the last run without fault is at most this old, for example "8d"; contacts nobody.',
+    help='Only see whether the last run without errors is at most this old, for example "8d"; contacts nobody.',
 )
 @ACCOUNTS
 @SHARD
@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Check config, secrets, sign-in, rights, clock and archives of every account, and the state folder.
 
-    Nothing is deleted, nothing written. Status 1 if an account is not well, or if its last run without fault is
+    Nothing is deleted. Status 1 if an account needs attention, or if its last run without errors is
     older than --last-success.
     """
     from ..config import holds
@@ -65,10 +65,10 @@ def command(
         for message in trouble:
             log.error("%s: %s", account.name, message)
         if not trouble:
-            well = f"{account.name}: well ({account.provider.title}; {_rules(len(account.rules))})"
-            logging.getLogger(RESULTS).info("%s", well)
+            state = f"{account.name}: OK, signed in ({account.provider.title}; {_rules(len(account.rules))})"
+            logging.getLogger(RESULTS).info("%s", state)
             if not settings.quiet:
-                print(well)
+                print(state)
     if notices or any(trouble for trouble, _ in found):
         sys.exit(int(ExitCode.NOT_DONE))
 
@@ -88,7 +88,9 @@ def _check_last_success(settings: Globals, config: Config, accounts: list[Accoun
     for account in accounts:
         when = good.get(account.name)
         words = (
-            f"the last run without fault ended {humanize(now - when)} ago" if when else "no run without fault is known"
+            f"the last run without errors ended {humanize(now - when)} ago"
+            if when
+            else "no run without errors is known"
         )
         if account.name in late:
             told = logging.LoggerAdapter(log, {"account": account.name})

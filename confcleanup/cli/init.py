@@ -37,7 +37,7 @@ SAMPLES = r'(ca_file|archive|rooms_file|title|owner|keep_ids|names|announce|anno
     help="Write accounts of this provider ready to fill in; the others stay commented out.",
     shell_complete=offered("providers"),
 )
-@click.option("--no-input", is_flag=True, help="Ask nothing, on a terminal neither.")
+@click.option("--no-input", is_flag=True, help="Never prompt.")
 @global_options
 @click.pass_context
 def command(ctx: click.Context, settings: Globals, names: tuple[str, ...], *, no_input: bool) -> None:

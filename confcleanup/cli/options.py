@@ -78,7 +78,7 @@ class Globals(NamedTuple):
             return None
 
     def state_folder(self, config: Config | None) -> Path:
-        """The folder for what must survive a run."""
+        """The directory for the lock file and the history."""
         from pathlib import Path
 
         if given := self.state or (config and config.state.directory):

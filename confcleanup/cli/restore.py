@@ -51,7 +51,7 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
         where, saved = _copy(account, item)
         print(f"{item.what} {harmless(item.id)} ({harmless(item.title or 'no title')}) is archived in {where}")
         if account.provider.sources[item.what].media:
-            print("No vendor takes a recording back; its files are in that folder.")
+            print("Recordings cannot be uploaded again; the files are in the folder above.")
             return
         require_ready([account])
         now = clock()

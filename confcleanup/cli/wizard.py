@@ -44,7 +44,7 @@ def ask(names: Sequence[str], folder: Path) -> Answers:
     answers = Answers(account, {"provider": name}, (), "", "")
     _settings(provider, answers, folder)
     answers.what = _what(provider)
-    answers.older_than = _prompt("Keep everything for so long after its end", "30 days", _age)
+    answers.older_than = _prompt("Delete items how long after they end?", "30 days", _age)
     answers.timezone = _prompt("Time zone", "UTC", _zone)
     return answers
 
@@ -179,7 +179,7 @@ def _bare(text: str) -> str:
     except tomllib.TOMLDecodeError:
         text = ""
     if not text.replace("-", "").replace("_", "").isalnum():
-        raise ValueError("letters, digits, - and _ make a name")
+        raise ValueError("use only letters, digits, - and _")
     return text
 
 

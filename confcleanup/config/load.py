@@ -49,7 +49,7 @@ TOO_SHORT = "is less than one day; if that is meant, say allow_short_retention =
 
 
 class StateSettings(Table, frozen=True, kw_only=True):
-    """Where the program keeps what must survive a run."""
+    """The state directory: the lock file and the history."""
 
     directory: str | None = None
     keep_history: Period | None = None
@@ -80,7 +80,7 @@ TABLES: Mapping[str, type[Table]] = {
 
 
 class Account(msgspec.Struct, frozen=True):
-    """One account as the file describes it, with its brakes and the class that serves it."""
+    """One account as the file describes it, with its safety limits and the class that serves it."""
 
     name: str
     provider: type[Provider]
@@ -238,7 +238,7 @@ def _account(name: str, table: Any, general: General, limits: LimitSettings, pro
 
 
 def _fingerprint(seen: object) -> str:
-    """A hash of all that decides what an account's rules select; brakes and secrets are not part of it."""
+    """A hash of all that decides what an account's rules select; safety limits and secrets are not part of it."""
     return hashlib.sha256(json.dumps(seen, sort_keys=True, default=str).encode()).hexdigest()
 
 

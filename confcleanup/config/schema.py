@@ -40,7 +40,7 @@ def _account(provider: type[Provider]) -> dict[str, Any]:
     table = _table(provider.settings_type)
     table["title"] = provider.title
     table["properties"]["provider"] |= {"const": provider.name}
-    table["properties"]["limits"] = {**_table(LimitSettings), "description": "The account's own brakes."}
+    table["properties"]["limits"] = {**_table(LimitSettings), "description": "The account's own safety limits."}
     rules = [_rule(what, source.rule) for what, source in provider.sources.items()]
     if len(rules) == 1:
         rules[0]["required"].remove("what")

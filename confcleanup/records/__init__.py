@@ -1,1 +1,1 @@
-"""What must survive a run: the ledger with its proof, one account's journal in it, and archives."""
+"""What outlives a run: the ledger with its proof, one account's journal in it, and archives."""

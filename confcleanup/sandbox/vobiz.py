@@ -478,7 +478,7 @@ class Vobiz(Emulator):
         return self._ok(self._shown(row))
 
     def _delete_recording(self, recording_id: str) -> Response:
-        """Sheet 5.4: file, address and metadata are gone for good; once more is 404."""
+        """Sheet 5.4: file, address and metadata are deleted permanently; once more is 404."""
         if self.recordings.pop(recording_id, None) is None:
             return self._not_found(NO_RECORDING)
         self.deleted.append(recording_id)

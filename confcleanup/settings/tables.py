@@ -50,7 +50,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LimitSettings(Table, frozen=True, kw_only=True):
-    """The brakes; each key may stand in ``[limits]`` or in an account."""
+    """The safety limits; each key may stand in ``[limits]`` or in an account."""
 
     max_deletions: Annotated[int, msgspec.Meta(ge=0)] | None = None
     max_share: Fraction | None = None

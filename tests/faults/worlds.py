@@ -24,7 +24,7 @@ from confcleanup.sandbox.vonage import Vonage
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 HONEST_UNKNOWN = re.compile(
-    "a look afterwards did not tell|still live, or another room|it was still there|cannot be told from a new one"
+    "a follow-up check was inconclusive|still live, or another room|it was still there|cannot be told from a new one"
 )
 Key = tuple[str, str]
 """A source and an id."""
