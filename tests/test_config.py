@@ -607,6 +607,16 @@ def test_a_word_out_of_a_few_is_refused_with_all_of_them(mistakes: Mistakes) -> 
     assert found == {"notify.when": '\'sometimes\' is unknown; write "always" or "trouble" or "change"'}
 
 
+@pytest.mark.parametrize("key", ["ping", "apprise"])
+def test_an_address_that_was_copied_badly_into_the_config_is_named_by_its_key(mistakes: Mistakes, key: str) -> None:
+    address = '"https://hc.example.com/\u200babc"'
+    found = mistakes(WHOLE + f"[notify]\n{key} = {address if key == 'ping' else f'[{address}]'}\n")
+    at = "notify.ping" if key == "ping" else 'notify."apprise[1]"'
+    assert found == {
+        at: "the secret has an invisible character at position 24; copy it again from where the vendor shows it"
+    }
+
+
 def test_a_wrong_version_is_refused_with_those_that_there_are_not_with_a_pattern(mistakes: Mistakes) -> None:
     found = mistakes(ACCOUNT + 'api = "3"\n' + RULE)
     assert found == {"accounts.hq.api": '\'3\' is unknown; write "v3.11" or "v4"'}

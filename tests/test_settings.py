@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from confcleanup.cutoff import Period
 from confcleanup.errors import Problem
 from confcleanup.redact import PLACE, redact
-from confcleanup.settings.secrets import Secret, Secrets
+from confcleanup.settings.secrets import Secret, Secrets, Token
 from confcleanup.settings.tables import AccountSettings, Table, build, is_loopback, reader_of, unknown, url_mistake
 from confcleanup.settings.values import Age, Pace, Rate, Share, Span, Value, When
 
@@ -265,6 +265,59 @@ def test_a_secret_that_is_empty_is_as_good_as_missing(raw: Any, monkeypatch: pyt
 def test_an_empty_secret_file_is_as_good_as_missing(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("\n")
     assert hidden({"file": str(tmp_path / "secret")}) == f"the secret from file {str(tmp_path / 'secret')!r} is empty"
+
+
+@pytest.mark.parametrize("text", ["\ufeffgeheim", "geheim\r\n", "\ufeffgeheim\n\n", "geheim\r"])
+@pytest.mark.parametrize("place", ["text", "env", "file", "command"])
+def test_a_byte_order_mark_and_line_ends_are_no_part_of_a_secret_wherever_it_is_kept(
+    place: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_bytes(text.encode())
+    (tmp_path / "secret").chmod(0o600)
+    monkeypatch.setenv("CONFCLEANUP_TEST", text)
+    raw = {
+        "text": text,
+        "env": {"env": "CONFCLEANUP_TEST"},
+        "file": {"file": str(tmp_path / "secret")},
+        "command": command(f"import sys; sys.stdout.buffer.write({text!r}.encode())"),
+    }[place]
+    assert Secret.parse(raw).reveal() == "geheim"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("geheim\n# old: vorher", "the secret has more than one line; store the secret alone, in one line"),
+        (
+            "ge\u200bheim",
+            "the secret has an invisible character at position 3; copy it again from where the vendor shows it",
+        ),
+        (
+            "ge\theim",
+            "the secret has an invisible character at position 3; copy it again from where the vendor shows it",
+        ),
+    ],
+)
+def test_what_cannot_be_a_secret_alone_is_told_without_showing_it(text: str, told: str) -> None:
+    assert hidden(text) == told
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_that_an_env_file_left_around_a_secret_are_named(quote: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONFCLEANUP_TEST", f"{quote}geheim{quote}")
+    assert "'CONFCLEANUP_TEST' begins and ends with a quotation mark" in hidden({"env": "CONFCLEANUP_TEST"})
+    assert Secret.parse(f"{quote}geheim{quote}").reveal() == f"{quote}geheim{quote}", "in the config they were meant"
+
+
+@pytest.mark.parametrize(
+    "text", ["t\u043eken", "t ken", "t\xa0ken", "tüken"], ids=["Cyrillic o", "space", "NBSP", "umlaut"]
+)
+def test_a_token_that_no_header_can_carry_is_refused_where_a_password_may_have_it(text: str) -> None:
+    assert Secret.parse(text).reveal() == text
+    with pytest.raises(
+        ValueError, match="has a character that a request header cannot carry at position 2; copy it again"
+    ):
+        Token.parse(text).reveal()
 
 
 # --- addresses --------------------------------------------------------------------------------------

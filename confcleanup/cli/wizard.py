@@ -19,6 +19,7 @@ from ..errors import Problem
 from ..providers.base import Provider
 from ..settings.secrets import Secret
 from ..settings.tables import build, reader_of
+from ..settings.values import Value
 from ..system import install
 from .files import write_private
 
@@ -60,7 +61,7 @@ def keys(provider: type[Provider], missing: str | None = None) -> dict[str, Any]
 def is_secret(provider: type[Provider], key: str) -> bool:
     """Whether a setting is a secret."""
     kinds = {entry.encode_name: entry.type for entry in msgspec.structs.fields(provider.settings_type)}
-    return reader_of(kinds[key]) is Secret
+    return issubclass(reader_of(kinds[key]) or Value, Secret)
 
 
 def simple(provider: type[Provider]) -> list[str]:

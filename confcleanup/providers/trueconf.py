@@ -23,7 +23,7 @@ from ..http.client import Http, Permit
 from ..http.paging import Page, Repeated, by_page, by_page_from_0_or_1
 from ..http.urls import path
 from ..items import Item, Outcome, Result
-from ..settings.secrets import Secret
+from ..settings.secrets import Secret, Token
 from ..settings.tables import AccountSettings, RuleSettings
 from ..settings.values import Pace
 from ..unmet import Reach
@@ -90,7 +90,7 @@ class TrueConfSettings(AccountSettings, frozen=True, kw_only=True):
     client_secret: Secret | None = None
     username: str | None = None
     password: Secret | None = None
-    access_token: Secret | None = None
+    access_token: Token | None = None
     room_url: str | None = None
     room_pin: Secret | None = None
     rate: Pace = Pace(20, 1)

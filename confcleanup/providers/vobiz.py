@@ -28,7 +28,7 @@ from ..http.paging import Page, by_offset
 from ..http.urls import path
 from ..items import Item, Live, Media, Outcome, Result
 from ..redact import harmless
-from ..settings.secrets import Secret
+from ..settings.secrets import Token
 from ..settings.tables import AccountSettings, RuleSettings
 from ..settings.values import Pace
 from ..unmet import Reach
@@ -83,7 +83,7 @@ class VobizSettings(AccountSettings, frozen=True, kw_only=True):
 
     url: str = "https://api.vobiz.ai"
     auth_id: Annotated[str, Meta(pattern="^[!-~]+$")]
-    auth_token: Secret
+    auth_token: Token
     media_hosts: tuple[Annotated[str, Meta(pattern=_MEDIA_HOST)], ...] | None = None
     rate: Pace = Pace(10, 1)
 

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import threading
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,16 +73,34 @@ class Secret(Value):
         return "" if self.literal else str(self._content[0] if self.source == "command" else self._content)
 
     def reveal(self) -> str:
-        """The secret's text. Raises ValueError, saying where it was looked for, if it is not there."""
-        value: str = getattr(self, f"_from_{self.source}")(self._content)
-        if not value:
-            raise ValueError(f"the secret from {self.source} {self._place} is empty")
-        redact.add(value)
+        """The secret's text, without a byte order mark and the line ends after it, wherever it is kept.
+
+        Raises ValueError, saying where it was looked for, if it is not there or cannot be the secret alone.
+        """
+        found: str = getattr(self, f"_from_{self.source}")(self._content)
+        value = found.removeprefix("\ufeff").rstrip("\r\n")
+        if value:
+            redact.add(value)
+        if mistake := self._mistake(value):
+            raise ValueError(f"{self._place} {mistake}")
         return value
+
+    def _mistake(self, value: str) -> str | None:
+        """What keeps a text from being the secret, in words that show nothing of it."""
+        if not value:
+            return "is empty"
+        if len(value.splitlines()) > 1:
+            return "has more than one line; store the secret alone, in one line"
+        if self.source == "env" and len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            # docker --env-file and systemd's Environment= in some spellings hand quotes on as part of the value.
+            return "begins and ends with a quotation mark; set it without, or use { file = … } if they belong to it"
+        return _copied_badly(
+            value, lambda character: unicodedata.category(character) in ("Cc", "Cf"), "an invisible character"
+        )
 
     @property
     def _place(self) -> str:
-        return repr(self.where) if self.where else ""
+        return f"the secret from {self.source} {self.where!r}" if self.where else "the secret"
 
     def _from_text(self, text: str) -> str:
         return text
@@ -106,7 +125,7 @@ class Secret(Value):
             raise ValueError(f"the secret file {path} cannot be read: {_why(error)}") from None
         if loose:
             raise ValueError(f"everybody on this machine can read or change the secret file {path}: chmod o-rwx {path}")
-        return content.rstrip("\r\n")
+        return content
 
     def _from_keyring(self, entry: str) -> str:
         service, _, user = entry.rpartition("/")
@@ -139,7 +158,7 @@ class Secret(Value):
             raise ValueError(f"the program {command[0]!r} that should print the secret was not found")
         try:
             done = subprocess.run([program, *command[1:]], capture_output=True, timeout=COMMAND_TIMEOUT, check=False)  # noqa: S603  # the operator's own command, no shell
-            printed = done.stdout.decode("utf-8").rstrip("\r\n")
+            printed = done.stdout.decode("utf-8")
         except (OSError, UnicodeDecodeError, subprocess.TimeoutExpired) as error:
             raise ValueError(f"the program {command[0]!r} that should print the secret failed: {_why(error)}") from None
         if done.returncode:
@@ -150,6 +169,15 @@ class Secret(Value):
 
     def __repr__(self) -> str:
         return f"Secret(from {self.source})"
+
+
+class Token(Secret):
+    """A secret that is sent in a header, which takes only the printable characters of ASCII."""
+
+    def _mistake(self, value: str) -> str | None:
+        return super()._mistake(value) or _copied_badly(
+            value, lambda character: not "!" <= character <= "~", "a character that a request header cannot carry"
+        )
 
 
 class Secrets(Value):
@@ -164,6 +192,12 @@ class Secrets(Value):
     @classmethod
     def describe(cls) -> dict[str, Any]:
         return {"type": "array", "items": Secret.describe()}
+
+
+def _copied_badly(value: str, wrong: Callable[[str], bool], what: str) -> str | None:
+    """Where a copied secret went wrong: the position alone, as the character is part of the secret."""
+    at = next((number for number, character in enumerate(value, 1) if wrong(character)), None)
+    return f"has {what} at position {at}; copy it again from where the vendor shows it" if at else None
 
 
 def _in_time(ask: Callable[[], str | None]) -> str | None:

@@ -20,7 +20,7 @@ from ..cutoff import Period
 from ..errors import ConfigError, Problem
 from ..filter import LiveRule
 from ..system import install
-from .secrets import Secret, Secrets
+from .secrets import Secret, Secrets, Token
 from .values import Age, Pace, Rate, Share, Span, Value
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -31,6 +31,7 @@ READERS: dict[Any, type[Value]] = {
     Fraction: Share,
     Pace: Rate,
     Secret: Secret,
+    Token: Token,
     tuple[Secret, ...]: Secrets,
 }
 """How the text of a key becomes a value, by the key's type. Where one type is written in several ways, or is just text
@@ -153,8 +154,9 @@ class NotifySettings(Table, frozen=True, kw_only=True):
     allow_insecure_http: bool = False
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        if self.ping and self.ping.literal and (mistake := url_mistake(self.ping.reveal(), self.allow_insecure_http)):
-            yield "ping", mistake
+        for key, secret in self.secrets():
+            if secret.literal and (mistake := self._mistake(key, secret)):
+                yield key, mistake
         if self.prometheus and not (Path(self.prometheus).is_absolute() and self.prometheus.endswith(".prom")):
             yield "prometheus", "give the whole path of a file that ends in .prom; the node exporter reads no other"
         if self.timeout > LONGEST_NOTICE:
@@ -162,18 +164,20 @@ class NotifySettings(Table, frozen=True, kw_only=True):
 
     def missing(self) -> Iterator[tuple[str, str]]:
         for key, secret in self.secrets():
-            try:
-                text = secret.reveal()
-            except ValueError as error:
-                yield key, str(error)
-                continue
-            if key == "ping" and (mistake := url_mistake(text, self.allow_insecure_http)):
+            if mistake := self._mistake(key, secret):
                 yield key, mistake
         for key, module in (("prometheus", "prometheus_client"), ("apprise", "apprise")):
             if getattr(self, key) and not find_spec(module):
                 yield key, f"it needs an extra: {install(key)}"
         if self.prometheus and not os.access(Path(self.prometheus).parent, os.W_OK):
             yield "prometheus", f"the folder {Path(self.prometheus).parent} cannot be written"
+
+    def _mistake(self, key: str, secret: Secret) -> str | None:
+        try:
+            text = secret.reveal()
+        except ValueError as error:
+            return str(error)
+        return url_mistake(text, self.allow_insecure_http) if key == "ping" else None
 
     def secrets(self) -> Iterator[tuple[str, Secret]]:
         """Every secret that is set: pairs of key and secret."""
