@@ -16,7 +16,9 @@ def main() -> None:
         status = _run()
     except KeyboardInterrupt:
         status = ExitCode.INTERRUPTED
-    except BaseException as error:  # noqa: BLE001  # the last place: out of memory, for example
+    # Nothing is above this frame. Whatever arrives here, MemoryError included, would otherwise be a traceback, whose
+    # lines may show secrets, and status 1 without a word of what happened.
+    except BaseException as error:  # noqa: BLE001  # the outermost frame: reported, and the status is an error
         sys.stderr.write(f"error: an unexpected fault in the program: {type(error).__name__}\n")
         status = ExitCode.NOT_DONE
     if why := unwritten(sys.stdout):

@@ -196,7 +196,9 @@ class _Lister:
         """The parts of a source. If the provider cannot tell them, one that fails for that reason."""
         try:
             yield from self._provider.parts(what, [rule for rule in self._rules if rule.what == what])
-        except Exception as error:  # noqa: BLE001  # what it means is judged where the part is listed
+        # A plug-in's generator may raise any class. The error is not dropped: listing this part raises it again, in
+        # _part, where errors of listings are handled, so the source counts as not listed.
+        except Exception as error:  # noqa: BLE001  # raised again when the part is listed
             yield Part("", partial(_fails, error))
 
     def _part(self, part: Part) -> None:

@@ -33,10 +33,10 @@ from .plan_review import PlanReview
 from .providers.base import Provider
 from .records.journal import Journal
 from .records.ledger import Ledger
-from .records.queries import AT_ONCE
 from .records.refused import RefusedSignIns
 from .system import HANGUPS, TERMINATIONS
 from .unmet import unmet_holds
+from .worklist import AT_ONCE
 
 log = logging.getLogger(__name__)
 SIDE_BY_SIDE = 32

@@ -24,6 +24,7 @@ PREPARE = (
     "BEGIN",
 )
 AT_ONCE = 250
+"""Entries read, or looked up in the ledger, with one query."""
 ENCODER = msgspec.msgpack.Encoder()
 DECODER = msgspec.msgpack.Decoder(tuple[Item, Decision])
 TABLE = """

@@ -27,6 +27,7 @@ from confcleanup.outcomes import settle
 from confcleanup.records.journal import Journal
 from confcleanup.records.ledger import Ledger
 from confcleanup.records.proof import FILE, HEAD, ORIGIN, Proof
+from confcleanup.records.queries import RECORDED
 
 from .fake import NOW, Fake, thing
 
@@ -983,3 +984,22 @@ def test_a_death_at_any_step_is_no_false_alarm(tmp_path: Path) -> None:
     """Killed at each statement and each renaming of two runs that write and prune; each time in a new folder."""
     done = subprocess.run([sys.executable, "-c", DYING, str(tmp_path)], check=True, stdout=subprocess.PIPE, timeout=120)
     assert int(done.stdout) > 40
+
+
+# Looking up what is listed again -----------------------------------------------------------------
+
+
+def test_recorded_deletions_are_found_by_any_id_and_no_others(ledger: Ledger) -> None:
+    odd = ["plain", "it's", "ümlaut", "a,b", "\ud800", "?"]
+    for ident in [*odd, "another"]:
+        deleted(ledger, ident)
+    deleted(ledger, "failed", outcome=Outcome.FAILED)
+    found = [body["id"] for body, _ in ledger.recorded("hq", [*odd, "failed", "never"])]
+    assert found == odd
+    assert list(ledger.recorded("branch", odd)) == []
+
+
+def test_recorded_deletions_are_looked_up_through_the_index_of_ids(ledger: Ledger) -> None:
+    with closing(sqlite3.connect(ledger.path)) as other:
+        plan = [row[3] for row in other.execute(f"EXPLAIN QUERY PLAN {RECORDED}", ("[]", "hq"))]
+    assert any("USING INDEX item_of" in step for step in plan), plan

@@ -45,7 +45,9 @@ def command(
             trouble, warnings = check(account, stop, clock, refused)
             broken, weak = _archives(account)
             return trouble + broken, warnings + weak + _shared(account)
-        except Exception as error:  # noqa: BLE001  # of one account: what is known of the others is told
+        # A provider may be somebody's plug-in and raise any class. The account is reported with an error and status 1,
+        # and the other accounts are still checked.
+        except Exception as error:  # noqa: BLE001  # plug-ins raise any class; reported as this account's error
             log.debug("a fault in %s", account.name, exc_info=True)
             return [f"a fault in the program or a provider: {type(error).__name__}"], []
 

@@ -144,7 +144,7 @@ def _into_keyring(entry: str, secret: str) -> None:
         why = f"it needs an extra: {install('keyring')}"
     # Backends raise what their system raises (D-Bus, Keychain, ctypes), not only keyring's own errors, and a secret
     # might be in the text. Nothing is swallowed: the person at the terminal is told, and how to store it by hand.
-    except Exception as error:  # noqa: BLE001  # backends raise what they like; the person is told
+    except Exception as error:  # noqa: BLE001  # backends share no base class; reported below with the remedy
         why = f"it cannot be opened ({type(error).__name__})"
     click.echo(f"The secret was not stored in the keyring: {why}. Then: keyring set {service} {user}", err=True)
 

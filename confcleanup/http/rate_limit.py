@@ -140,4 +140,4 @@ class RateLimiter:
 
 def backoff(attempt: int) -> float:
     """Seconds to wait after this many tries, with some chance so that threads do not knock together."""
-    return float(2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries in time; it guards nothing
+    return float(2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter between retries, not cryptography

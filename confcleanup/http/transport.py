@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -72,7 +72,22 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
-class _Response(http.client.HTTPResponse):
+if TYPE_CHECKING:
+
+    class _HTTPResponse(http.client.HTTPResponse):
+        """http.client's answer, with the methods for subclasses that its type stubs do not declare."""
+
+        def _read_status(self) -> tuple[str, int, str]: ...
+
+        def _read_and_discard_trailer(self) -> None: ...
+
+        def _close_conn(self) -> None: ...
+
+else:
+    _HTTPResponse = http.client.HTTPResponse
+
+
+class _Response(_HTTPResponse):
     """An answer that must come within ``PATIENCE`` times the time-out; a file may take longer, but not crawl.
 
     It belongs to its request: ``surplus`` is set if more came than that answer, which nobody asked for.
@@ -94,7 +109,7 @@ class _Response(http.client.HTTPResponse):
         Another interim status would be taken for the answer, and the answer for that of the next request.
         """
         while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]  # typeshed leaves it out
+            version, status, reason = super()._read_status()
             if status == http.HTTPStatus.EARLY_HINTS:
                 http.client.parse_headers(self.fp)
             elif http.HTTPStatus.CONTINUE < status < http.HTTPStatus.OK:
@@ -115,7 +130,7 @@ class _Response(http.client.HTTPResponse):
             self._reader.per_byte = 1 / SLOWEST
 
     def _read_and_discard_trailer(self) -> None:
-        super()._read_and_discard_trailer()  # type: ignore[misc]  # typeshed leaves it out
+        super()._read_and_discard_trailer()
         self._chunks_ended = True
 
     def _close_conn(self) -> None:
@@ -123,7 +138,7 @@ class _Response(http.client.HTTPResponse):
         if self._chunks_ended if self.chunked else self.length == 0:
             self._reader.dry = True
             self.surplus = bool(self.fp.peek())
-        super()._close_conn()  # type: ignore[misc]  # typeshed leaves it out
+        super()._close_conn()
 
 
 class _Leaving(threading.local):
@@ -166,7 +181,9 @@ class _Connection(urllib3.connection.HTTPConnection):
         self._strays, self._guard, self._files = strays, guard, files
         self._last: _Response | None = None
 
-    def response_class(  # type: ignore[override]  # http.client calls it, whatever it is
+    # http.client only calls this attribute, with the socket, to get the answer. A method may stand here instead of a
+    # class; it passes on what the connection knows (the kind of answer) and keeps the answer for is_connected.
+    def response_class(  # type: ignore[override]  # declared as a class, but only ever called
         self, sock: socket.socket, *args: Any, **kwargs: Any
     ) -> _Response:
         """The answer to the request that was just sent."""

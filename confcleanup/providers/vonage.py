@@ -81,7 +81,7 @@ class VonageSettings(AccountSettings, frozen=True, kw_only=True):
     account_id: Annotated[str, Meta(pattern="^(self|[0-9]+)$")] | Annotated[int, Meta(ge=0)] = "self"
     users: Annotated[str | tuple[str, ...], Users] = "all"
     url: str = "https://api.vonage.com/t/vbc.prod/call_recording"
-    token_url: str = "https://api.vonage.com/token"  # noqa: S105  # a public address, no token
+    token_url: str = "https://api.vonage.com/token"  # noqa: S105  # the documented address of the sign-in, not a credential
     provisioning_url: str = "https://api.vonage.com/t/vbc.prod/provisioning"
     rate: Pace = Pace(10, 60)
 

@@ -385,5 +385,5 @@ def _archive_errors(target: str) -> Iterator[None]:
         raise
     # Each of fsspec's storages raises its own classes (botocore's are no OSError), which cannot be named here
     # without importing what only some have installed. It is raised again as ArchiveError, and the item stays.
-    except Exception as error:  # noqa: BLE001  # storages raise classes of their own; raised again, the item stays
+    except Exception as error:  # noqa: BLE001  # fsspec's storages share no base class; raised again as ArchiveError
         raise ArchiveError(f"the archive {redact(target)} cannot be used: {redact(str(error))[:200]}") from None
