@@ -1,7 +1,7 @@
 """The deleter: from a plan to the outcome of each deletion.
 
 The only place where a ``Permit`` is made, so the only place from which anything can be deleted. An outcome is what
-the vendor's answer proves; whatever proves nothing is found out by looking."""
+the vendor's answer proves; ``follow_up`` finds out whatever that leaves open."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ import msgspec
 
 from .deadline import Deadline, Look
 from .errors import AccessDenied, LedgerError, ProviderError, Stale, Stopped
-from .filter import Announcement, Rule, choose, difference
+from .filter import Announcement, Rule
+from .follow_up import FollowUp, no_longer
 from .http.client import Permit
 from .items import Item, Outcome, Result
+from .outcomes import Answer, Claim, Record, claim_of, still, words
 from .plan import DATA_ERRORS, Plan, Watcher
 from .providers.base import Provider, Restored, Source
 from .redact import harmless
@@ -27,15 +29,10 @@ from .worklist import Entry
 
 if TYPE_CHECKING:
     from .records.archive import Archive
-from .outcomes import UNTOLD, Claim, Record, _still, _words, claim_of, found_over
 
 log = logging.getLogger(__name__)
 LOOKS = 4
 """So many times an item is looked at again because its request could not leave while the last look was fresh."""
-LAGS = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between looks after a deletion: some vendors show for a while what is already deleted."""
-IN_VAIN = 10
-"""After so many items in a row for which waiting changed nothing, the account is no longer waited for."""
 ALL_ABSENT = 10
 """If so many first deletions are all answered with 404, something else is wrong than the items."""
 
@@ -104,7 +101,8 @@ class _Deleter:
         self._lock = threading.Lock()
         self._one_by_one = threading.Lock()
         self._halted = False
-        self._answered = self._absent = self._waited_in_vain = 0
+        self._answered = self._absent = 0
+        self._follow_up = FollowUp(self._plan, self._provider, self._rules, self._now, self._stop)
         self._announcements = {rule.name: rule.live.announcement for rule in self._rules if rule.live}
 
     def work(self) -> None:
@@ -203,13 +201,8 @@ class _Deleter:
     def _held_against(self, entry: Entry, fresh: Item | None) -> Item | Result:
         if fresh is None:
             return Result(Outcome.GONE)
-        why = self._no_longer(entry, fresh)
+        why = no_longer(entry.item, fresh, self._rules, self._now)
         return Result(Outcome.CHANGED, why) if why else fresh
-
-    def _no_longer(self, entry: Entry, fresh: Item) -> str | None:
-        """Why an item must not be deleted any more, now that it was looked at again; None if it still must."""
-        decision = choose(fresh, self._rules, self._now)
-        return difference(entry.item, fresh) or (None if decision.delete else decision.reason)
 
     def _announce(self, entry: Entry, said: Announcement) -> Result | None:
         """Has the end of a live room announced, and waits. It is looked at again after that.
@@ -258,13 +251,13 @@ class _Deleter:
         return [results[entry.number] or Result(Outcome.UNKNOWN) for entry in entries]
 
     def _repeat(
-        self, entries: list[Entry], source: Source, before: Mapping[int | None, Result | Exception]
+        self, entries: list[Entry], source: Source, before: Mapping[int | None, Answer]
     ) -> dict[int | None, Result | None]:
         """Asks once more for what was not clearly answered and is still there; each is looked at first."""
         try:
             answers = self._ask(entries, look=True)
         except Stopped:
-            return {entry.number: Result(Outcome.FAILED, _still(before[entry.number])) for entry in entries}
+            return {entry.number: Result(Outcome.FAILED, still(before[entry.number])) for entry in entries}
         # what is found gone now was there when it was asked for the first time
         ours = {
             number: Result(Outcome.DELETED) if isinstance(found, Result) and found.outcome is Outcome.GONE else found
@@ -272,12 +265,12 @@ class _Deleter:
         }
         return self._judge(entries, ours, source, again=True)
 
-    def _ask(self, entries: Sequence[Entry], *, look: bool) -> dict[int | None, Result | Exception]:
+    def _ask(self, entries: Sequence[Entry], *, look: bool) -> dict[int | None, Answer]:
         """Sends one request for these entries, each looked at just before if ``look``; what came back, by number.
 
         A result stands for an entry that needs no request any more. A look that grew too old is repeated.
         """
-        found: dict[int | None, Result | Exception] = {}
+        found: dict[int | None, Answer] = {}
         stale = ""
         for _ in range(LOOKS):
             waiting = [entry for entry in entries if entry.number not in found]
@@ -299,7 +292,7 @@ class _Deleter:
                 return found | {e.number: r for e, r in zip(waiting, [*results, *missing], strict=False)}
         return {entry.number: found.get(entry.number, Result(Outcome.FAILED, stale)) for entry in entries}
 
-    def _no_request_for(self, entries: Sequence[Entry]) -> dict[int | None, Result | Exception]:
+    def _no_request_for(self, entries: Sequence[Entry]) -> dict[int | None, Answer]:
         """Looks at entries; what came of those that must not be deleted any more, by number."""
         looked: dict[int | None, Item | Result | None]
         if self._provider.sources[entries[0].item.what].serial:
@@ -324,7 +317,7 @@ class _Deleter:
     def _judge(
         self,
         entries: Sequence[Entry],
-        answers: Mapping[int | None, Result | Exception],
+        answers: Mapping[int | None, Answer],
         source: Source,
         *,
         again: bool,
@@ -344,10 +337,10 @@ class _Deleter:
             else:
                 open_ends.append((entry, Claim.UNCLEAR if again and claim is Claim.REFUSED else claim))
         if open_ends:
-            results |= self._look_after(open_ends, answers, again=again, repeat=not (again or source.serial))
+            results |= self._follow_up.check(open_ends, answers, again=again, repeat=not (again or source.serial))
         return results
 
-    def _counted(self, claim: Claim, answer: Result | Exception) -> Claim:
+    def _counted(self, claim: Claim, answer: Answer) -> Claim:
         """Counts answers, and leaves an account whose first deletions are all answered with 404."""
         if isinstance(answer, Result) and answer.outcome in (Outcome.CHANGED, Outcome.FAILED, Outcome.GONE):
             return claim
@@ -361,9 +354,7 @@ class _Deleter:
             )
         return claim
 
-    def _settled(
-        self, entry: Entry, claim: Claim, answer: Result | Exception, source: Source, *, again: bool
-    ) -> Result | None:
+    def _settled(self, entry: Entry, claim: Claim, answer: Answer, source: Source, *, again: bool) -> Result | None:
         """The result where the answer alone tells it, else None."""
         if isinstance(answer, AccessDenied):
             self._halt(str(answer))
@@ -373,85 +364,8 @@ class _Deleter:
         if claim is Claim.DONE and not doubted:
             return Result(Outcome.DELETED)
         if claim is Claim.REFUSED and not again and not source.serial:
-            return answer if isinstance(answer, Result) else Result(Outcome.FAILED, _words(answer))
+            return answer if isinstance(answer, Result) else Result(Outcome.FAILED, words(answer))
         return None
-
-    def _look_after(
-        self,
-        open_ends: list[tuple[Entry, Claim]],
-        answers: Mapping[int | None, Result | Exception],
-        *,
-        again: bool,
-        repeat: bool,
-    ) -> dict[int | None, Result | None]:
-        """Finds out by looking what became of deletions; what a vendor still shows is looked at again after a while.
-
-        None for what was not clearly answered and is still there, if that may be repeated.
-        """
-        results: dict[int | None, Result | None] = {}
-        trouble: dict[int | None, str] = {}
-        with self._stop.finishing():
-            for pause in (0.0, *self._patience):
-                try:
-                    self._stop.wait(pause) if pause else None
-                    self._look_once(open_ends, answers, results, trouble, again=again, repeat=repeat)
-                except Stopped as error:
-                    trouble |= dict.fromkeys((entry.number for entry, _ in open_ends), str(error))
-                    break
-                open_ends = [(entry, claim) for entry, claim in open_ends if entry.number not in results]
-                if not open_ends:
-                    self._waited_in_vain = 0 if pause else self._waited_in_vain
-                    return results
-        self._waited_in_vain += 1
-        for entry, claim in open_ends:
-            results[entry.number] = self._unresolved(entry, claim, answers[entry.number], trouble.get(entry.number))
-        return results
-
-    @property
-    def _patience(self) -> tuple[float, ...]:
-        return LAGS if self._waited_in_vain < IN_VAIN else ()
-
-    def _look_once(
-        self,
-        open_ends: Sequence[tuple[Entry, Claim]],
-        answers: Mapping[int | None, Result | Exception],
-        results: dict[int | None, Result | None],
-        trouble: dict[int | None, str],
-        *,
-        again: bool,
-        repeat: bool,
-    ) -> None:
-        """One look at each; what it tells is added to ``results``, what keeps it from telling to ``trouble``."""
-        items = [entry.item for entry, _ in open_ends]
-        log.info("looking at %d items again after their deletion", len(items))
-        try:
-            there = self._provider.get_many(items)
-        except (ProviderError, *DATA_ERRORS) as error:
-            trouble |= dict.fromkeys((entry.number for entry, _ in open_ends), str(error))
-            return
-        for entry, claim in open_ends:
-            trouble.pop(entry.number, None)
-            fresh = there.get(entry.item.key)
-            over, why = found_over(entry.item, fresh), _words(answers[entry.number])
-            if over:
-                gone = claim in (Claim.ABSENT, Claim.REFUSED) and not again
-                results[entry.number] = Result(Outcome.GONE if gone else Outcome.DELETED)
-            elif over is None or fresh is None:
-                trouble[entry.number] = UNTOLD
-            elif reason := self._no_longer(entry, fresh):
-                results[entry.number] = Result(Outcome.CHANGED, f"{why}; then: {reason}")
-            elif claim is Claim.UNCLEAR and repeat:
-                results[entry.number] = None
-
-    def _unresolved(self, entry: Entry, claim: Claim, answer: Result | Exception, trouble: str | None) -> Result:
-        """The result of a deletion after which the item is still there, or could not be looked at."""
-        if trouble:
-            told = trouble if trouble == UNTOLD else f"a follow-up check was inconclusive: {trouble}"
-            return Result(Outcome.UNKNOWN, f"{_words(answer)}; {told}")
-        accepted = claim in (Claim.DONE, Claim.ACCEPTED)
-        recorded = self._plan.recorded.get(entry.item.key)
-        since = f"recorded as deleted on {recorded:%Y-%m-%d}; " if recorded else ""
-        return Result(Outcome.UNKNOWN if accepted else Outcome.FAILED, since + _still(answer))
 
 
 def _groups(selected: Iterable[Entry], provider: Provider) -> Iterator[list[Entry]]:

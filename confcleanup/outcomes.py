@@ -15,7 +15,8 @@ from .providers.base import Provider
 from .redact import harmless
 
 log = logging.getLogger(__name__)
-UNTOLD = "still live, or another room of its name"
+Answer = Result | Exception
+"""What came back from a deletion: the provider's result, or what it raised."""
 
 
 class Record(Protocol):
@@ -42,7 +43,7 @@ class Claim(Enum):
     REFUSED = auto()
 
 
-def claim_of(answer: Result | Exception) -> Claim:
+def claim_of(answer: Answer) -> Claim:
     """What a provider's result, or what it raised after the request was sent, claims."""
     if isinstance(answer, Result):
         known = {Outcome.DELETED: Claim.DONE, Outcome.GONE: Claim.ABSENT, Outcome.UNKNOWN: Claim.ACCEPTED}
@@ -70,8 +71,8 @@ def found_over(item: Item, fresh: Item | None) -> bool | None:
     return bool(difference(item, fresh))
 
 
-def _words(answer: Result | Exception) -> str:
-    """An answer in words."""
+def words(answer: Answer) -> str:
+    """Describe an answer."""
     if isinstance(answer, Result):
         done = "the deletion was acknowledged" if answer.outcome is Outcome.DELETED else "the deletion was asked for"
         return answer.error or done
@@ -80,8 +81,9 @@ def _words(answer: Result | Exception) -> str:
     return f"an answer could not be read ({type(answer).__name__})"
 
 
-def _still(answer: Result | Exception) -> str:
-    return f"{_words(answer)}; it was still there when looked at"
+def still(answer: Answer) -> str:
+    """Describe an answer after which the item was found."""
+    return f"{words(answer)}; it was still there when looked at"
 
 
 def settle(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from confcleanup import deleter
+from confcleanup import follow_up
 from confcleanup.deadline import Deadline
 from confcleanup.redact import Redactor, redact
 
@@ -52,4 +52,4 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _vendors_that_do_not_lag(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks after a deletion follow each other at once; tests of the waiting itself pass their own."""
-    monkeypatch.setattr(deleter, "LAGS", (0.0,) * 4)
+    monkeypatch.setattr(follow_up, "LAGS", (0.0,) * 4)

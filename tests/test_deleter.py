@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
-from confcleanup import deleter
+from confcleanup import follow_up
 from confcleanup.deadline import Deadline
 from confcleanup.deleter import Deletion, carry_out
 from confcleanup.errors import (
@@ -585,7 +585,7 @@ def test_a_refusal_of_the_repetition_is_resolved_by_looking_as_the_first_request
 
 
 def test_a_vendor_that_lags_is_looked_at_again_with_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deleter, "LAGS", (1.0, 2.0, 4.0, 8.0))
+    monkeypatch.setattr(follow_up, "LAGS", (1.0, 2.0, 4.0, 8.0))
     stop = NoWaiting()
     provider = Fake(thing("old", what="files"), stop=stop)
     looks: list[Item] = []
@@ -602,12 +602,12 @@ def test_a_vendor_that_lags_is_looked_at_again_with_growing_pauses(monkeypatch: 
 
 
 def test_an_account_that_is_waited_for_in_vain_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deleter, "LAGS", (1.0,))
+    monkeypatch.setattr(follow_up, "LAGS", (1.0,))
     stop = NoWaiting()
     provider = Fake(*(thing(f"{number}", what="files") for number in range(30)), stop=stop)
     provider.before_delete = raising(OutcomeUnknown("accepted", 202))
     assert cleaned(provider, rule("files"), stop=stop).count(Outcome.UNKNOWN) == 30
-    assert stop.waited == [1.0] * deleter.IN_VAIN
+    assert stop.waited == [1.0] * follow_up.IN_VAIN
 
 
 def test_what_is_recorded_as_deleted_and_listed_again_is_deleted_only_if_a_look_proves_it() -> None:
