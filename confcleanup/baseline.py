@@ -38,9 +38,9 @@ class Baseline:
         """Records what this run found here, for the guards of later runs. Raises LedgerError.
 
         A refused run selected nothing that counts. What it listed is what there is, unless that was in doubt itself.
-        A list that lacks a part is no measure.
+        A list that lacks a part is no measure, nor is a worklist that was lost: it cannot tell what was deleted.
         """
-        if not journal or plan.failed or plan.unlisted:
+        if not journal or plan.failed or plan.unlisted or plan.selected.error:
             return
         doubted = shrunken(plan.lists, previous) if plan.refusals else ()
         left = {self._scope(what): count for what, count in plan.left.items() if what not in doubted}

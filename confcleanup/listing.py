@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -61,8 +61,8 @@ def make_plan(listing: Listing) -> Plan:
     try:
         complete = _Lister(plan, replace(listing, rules=rules), unmet).sources()
         if listing.review:
-            plan.selected.extend(listing.review.never_seen(rules, listing.now, complete))
-        _estimate(plan, provider, listing.limits)
+            plan.selected.extend(listing.review.never_seen(rules, complete))
+        due = plan.selected.by_source(None)
     except (ProviderError, Stopped, LedgerError) as error:
         _fail(plan, str(error))
     except DATA_ERRORS as error:
@@ -73,6 +73,7 @@ def make_plan(listing: Listing) -> Plan:
         return plan
     if not plan.unlisted:
         unmet.reach = {what: provider.reach(what, speaking) for what, speaking in sources.items()}
+        unmet.counts = {what: listed.count for what, listed in plan.lists.items()}
         plan.unmet = unmet
         plan.notices += unmet.warnings()
     for what, speaking in sources.items():
@@ -85,7 +86,7 @@ def make_plan(listing: Listing) -> Plan:
     plan.which = (parts.pop() if len(parts) == 1 else "") or "listed"
     if provider.http.sent and provider.http.skew is None:
         plan.warnings.append(BLIND)
-    due = plan.selected.by_source(None)
+    _estimate(plan, provider, listing.limits, due)
     plan.lists = {what: replace(listed, selected=due[what]) for what, listed in plan.lists.items()}
     plan.refusals += check_guards(plan.lists, provider.http.skew, listing.limits, listing.previous)
     return plan
@@ -160,6 +161,7 @@ class _Lister:
         self._failed: dict[str, list[str]] = {}
         self._listed = 0
         self._outages = 0
+        self._told = 0
 
     def sources(self) -> set[str]:
         """Lists every source; those that were listed without a gap. Raises what fails the account as a whole."""
@@ -203,11 +205,12 @@ class _Lister:
 
     def _part(self, part: Part) -> None:
         """Lists a part; once more if its list is unsteady. Raises ProviderError and leaves nothing of it behind."""
+        self._told = 0
         for first in (True, False):
-            mark = self._begin()
+            mark, repeated = self._begin(), self._told
             self._provider.strict = first
             try:
-                self._take(_listed(part), mark)
+                self._take(_listed(part), mark, repeated)
                 return
             except ProviderError as error:
                 self._drop(mark)
@@ -233,7 +236,8 @@ class _Lister:
         if self._review:
             self._review.take_back()
 
-    def _take(self, items: Iterator[Item], mark: _Mark) -> None:
+    def _take(self, items: Iterator[Item], mark: _Mark, repeated: int) -> None:
+        """Judges what a part lists. ``repeated``: so many of its kept items were told when it was listed before."""
         plan, chosen = self._plan, list[Entry]()
         held: list[Entry] | None = []
         for listed in items:
@@ -254,7 +258,10 @@ class _Lister:
                 chosen.append(entry)
             else:
                 self._keep(entry)
-                held = self._tell(entry, held)
+                if repeated:
+                    repeated -= 1
+                else:
+                    held = self._tell(entry, held)
             if plan.listed % 100 == 0:
                 self._watcher.listed(plan.account, plan.listed)
                 plan.selected.extend(chosen)
@@ -293,6 +300,7 @@ class _Lister:
             return held
         for kept in (*(held or ()), entry):
             self._watcher.kept(self._plan.account, kept)
+            self._told += 1
         return None
 
 
@@ -313,17 +321,17 @@ def _stays_for_ever(item: Item, why: Reason, rule: Rule, *, deletes: bool) -> bo
     beginning, that it was given; without either nobody can say that it runs for too long.
     """
     meant = item.kind is Kind.ROOM and not (rule.rooms and rule.tags)
-    if meant or item.kind in (Kind.RECURRING, Kind.LIVE) or not deletes:
+    if meant or item.kind in (Kind.RECURRING, Kind.LIVE) or not deletes or item.undeletable == NOT_THERE:
         return False
     made = item.created_at if item.kind is Kind.RECORDING else None
     dated = (item.ended_at or item.started_at or made) is not None
     return why in UNDECIDED or (why in (Reason.RUNNING, Reason.UNDELETABLE) and dated)
 
 
-def _estimate(plan: Plan, provider: Provider, limits: Limits) -> None:
+def _estimate(plan: Plan, provider: Provider, limits: Limits, due: Mapping[str, int]) -> None:
     settings, http = provider.settings, provider.http
     work = []
-    for what, count in plan.selected.by_source(None).items():
+    for what, count in due.items():
         source = provider.sources[what]
         work.append((count * source.requests, 1 if source.serial else settings.concurrency))
     plan.seconds = estimate.seconds((http.sent, http.busy), work, settings.rate)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -52,7 +51,7 @@ class PlanReview:
             return Entry(item, decision, Outcome.CHANGED, "it has changed since the plan was made")
         return entry
 
-    def never_seen(self, rules: Sequence[Rule], now: datetime, complete: Collection[str]) -> list[Entry]:
+    def never_seen(self, rules: Sequence[Rule], complete: Collection[str]) -> list[Entry]:
         """The items of the plan that are not listed. They are not called gone, as nobody asked the vendor for them.
 
         ``complete`` are the sources that were listed without a gap; an item missing in another may be in the gap.

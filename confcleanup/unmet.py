@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -41,17 +40,16 @@ class Unmet:
         self._rules = rules
         self._met: set[int] = set()
         self._missing: set[str] = set()
-        self._counts: Counter[str] = Counter()
         self._ids: list[str] | None = [] if any(mark.ids for mark in self.protection.marks) else None
         self._filters = {what: _filters(rules, what) for what in dict.fromkeys(rule.what for rule in rules)}
         self._others: dict[str, str] | None = None
         self._loose: dict[str, str] = {}
         self.reach: Mapping[str, Reach] = {}
-        """By source; set when the account is listed completely."""
+        """By source; set when the account is listed completely, as are ``counts``, the listed items of each."""
+        self.counts: Mapping[str, int] = {}
 
     def note(self, item: Item, fits: Sequence[int]) -> None:
         """Takes note of a listed item, and of the places of the marks that fit it."""
-        self._counts[item.what] += 1
         self._met.update(fits)
         if item.title is None or item.owner is None or item.tags is None:
             self._missing.update(field for field in FIELDS.values() if getattr(item, field) is None)
@@ -63,21 +61,22 @@ class Unmet:
 
     def warnings(self) -> list[str]:
         """What each rule says and nothing fits, in words."""
-        found: dict[tuple[str, str, str], list[str]] = {}
+        found: dict[tuple[str, str, str], list[tuple[str, Iterable[str]]]] = {}
         for rule in self._rules:
             reach = self.reach[rule.what]
             for mark in self._unmet() if reach.keeps else ():
                 if mark.rule == rule.name and not mark.foreign and FIELDS[mark.kind] not in self._missing:
-                    found.setdefault((rule.name, mark.line, rule.what), []).append(self.named(mark.text, mark.ids))
-            if not reach.filters or not (self._counts[rule.what] or reach.only):
+                    found.setdefault((rule.name, mark.line, rule.what), []).append((mark.text, mark.ids))
+            if not reach.filters or not (self.counts[rule.what] or reach.only):
                 continue
             for name, key, text in self._filters[rule.what]:
                 if name == rule.name and key not in self._missing:
-                    found.setdefault((name, key, rule.what), []).append(repr(text))
+                    found.setdefault((name, key, rule.what), []).append((text, ()))
         told: dict[str, list[str]] = {}
-        for (name, key, what), texts in found.items():
-            listed = f"among the {self._counts[what]} {what} listed{self._only(what)}"
-            told.setdefault(f"{key}: {_some(texts)} {listed}", []).append(repr(name))
+        for (name, key, what), unmet in found.items():
+            texts = [self.named(*one) for one in unmet[:SHOWN]]
+            listed = f"among the {self.counts[what]} {what} listed{self._only(what)}"
+            told.setdefault(f"{key}: {_some(texts, len(unmet))} {listed}", []).append(repr(name))
         return [f"rule{'s' if len(names) > 1 else ''} {', '.join(names)}: {text}" for text, names in told.items()]
 
     def _only(self, what: str) -> str:
@@ -154,11 +153,10 @@ def _fits(key: str, text: str, item: Item) -> bool:
     return text in (item.tags or ()) if key == "tags" else matches(item.id, text)
 
 
-def _some(texts: Sequence[str], count: int | None = None) -> str:
-    """The first few of several texts, and that they fit nothing."""
-    count = len(texts) if count is None else count
+def _some(texts: Sequence[str], count: int) -> str:
+    """The first few of ``count`` texts, and that they fit nothing."""
     more = f" and {count - SHOWN} more" if count > SHOWN else ""
-    return f"{', '.join(texts[:SHOWN])}{more} fit{'s' if count == 1 else ''} nothing"
+    return f"{', '.join(texts)}{more} fit{'s' if count == 1 else ''} nothing"
 
 
 def loose(text: str) -> str:

@@ -84,7 +84,7 @@ def test_what_is_gone_when_looked_at_stays_as_what_cannot_be_deleted() -> None:
     provider = Short(thing("old"))
     provider.held.clear()
     plan, reasons = planned(provider)
-    assert (plan.kept, len(plan.selected)) == ({Reason.UNDELETABLE: 1}, 0)
+    assert (plan.kept, len(plan.selected), plan.stuck.count) == ({Reason.UNDELETABLE: 1}, 0, 0)
     assert reasons == {"old": "the server does not have it (any more)"}
 
 

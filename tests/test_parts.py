@@ -187,6 +187,15 @@ def test_every_kept_item_is_told_however_many_they_are(more: int) -> None:
     assert told.ids == [f"{number}" for number in range(more)]
 
 
+@pytest.mark.parametrize("more", [1, HELD_BACK, HELD_BACK + 7])
+def test_a_list_that_is_read_once_more_tells_each_kept_item_once(more: int) -> None:
+    told = Told()
+    kept = [thing(f"{number}", days=3) for number in range(more)]
+    plan = planned(Parted(user_1=[[*kept, Unsteady("shifted")], [*kept, thing("late", days=3)]]), watcher=told)
+    assert told.ids == [*(f"{number}" for number in range(more)), "late"]
+    assert plan.kept.total() == len(told.ids)
+
+
 # One item in several rows -------------------------------------------------------------------------
 
 

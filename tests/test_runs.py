@@ -731,6 +731,8 @@ def test_a_full_temporary_folder_ends_one_account_and_everything_deleted_is_reco
     recorded = [one for one in world.ledger.deletions() if one["account"] == "full" and one["outcome"] == "deleted"]
     assert 0 < gone < 600
     assert full.count(Outcome.DELETED) == gone == len(recorded)
+    measured = [note["account"] for note in world.ledger.events("listing")]
+    assert measured == ["other"], "what is left of the full one is not known, so it is no measure for the next run"
 
 
 def test_an_account_lets_go_of_its_connections_while_others_are_at_work(world: World) -> None:

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from confcleanup.cli import cli
 from confcleanup.filter import Rule
+from confcleanup.http.paging import Unsteady
 from confcleanup.items import Item
 from confcleanup.listing import Listing, make_plan
 from confcleanup.plan import Plan
 from confcleanup.protection import Hold
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
-from confcleanup.unmet import Reach, loose, one_slip, unmet_holds
+from confcleanup.unmet import Reach, Unmet, loose, one_slip, unmet_holds
 
 from .fake import NOW, Fake, rule, thing
 
@@ -46,6 +47,24 @@ def plan_of(*rules: Rule, listed: Sequence[Item] = LISTED, shown: Reach | None =
 
 def holds_told(*plans: Plan) -> list[str]:
     return unmet_holds([plan.unmet for plan in plans if plan.unmet])
+
+
+def test_rows_of_a_list_that_is_read_once_more_are_counted_once() -> None:
+    class Shifting(Reaching):
+        def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
+            yield from LISTED
+            if self.strict:
+                raise Unsteady("shifted")
+
+    plan = make_plan(Listing("hq", Shifting(), [rule(title="Sing*")], NOW))
+    assert plan.notices == ["rule 'old': title: 'Sing*' fits nothing among the 2 things listed"]
+
+
+def test_only_the_ids_that_are_shown_are_compared_with_those_that_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+    monkeypatch.setattr(Unmet, "named", lambda self, text, meant: compared.append(text) or text)
+    (notice,) = plan_of(rule(keep_ids=frozenset(f"{number:010}" for number in range(1000)))).notices
+    assert (len(compared), "and 990 more fit nothing" in notice) == (10, True)
 
 
 # Rules -------------------------------------------------------------------------------------------
