@@ -174,14 +174,15 @@ class _Deleter:
         """A step before an item's request; what it raises becomes the item's result."""
         try:
             return step(entry)
-        except AccessDenied as error:
+        except (ProviderError, *DATA_ERRORS) as error:
+            return self._not_sent(error)
+
+    def _not_sent(self, error: Exception) -> Result:
+        """The result of an item for which this was raised before its request; a refused right ends the account."""
+        if isinstance(error, AccessDenied):
             self._halt(str(error))
-            return Result(Outcome.FAILED, str(error))
-        except ProviderError as error:
-            return Result(Outcome.FAILED, str(error))
-        except DATA_ERRORS as error:
-            log.debug("an answer could not be read", exc_info=True)
-            return Result(Outcome.FAILED, f"an answer could not be read ({type(error).__name__})")
+        log.debug("raised before the request", exc_info=error)
+        return Result(Outcome.FAILED, words(error))
 
     def _prepare(self, entry: Entry) -> Item | Result | None:
         """Archives, and has the end of a live room announced. A result if that ends the matter."""
@@ -296,7 +297,10 @@ class _Deleter:
         """Looks at entries; what came of those that must not be deleted any more, by number."""
         looked: dict[int | None, Item | Result | None]
         if self._provider.sources[entries[0].item.what].serial:
-            there = self._provider.get_many([entry.item for entry in entries])
+            try:
+                there = self._provider.get_many([entry.item for entry in entries])
+            except (ProviderError, *DATA_ERRORS) as error:
+                return {entry.number: self._not_sent(error) for entry in entries}
             looked = {entry.number: self._held_against(entry, there.get(entry.item.key)) for entry in entries}
         else:
             looked = {entry.number: self._caught(self._look_again, entry) for entry in entries}

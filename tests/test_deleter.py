@@ -641,3 +641,15 @@ def test_a_hang_up_after_which_another_room_has_the_name_was_carried_out() -> No
     plan = cleaned(provider, rule(cutoff=NOW, live=LiveRule(max_duration=timedelta(hours=8))))
     assert outcomes(plan) == {"Room": Outcome.DELETED}
     assert provider.sent("Room") == 1
+
+
+def test_a_batch_that_cannot_be_looked_at_is_not_sent_and_says_why() -> None:
+    class Confirming(Fake):
+        sources = {"heaps": changed(Fake.sources["heaps"], recheck=True, confirmed=True)}
+
+    provider = Confirming(*(thing(ident, what="heaps") for ident in "abcd"))
+    provider.before_look = raising(HttpError("GET was answered with 500", 500))
+    plan = cleaned(provider, rule("heaps"))
+    assert (plan.error, plan.count(Outcome.FAILED), len(provider.held)) == (None, 4, 4)
+    assert {entry.error for entry in plan.selected} == {"GET was answered with 500"}
+    assert not [what for what, _ in provider.calls if what == "delete"]

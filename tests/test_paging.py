@@ -176,6 +176,21 @@ def test_a_row_that_stands_on_two_pages_comes_as_a_repetition_and_counts_as_the_
     assert ids(by_page(pages([1, 2], [2, 3], [4], total=4), identity)) == [1, 2, 3, 4]
 
 
+@ways
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_list_from_which_a_row_vanished_while_it_was_read_may_have_skipped_one(way: Way, strict: bool) -> None:
+    vendor = Vendor(list(range(7)), 3)
+
+    def fetch(where: int) -> Page:
+        page = (vendor.offset if way is by_offset else vendor.page)(where)
+        if 0 in vendor.ids:
+            vendor.ids.remove(0)
+        return page
+
+    with pytest.raises(Unsteady, match="became shorter"):
+        ids(way(fetch, identity, strict=strict))
+
+
 def test_a_row_that_stands_twice_on_one_page_comes_as_a_repetition_and_counts_as_the_vendor_counts() -> None:
     shown = pages([1, 1, 2], [3], total=4)
     assert ids(by_page(shown, identity)) == [1, 2, 3]

@@ -48,7 +48,7 @@ def uncontradicted(answer: Answer) -> bool:
     if not answer.content.strip():
         return True
     body = answer.any_json()
-    return isinstance(body, list) or (isinstance(body, dict) and not any(body.get(name) for name in _ERRORS))
+    return isinstance(body, list) or (isinstance(body, dict) and all(body.get(name) is None for name in _ERRORS))
 
 
 _ERRORS = ("error", "errors", "error_code", "errorCode", "fault")

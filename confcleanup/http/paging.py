@@ -67,7 +67,8 @@ class Pagination:
     """The state of one walk: how many rows were shown, and how many of them differ.
 
     ``strict``: a page that shows new rows beside some of an earlier page is an error, because a row that appeared or
-    vanished may have shifted the pages. Otherwise such rows are taken for the vendor's own.
+    vanished may have shifted the pages. Otherwise such rows are taken for the vendor's own. A count that becomes smaller
+    is always an error: the rows behind one that vanished move up, and one of them is never shown.
     """
 
     def __init__(self, key: Callable[[Row], str], *, strict: bool = False) -> None:
@@ -107,6 +108,8 @@ class Pagination:
         if size and not overlaps:
             self._ragged |= bool(self._longest) and not self._size == self._longest >= size
             self._longest, self._size = max(self._longest, size), size
+        if page.total is not None and self.total is not None and page.total < self.total:
+            raise Unsteady("the vendor's list became shorter while it was read, so a row may have been skipped")
         self._earlier += earlier
         self._shown += fresh + twins
         self.unique += fresh

@@ -286,10 +286,12 @@ class Huawei(Provider):
         due = item.ended_at is not None and item.ended_at < cutoff
         if not due or row.get("available") is not True or row.get("isDecodeFinish") is True:
             return item
-        detail = self._detail(item.id)
+        detail = self._detail(row)
         return recording({**row, **{name: detail[name] for name in STATES if name in detail}}, window, ends)
 
-    def _detail(self, ident: str) -> Mapping[str, Any]:
+    def _detail(self, row: Row) -> Mapping[str, Any]:
+        """What the vendor says of a row's recording alone; nothing if that is another one with the same confUUID."""
+        ident = text(row.get("confUUID")) or ""
         if id_mistake(ident):
             return {}
         try:
@@ -298,7 +300,9 @@ class Huawei(Provider):
             if code(error) == NOT_FOUND:
                 return {}
             raise
-        return detail if detail.get("confUUID") == ident else {}
+        told = ("startTime", "rcdTime")
+        same = detail.get("confUUID") == ident and all(detail.get(name) == row.get(name) for name in told)
+        return detail if same else {}
 
     def get(self, item: Item) -> Item | None:
         return self.get_many([item]).get(item.key)

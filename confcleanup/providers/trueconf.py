@@ -300,11 +300,11 @@ def _gone_or_raise(error: HttpError) -> None:
 
 
 def _names(answer: Answer, ident: str) -> bool:
-    """Whether the answer to a deletion speaks of this conference, if of any."""
+    """Whether the answer to a deletion says nothing at all, or names this conference and no error."""
     if not answer.content.strip():
         return True
     body = answer.any_json()
-    return uncontradicted(answer) and isinstance(body, dict) and body.get("id", ident) == ident
+    return uncontradicted(answer) and isinstance(body, dict) and (not body or body.get("id") == ident)
 
 
 def reason(error: HttpError) -> str | None:

@@ -63,8 +63,6 @@ Body = TypeVar("Body", bound=Mapping[str, Any])
 
 PAGE = ("limit", "100")
 """The most recordings on one page (recording/list-all-recordings)."""
-_NOT_FOUND = re.compile(r"(conference|recording)\b.*\bnot found", re.IGNORECASE)
-"""The vendor's 404 of a missing room or recording."""
 _GATEWAY = re.compile(r"^not found$|no route matched", re.IGNORECASE)
 """A gateway's 404 for a path that does not exist."""
 VENDOR_HOSTS = "*.vobiz.ai"
@@ -215,7 +213,7 @@ class Vobiz(Provider):
             return _noted(self.http.get(self._path(*where)).json())
         except HttpError as error:
             _noted(error.body)
-            if error.status == 404 and _names_it(error):
+            if error.status == 404 and _names(error, where[0]):
                 return None
             raise _of_the_address(error) from None
 
@@ -302,10 +300,13 @@ def _noted(body: Body) -> Body:
     return body
 
 
-def _names_it(error: HttpError) -> bool:
-    """Whether a 404 is the vendor's own, which says what is not found: a conference or a recording."""
+def _names(error: HttpError, kind: str) -> bool:
+    """Whether a 404 says, in the vendor's words, that what was asked for is not found: a conference or a recording.
+
+    "Recording service not found" speaks of something else.
+    """
     said = error.body.get("error")
-    return isinstance(said, str) and bool(_NOT_FOUND.search(said))
+    return isinstance(said, str) and said.strip(" .").casefold() == f"{kind} not found".casefold()
 
 
 def _of_the_address(error: HttpError) -> HttpError:

@@ -986,6 +986,16 @@ def test_hazard_19_it_stays_unless_each_of_its_rows_is_due(odd: dict[str, Any]) 
     assert (plan.status, plan.listed, plan.kept.total()) == ("ok", 2, 1)
 
 
+@pytest.mark.parametrize("other", [{"rcdTime": 900}, {"startTime": wire_time(NOW - timedelta(days=41))}], ids=repr)
+def test_hazard_19_that_one_recording_is_transcoded_proves_nothing_of_the_other(other: dict[str, Any]) -> None:
+    server = huawei(1)
+    server.add_row(Huawei.uuid(0), isDecodeFinish=False, **other)
+    with world(server) as place:
+        plan = planned(place)
+        assert len(place.requests("GET", RECORDING)) == 1
+    assert (list(plan.selected), plan.kept.total()) == ([], 1)
+
+
 def test_hazard_19_a_row_of_another_window_keeps_it_too() -> None:
     server = huawei(1)
     server.add_row(Huawei.uuid(0), startTime=wire_time(NOW - timedelta(days=3)))

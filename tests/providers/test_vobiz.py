@@ -1855,6 +1855,22 @@ def test_hazard_25_a_404_that_does_not_name_what_is_missing_is_never_gone(what: 
         provider.get(item)
 
 
+@pytest.mark.parametrize(
+    "said", ["{} service route not found", "{} account MA_1 not found", "The {} node was not found, try later", "{}"]
+)
+@pytest.mark.parametrize("what", [ROOMS, RECORDINGS])
+def test_hazard_25_a_404_that_only_mentions_such_a_thing_or_names_another_kind_is_never_gone(
+    what: str, said: str
+) -> None:
+    mine, other = ("conference", "Recording") if what == ROOMS else ("Recording", "conference")
+    error = said.format(mine) if said != "{}" else f"{other} not found"
+    emulator = server()
+    item = room("board") if what == ROOMS else sound("r1")
+    emulator.interfere.append(answering(Response(404, {"error": error}), "GET", item.id))
+    with client(emulator) as provider, pytest.raises(ProviderError):
+        provider.get(item)
+
+
 @pytest.mark.parametrize("body", [{"message": "Not Found"}, {"message": "no Route matched with those values"}])
 def test_hazard_25_a_gateways_404_to_a_deletion_is_an_error_of_the_account(body: Any) -> None:
     emulator = server()
