@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .deadline import Deadline, Look
-from .errors import AccessDenied, LedgerError, ProviderError, Stale, Stopped
+from .errors import AccessDenied, LedgerError, ProviderError, Stale, Stopped, fault
 from .filter import Announcement, Rule
 from .follow_up import FollowUp, no_longer
 from .http.client import Permit
@@ -117,8 +117,8 @@ class _Deleter:
                 self._halt(str(error))
             except Exception as error:  # a fault of a provider's: what was sent must not pass for untried
                 log.debug("a fault while deleting", exc_info=True)
-                self._halt(f"a fault in the program or a provider: {type(error).__name__}")
-                why = f"a fault in the program or a provider: {type(error).__name__}"
+                why = fault(error)
+                self._halt(why)
                 for entry in group:
                     if entry.outcome is None:
                         sent = entry.intent is not None

@@ -20,6 +20,19 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
+VERDICTS: Mapping[int, str] = {
+    ExitCode.DONE: "done",
+    ExitCode.NOT_DONE: "finished with errors",
+    ExitCode.USAGE: "could not start",
+    ExitCode.REFUSED: "refused by a safety limit",
+    ExitCode.LOCKED: "another run is in progress",
+    ExitCode.HUNG_UP: "hung up",
+    ExitCode.INTERRUPTED: "interrupted",
+    ExitCode.TERMINATED: "terminated",
+}
+"""Each exit status in words, for summaries and pages."""
+
+
 class ConfcleanupError(Exception):
     """Anything this program can explain. Its text is one sentence for a person, without secrets."""
 
@@ -108,3 +121,8 @@ class AccessDenied(HttpError):
 
 class OutcomeUnknown(HttpError):
     """A request that changes something was sent, and what became of it is not known."""
+
+
+def fault(error: BaseException) -> str:
+    """Describe an exception that nobody expected, without its text, which may show secrets."""
+    return f"internal error in confcleanup or the provider: {type(error).__name__}"

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from . import estimate
-from .errors import AccessDenied, ConfcleanupError, LedgerError, ProviderError, Stopped
+from .errors import AccessDenied, ConfcleanupError, LedgerError, ProviderError, Stopped, fault
 from .filter import UNDECIDED, Decision, Reason, Rule, choose, protection_of
 from .guards import BLIND, NO_RUNS, Limits, Listed, PreviousRuns, check_guards
 from .http.paging import Repeated, Unsteady
@@ -105,7 +105,7 @@ def _its_own_fault() -> Iterator[None]:
         raise ProviderError(why) from error
     except Exception as error:
         log.debug("a fault while listing", exc_info=True)
-        raise ProviderError(f"a fault in the program or a provider: {type(error).__name__}") from error
+        raise ProviderError(fault(error)) from error
 
 
 def judged(

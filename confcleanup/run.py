@@ -21,7 +21,7 @@ from .config.rules import rules as rules_of
 from .cutoff import Period
 from .deadline import Deadline
 from .deleter import Deletion, carry_out
-from .errors import ConfcleanupError, ExitCode, LedgerError
+from .errors import ConfcleanupError, ExitCode, LedgerError, fault
 from .filter import Rule
 from .guards import BLIND, NO_RUNS, check_guards
 from .items import Outcome
@@ -44,7 +44,7 @@ AWAKE = 0.2
 """Seconds between two looks of the main thread, which alone handles signals."""
 S = TypeVar("S")
 T = TypeVar("T")
-NO_ANSWER = "nobody confirmed the deletion: give --yes where there is no terminal to ask on"
+NO_ANSWER = "not confirmed: there is no terminal to prompt on; use --yes"
 
 
 def status_of(number: int) -> ExitCode:
@@ -330,7 +330,7 @@ class AccountRun:
 
     def _fault(self, error: BaseException) -> None:
         log.debug("a fault in %s", self._account.name, exc_info=True)
-        why = f"a fault in the program or a provider: {type(error).__name__}"
+        why = fault(error)
         self._plan.error = self._plan.error or why
 
     def _rest(self) -> None:

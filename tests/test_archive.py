@@ -465,7 +465,7 @@ def test_a_second_restore_is_refused_unless_it_is_meant_or_the_item_was_deleted_
         assert hq("restore", "hq", "room_tagged", "--yes").exit_code == 0
         second = hq("restore", "hq", "room_tagged", "--yes")
         assert second.exit_code == 3
-        assert "it was created anew with the id room_tagged" in second.stderr
+        assert "it was already recreated with the id room_tagged" in second.stderr
         count = len(hq.emulator.conferences)
         assert hq("restore", "hq", "room_tagged", "--yes", "--again").exit_code == 0
         assert len(hq.emulator.conferences) == count + 1
@@ -521,7 +521,7 @@ def test_restore_without_an_answer_creates_nothing_and_is_refused(tmp_path: Path
         hq("run", "--yes")
         done = hq("restore", "hq", "0073310045")
         assert done.exit_code == 3
-        assert "nothing was created" in done.stderr
+        assert "Nothing was created" in done.stderr
         assert "0073310045" not in hq.emulator.conferences
 
 

@@ -85,7 +85,7 @@ def test_a_secret_file_that_the_group_can_read_draws_a_warning(hq: Setting, tmp_
     secret.chmod(0o640)
     done = hq("check")
     assert done.exit_code == 0
-    assert "hq: client_secret lies in a file that its group can read or change" in done.stderr
+    assert "hq: client_secret is in a file that its group can read or write" in done.stderr
     secret.chmod(0o644)
     assert hq("check").exit_code == 2
 

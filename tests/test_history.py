@@ -63,7 +63,7 @@ def test_an_account_that_a_guard_refused_stands_in_the_history_with_the_reason(h
 
 def test_a_run_that_nobody_confirmed_stands_in_the_history(hq: Setting) -> None:
     assert hq("run").exit_code == 3
-    assert "nobody confirmed" in not_done(hq)[0]["error"]
+    assert "not confirmed" in not_done(hq)[0]["error"]
 
 
 def test_an_account_that_was_not_finished_says_how_much_is_left(hq: Setting) -> None:

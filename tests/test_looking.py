@@ -134,7 +134,7 @@ def test_another_packages_fault_while_looking_keeps_the_item() -> None:
         raise RuntimeError("a fault")
 
     provider.before_look = fail
-    assert "looking at it failed: a fault in the program" in planned(provider)[1]["a"]
+    assert "looking at it failed: internal error" in planned(provider)[1]["a"]
 
 
 # The ledger knows an item's other numbers ----------------------------------------------------------

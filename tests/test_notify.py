@@ -362,7 +362,7 @@ def test_last_success_is_well_after_a_good_run_and_asks_nobody_but_the_ledger(hq
 
 def test_last_success_fails_without_any_run(hq: Setting) -> None:
     done = hq("check", "--last-success", "8d")
-    assert (done.exit_code, "no run without errors is known" in done.stderr) == (1, True)
+    assert (done.exit_code, "no run without errors is recorded" in done.stderr) == (1, True)
 
 
 def test_last_success_fails_if_the_good_run_is_older(hq: Setting, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -247,7 +247,7 @@ def test_a_fault_in_one_account_leaves_the_others_and_their_report(world: World,
 
     run = world.run(watcher=Broken())
     assert [plan.status for plan in run.plans] == ["failed", "ok"]
-    assert only_error(run) == f"a fault in the program or a provider: {type(fault).__name__}"
+    assert only_error(run) == f"internal error in confcleanup or the provider: {type(fault).__name__}"
     assert (int(run.exit_code), len(world.fakes["a"].held), len(world.fakes["b"].held)) == (1, 2, 0)
 
 
@@ -602,7 +602,7 @@ def test_no_means_refused_and_everything_is_deferred(world: World) -> None:
     assert [plan.status for plan in run.plans] == ["refused", "ok"]
     assert run.total(Outcome.DEFERRED) == 2
     assert len(world.fakes["a"].held) == 2
-    assert "give --yes" in run.plans[0].refusals[0]
+    assert "use --yes" in run.plans[0].refusals[0]
     assert int(world.run(confirm=None).exit_code) == 0  # which is what --yes does
 
 

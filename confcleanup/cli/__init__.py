@@ -81,7 +81,7 @@ def explain_config(error: ConfigError) -> None:
         return
     count = len(error.problems)
     lines = "\n".join(f"  {problem}" for problem in error.problems)
-    log.error("%d mistake%s%s; nothing was contacted:\n%s", count, "" if count == 1 else "s", where, lines)
+    log.error("%d mistake%s%s; no vendor was contacted:\n%s", count, "" if count == 1 else "s", where, lines)
 
 
 def _group(callback: Callable[..., None]) -> Commands:

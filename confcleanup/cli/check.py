@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import ArchiveError, ExitCode
+from ..errors import ArchiveError, ExitCode, fault
 from .cleaning import of_shard
 from .options import ACCOUNTS, RESULTS, SHARD, Globals, chosen, clock, global_options, log, require_ready
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--last-success",
     metavar="AGE",
-    help='Only see whether the last run without errors is at most this old, for example "8d"; contacts nobody.',
+    help='Only check that the last run without errors is no older than this, for example "8d"; contacts no vendor.',
 )
 @ACCOUNTS
 @SHARD
@@ -49,7 +49,7 @@ def command(
         # and the other accounts are still checked.
         except Exception as error:  # noqa: BLE001  # plug-ins raise any class; reported as this account's error
             log.debug("a fault in %s", account.name, exc_info=True)
-            return [f"a fault in the program or a provider: {type(error).__name__}"], []
+            return [fault(error)], []
 
     config = settings.load()
     accounts = of_shard(chosen(config, account_names), shard)
@@ -92,11 +92,11 @@ def _check_last_success(settings: Globals, config: Config, accounts: list[Accoun
         words = (
             f"the last run without errors ended {humanize(now - when)} ago"
             if when
-            else "no run without errors is known"
+            else "no run without errors is recorded"
         )
         if account.name in late:
             told = logging.LoggerAdapter(log, {"account": account.name})
-            told.error("%s: %s, by the ledger in %s; expected within %s", account.name, words, folder, text)
+            told.error("%s: %s, according to the ledger in %s; expected within %s", account.name, words, folder, text)
         elif not settings.quiet:
             print(f"{account.name}: {words}")
     if late:
@@ -126,8 +126,8 @@ def _archives(account: Account) -> tuple[list[str], list[str]]:
 
 
 def _shared(account: Account) -> list[str]:
-    why = "lies in a file that its group can read or change; is that meant?"
-    return [f"{key} {why}" for key, secret in account.settings.secrets() if secret.shared]
+    why = "is in a file that its group can read or write; if that is not intended:"
+    return [f"{key} {why} chmod g-rw {secret.where}" for key, secret in account.settings.secrets() if secret.shared]
 
 
 def _rules(count: int) -> str:

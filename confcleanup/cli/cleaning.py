@@ -18,7 +18,7 @@ import click
 
 from ..errors import ExitCode
 from ..system import HANGUPS, INTERRUPTS, TERMINATIONS
-from .options import ACCOUNTS, SHARD, Globals, chosen, clock, name_run, offered, require_ready, with_rules
+from .options import ACCOUNTS, RULES, SHARD, Globals, chosen, clock, name_run, require_ready, with_rules
 
 if TYPE_CHECKING:
     from ..config.load import Account, Config
@@ -36,30 +36,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 def cleaning_options(function: F) -> F:
     """Adds the options that ``plan`` and ``run`` have in common."""
     for option in (
-        click.option("--html", metavar="FILE", help="Also write it as one web page, for people, to this file."),
+        click.option(
+            "--html", metavar="FILE", help="Also write the result to this file, as a self-contained HTML page."
+        ),
         click.option("--selected-only", is_flag=True, help="Leave kept items out of json, jsonl and csv."),
         click.option(
             "--format",
             "style",
             type=click.Choice(["table", "json", "jsonl", "csv"]),
             default="table",
-            help="table is for people; the others are stable and go to standard output.",
+            help="table is for reading and may change; the others are stable.",
         ),
         click.option(
             "--accept-fewer",
             is_flag=True,
             help="Accept that an account lists less than half of what the last run left.",
         ),
-        click.option("--before", metavar="TIME", help="Select what ended before this date or time, instead."),
-        click.option("--older-than", metavar="TEXT", help='Replace the rules\' own age, for example "30 days".'),
         click.option(
-            "--rule",
-            "rule_names",
-            metavar="NAME",
-            multiple=True,
-            help="Only rules of this name.",
-            shell_complete=offered("rules"),
+            "--before",
+            metavar="TIME",
+            help="Select items that ended before this date or time; replaces the rules' own age.",
         ),
+        click.option("--older-than", metavar="TEXT", help='Replace the rules\' own age, for example "30 days".'),
+        RULES,
         SHARD,
         ACCOUNTS,
     ):

@@ -33,10 +33,14 @@ STATUSES = {
 @click.option("--rule", "rules", metavar="NAME", multiple=True, help="Only this rule.", shell_complete=offered("rules"))
 @click.option("--id", "ids", metavar="ID", multiple=True, help="Only this item, by its id or an alias.")
 @click.option(
-    "--outcome", "outcomes", type=click.Choice([*map(str, Outcome)]), multiple=True, help="Only this outcome."
+    "--outcome",
+    "outcomes",
+    type=click.Choice([str(one) for one in Outcome if one is not Outcome.DEFERRED]),
+    multiple=True,
+    help="Only this outcome.",
 )
-@click.option("--since", metavar="TIME", help="Only what was deleted at or after this date or time.")
-@click.option("--until", metavar="TIME", help="Only what was deleted before this date or time.")
+@click.option("--since", metavar="TIME", help="Only entries at or after this date or time.")
+@click.option("--until", metavar="TIME", help="Only entries before this date or time.")
 @click.option("--verify", is_flag=True, help="Verify that no entry was altered or removed; print nothing else.")
 @click.option("--format", "style", type=click.Choice(["table", "json", "jsonl", "csv"]), default="table")
 @global_options

@@ -161,6 +161,14 @@ ACCOUNTS = click.option(
     help="Only this account.",
     shell_complete=offered("accounts"),
 )
+RULES = click.option(
+    "--rule",
+    "rule_names",
+    metavar="NAME",
+    multiple=True,
+    help="Only rules of this name.",
+    shell_complete=offered("rules"),
+)
 SHARD = click.option(
     "--shard",
     metavar="I/N",

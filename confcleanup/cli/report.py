@@ -15,7 +15,8 @@ from .options import Globals, clock, global_options, log
 def command(settings: Globals, file: str | None) -> None:
     """Show what was deleted, run by run, as a self-contained web page.
 
-    It reads only the ledger: nothing is contacted. It works without a config if --state names the folder.
+    It reads only the ledger: nothing is contacted. It works without a config if --state names the folder; if there
+    is a config, its time zone is used.
     """
     from ..records.ledger import Ledger
     from ..reports import html as page

@@ -29,13 +29,13 @@ log = logging.getLogger("confcleanup")
 @click.argument("item_id", metavar="ID")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
-@click.option("--again", is_flag=True, help="Create it once more, although that was done since its deletion.")
+@click.option("--again", is_flag=True, help="Recreate it even if it was already recreated since its deletion.")
 @global_options
 def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool, yes: bool, again: bool) -> None:
-    """Create a deleted TrueConf conference or room anew from its archived copy.
+    """Recreate a deleted TrueConf conference or room from its archived copy.
 
-    What was recorded with the deletion leads to the copy. For recordings, which no vendor takes back,
-    this says where the archived files lie. It warns if the next run would delete the restored item again.
+    The history identifies the copy. Recordings cannot be uploaded again; for them, this prints where the archived
+    files are. It warns if the next run would delete the restored item again.
     """
     from ..lock import lock
     from ..records.journal import Journal
@@ -58,13 +58,11 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
         _warn_of_the_next_run(config, account, item, saved, now)
         _refuse_a_second(ledger, account, item, again=again or dry_run)
         if dry_run:
-            print(
-                "Dry run: nothing was created. Without --dry-run it is created anew, with its old id if that is free."
-            )
+            print("Dry run: nothing was created. Without --dry-run it is recreated, with its old id if that is free.")
             return
         if not yes and not sys.stdin.isatty():
-            raise Refused("nobody confirmed: give --yes where there is no terminal to ask on; nothing was created")
-        if not yes and not click.confirm("Create it anew?", err=True):
+            raise Refused("not confirmed: there is no terminal to prompt on; use --yes. Nothing was created")
+        if not yes and not click.confirm("Recreate it?", err=True):
             raise Refused("not confirmed; nothing was created")
         journal = Journal(ledger, run_id(now), account.name, account.provider.name, clock, account.settings.url)
         _create(account, item, saved, journal)
@@ -98,7 +96,9 @@ def _refuse_a_second(ledger: Ledger, account: Account, item: Item, *, again: boo
         mine = (entry["account"], entry["id"]) == (account.name, item.id) and entry["new_id"]
         if mine and entry["at"] >= deleted and not again:
             made = harmless(entry["new_id"])
-            raise Refused(f"it was created anew with the id {made} at {entry['at']}; once more: give --again")
+            raise Refused(
+                f"it was already recreated with the id {made} at {entry['at']}; to recreate it once more, use --again"
+            )
 
 
 def _deleted(ledger: Ledger, account: Account, item_id: str) -> Item:
@@ -135,4 +135,4 @@ def _create(account: Account, item: Item, saved: dict[str, Any], journal: Journa
             journal.note("restore", what=item.what, id=item.id, new_id=None, error=str(error))
             raise
         journal.note("restore", what=item.what, id=item.id, new_id=made.id, error=None)
-    print(f"Created anew with the id {harmless(made.id)}. Not brought back: {'; '.join(made.lost)}.")
+    print(f"Recreated with the id {harmless(made.id)}. Not restored: {'; '.join(made.lost)}.")

@@ -12,7 +12,7 @@ import click
 from ..system import POSIX
 from .files import replace_private
 from .job import before, job_of, named_files, usable
-from .options import Globals, clock, global_options
+from .options import ACCOUNTS, RULES, Globals, clock, global_options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,8 +29,8 @@ def entry_options(function: F) -> F:
     """Adds the options that all kinds of entries have in common."""
     for option in (
         click.option("-o", "--output", metavar="FOLDER", help="Write files into this folder instead of printing."),
-        click.option("--rule", "rule_names", metavar="NAME", multiple=True, help="Only rules of this name."),
-        click.option("--account", "account_names", metavar="NAME", multiple=True, help="Only this account."),
+        RULES,
+        ACCOUNTS,
         click.option("--at", metavar="HH:MM", default="03:30", show_default=True, help="The time of day."),
         click.option(
             "--every",

@@ -67,8 +67,8 @@ class Pagination:
     """The state of one walk: how many rows were shown, and how many of them differ.
 
     ``strict``: a page that shows new rows beside some of an earlier page is an error, because a row that appeared or
-    vanished may have shifted the pages. Otherwise such rows are taken for the vendor's own. A count that becomes smaller
-    is always an error: the rows behind one that vanished move up, and one of them is never shown.
+    vanished may have shifted the pages. Otherwise such rows are taken for the vendor's own. A count that becomes
+    smaller is always an error: the rows behind one that vanished move up, and one of them is never shown.
     """
 
     def __init__(self, key: Callable[[Row], str], *, strict: bool = False) -> None:

@@ -10,7 +10,7 @@ from itertools import chain
 
 import msgspec
 
-from ..errors import ExitCode
+from ..errors import VERDICTS
 from ..items import Outcome
 from ..plan import Plan
 from ..redact import harmless, redact
@@ -20,16 +20,6 @@ from . import data as report
 
 SHOWN = 20
 """Items of an account that are named, if titles are requested."""
-VERDICTS = {
-    ExitCode.DONE: "done",
-    ExitCode.NOT_DONE: "finished with errors",
-    ExitCode.USAGE: "could not start",
-    ExitCode.REFUSED: "a guard refused",
-    ExitCode.LOCKED: "another run is in progress",
-    ExitCode.HUNG_UP: "hung up",
-    ExitCode.INTERRUPTED: "interrupted",
-    ExitCode.TERMINATED: "terminated",
-}
 
 
 class Summary(msgspec.Struct, frozen=True):
@@ -62,7 +52,7 @@ class Summary(msgspec.Struct, frozen=True):
     @property
     def subject(self) -> str:
         """The run in one line."""
-        verdict = VERDICTS.get(ExitCode(self.status), "ended") if self.status in set(ExitCode) else "ended"
+        verdict = VERDICTS.get(self.status, "ended")
         dry = "dry run, " if self.mode == "plan" else ""
         return f"confcleanup on {socket.gethostname()}: {dry}{verdict} (status {self.status})"
 

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from ... import __version__
-from ...errors import ConfcleanupError, ExitCode
+from ...errors import VERDICTS, ConfcleanupError, ExitCode
 from ...items import Outcome
 from ...redact import harmless, redact
 from ...run import Run
@@ -25,11 +25,6 @@ from .tally import ROWS, Tally
 
 LONGEST = 200
 """Characters of a value that the page shows."""
-MEANING = {
-    ExitCode.DONE: "everything was done",
-    ExitCode.NOT_DONE: "finished with errors",
-    ExitCode.REFUSED: "a guard refused",
-}
 SHORT = 30
 """Lists are shown unfolded up to this many selected items."""
 
@@ -56,7 +51,7 @@ def of_run(run: Run, tally: Tally, past: Past | None, zone: tzinfo, command: str
         run=run,
         dry=dry,
         command=_whole(command) if dry and run.due else "",
-        meaning=MEANING.get(run.exit_code, "interrupted"),
+        meaning=VERDICTS[run.exit_code],
         accounts=accounts,
         rows=tally.rows,
         sums=tally.sums,
