@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import re
+import signal
 import stat
 import sys
 from collections.abc import Iterator
@@ -119,6 +120,13 @@ def test_a_run_says_how_many_of_the_selected_were_deleted_and_what_its_status_me
     text = words(shown(run_of(ended(Outcome.DELETED, Outcome.DELETED, Outcome.FAILED)[0])))
     assert "Deleted 2 of 3 selected items. Not everything was done." in text
     assert "exit status 1: finished with errors" in text
+
+
+@pytest.mark.parametrize(("name", "words_"), [("SIGINT", "130: interrupted"), ("SIGTERM", "143: terminated")])
+def test_a_run_that_a_signal_ended_says_which_kind(name: str, words_: str) -> None:
+    run = run_of(ended(Outcome.DELETED)[0])
+    run.signal = signal.Signals[name]
+    assert f"exit status {words_}" in words(shown(run))
 
 
 def test_what_failed_stands_first_with_its_reason() -> None:

@@ -300,6 +300,13 @@ def test_a_page_size_that_is_refused_is_left_out_from_then_on(status: int) -> No
     assert vendor.asked == [[SIZE], [], [], []]
 
 
+def test_a_page_size_that_one_kind_of_list_refuses_is_asked_for_of_the_others() -> None:
+    sizes, vendor = Sizes(), Sized(422)
+    for kind in ("users", "recordings", "users"):
+        sizes.ask(SIZE, vendor, first=True, of=kind)
+    assert vendor.asked == [[SIZE], [], [SIZE], []]
+
+
 @pytest.mark.parametrize(("status", "first"), [(400, False), (404, True), (500, True)])
 def test_any_other_refusal_says_nothing_about_the_page_size(status: int, first: bool) -> None:
     vendor = Sized(status)

@@ -209,14 +209,15 @@ class Sizes:
     """The page sizes that were refused: where the largest one is not documented, the vendor's own default applies."""
 
     def __init__(self) -> None:
-        self._refused: set[tuple[str, str]] = set()
+        self._refused: set[tuple[str, tuple[str, str]]] = set()
 
-    def ask(self, size: tuple[str, str], ask: Callable[[list[tuple[str, str]]], T], *, first: bool) -> T:
+    def ask(self, size: tuple[str, str], ask: Callable[[list[tuple[str, str]]], T], *, first: bool, of: str = "") -> T:
         """Asks for a page of this size (the parameter's name and value); for one without a size if that is refused.
 
-        Only the ``first`` page of a list may be refused its size. Raises HttpError.
+        Only the ``first`` page of a list may be refused its size. ``of``: the kind of list, where there are several;
+        what one refuses says nothing of another. Raises HttpError.
         """
-        if size in self._refused:
+        if (of, size) in self._refused:
             return ask([])
         try:
             return ask([size])
@@ -224,5 +225,5 @@ class Sizes:
             if not first or error.status not in (400, 422) or isinstance(error, AccessDenied):
                 raise
         found = ask([])
-        self._refused.add(size)
+        self._refused.add((of, size))
         return found

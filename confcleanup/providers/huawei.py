@@ -256,7 +256,7 @@ class Huawei(Provider):
 
     def _page(self, where: str, window: Window, offset: int) -> Page:
         """One page. An enterprise's recordings are shown with queryAll only (meeting_21_0048)."""
-        return self.sizes.ask(LIMIT, partial(self._asked, where, window, offset), first=offset == 0)
+        return self.sizes.ask(LIMIT, partial(self._asked, where, window, offset), first=offset == 0, of=where)
 
     def _asked(self, where: str, window: Window, offset: int, size: Sequence[tuple[str, str]]) -> Page:
         params = {"startDate": window.first, "endDate": window.last, "offset": offset}

@@ -284,7 +284,7 @@ class Vonage(Provider):
         """The answer for a page. The largest page_size is not documented."""
         asked = [*params, ("page", str(number))]
         found = self.sizes.ask(
-            PAGE_SIZE, lambda size: self.http.get(where, [*asked, *size], base=base), first=number == 1
+            PAGE_SIZE, lambda size: self.http.get(where, [*asked, *size], base=base), first=number == 1, of=base or ""
         )
         return found.json()
 
