@@ -64,6 +64,9 @@ NO_ADMINISTRATOR = (
     "the account is no administrator, so that only its own recordings are listed: "
     "give an administrator's user_id, or none for the default administrator"
 )
+PERHAPS_NO_ADMINISTRATOR = (
+    "the sign-in did not say whether the account is an administrator; if it is none, only its own recordings are listed"
+)
 UNSENDABLE = Result(Outcome.FAILED, "its id is not a recording's confUUID (32 hexadecimal digits); it was not sent")
 
 
@@ -123,7 +126,8 @@ class _Auth:
 
     def __init__(self, settings: HuaweiSettings) -> None:
         self._settings = settings
-        self.member = False
+        self.doubt: str | None = None
+        """Why not the whole enterprise may be listed; None for an administrator."""
 
     def sign_in(self, http: Http) -> Mapping[str, str]:
         body = self._body(http.clock())
@@ -134,7 +138,9 @@ class _Auth:
             raise AccessDenied(f"{error}: {why}" if why else str(error), error.status, error.body) from None
         token = token_of(answer, "accessToken", also=("refreshToken",))
         user = answer.get("user")
-        self.member = isinstance(user, dict) and whole(user.get("adminType")) not in (None, 0, 1)
+        kind = whole(user.get("adminType")) if isinstance(user, dict) else None
+        known = None if kind in (0, 1) else NO_ADMINISTRATOR
+        self.doubt = PERHAPS_NO_ADMINISTRATOR if kind is None else known
         return {"X-Access-Token": token}
 
     def _body(self, now: datetime) -> dict[str, Any]:
@@ -189,8 +195,9 @@ class Huawei(Provider):
     def check(self, what: Sequence[str]) -> None:
         """Sign in and read the newest window of the lists that are needed. Raises ProviderError."""
         self.http.sign_in()
-        if self._auth.member:
+        if self._auth.doubt == NO_ADMINISTRATOR:
             raise ProviderError(NO_ADMINISTRATOR)
+        self._warn()
         newest = next(windows(FIRST, self.clock()))
         for where in {HISTORY, *(LISTS[source] for source in what)}:
             next(self._rows(where, newest), None)
@@ -198,7 +205,15 @@ class Huawei(Provider):
     # Listing ----------------------------------------------------------------------------------
 
     def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
-        return Reach("this user's own, who is no administrator") if self._auth.member else Reach()
+        own = {
+            NO_ADMINISTRATOR: "this user's own, who is no administrator",
+            PERHAPS_NO_ADMINISTRATOR: "what this user sees",
+        }
+        return Reach(own[self._auth.doubt]) if self._auth.doubt else Reach()
+
+    def _warn(self) -> None:
+        if self._auth.doubt and self._auth.doubt not in self.warnings:
+            self.warnings.append(self._auth.doubt)
 
     def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         yield from in_turn(self.parts(what, rules))
@@ -206,8 +221,7 @@ class Huawei(Provider):
     def parts(self, what: str, rules: Sequence[Rule]) -> Iterable[Part]:
         """A part for each window: older ones than the enterprise keeps may be refused."""
         self.http.sign_in()
-        if self._auth.member and NO_ADMINISTRATOR not in self.warnings:
-            self.warnings.append(NO_ADMINISTRATOR)
+        self._warn()
         since = self._history_begins() if what == "meetings" else FIRST
         if what == "recordings":
             self._history = self._read_history()

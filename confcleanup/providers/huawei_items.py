@@ -16,11 +16,10 @@ from msgspec.structs import replace
 from ..errors import AccessDenied, ProviderError
 from ..http.paging import Row, twice
 from ..items import Item, Kind, State
-from .base import OUTAGES, aliases, given, instant, is_outage, text, whole, why_undeletable
+from .base import LONGEST_LENGTH, OUTAGES, aliases, given, instant, is_outage, text, whole, why_undeletable
 from .huawei_lists import SPAN, Window, windows
 
 MINUTE = timedelta(minutes=1)
-LONGEST = 366 * 86400
 LATEST = datetime.max.replace(tzinfo=UTC)
 MEBIBYTE = 1024 * 1024
 PRIVATE = re.compile(r".*(password|pwd|joinUri|url|token).*", re.IGNORECASE)
@@ -155,7 +154,7 @@ def _ended(
     """When a recording ended, or why that is not known."""
     if start is None:
         return None, f"its startTime cannot be read ({row.get('startTime')!r})"
-    if length is None or not 0 < length <= LONGEST:
+    if length is None or not 0 < length <= LONGEST_LENGTH:
         return None, f"its rcdTime cannot be read ({row.get('rcdTime')!r})"
     end = start + timedelta(seconds=length) + MINUTE
     met = ends.get(str(row.get("confUUID")), end)

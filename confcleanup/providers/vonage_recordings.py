@@ -14,9 +14,8 @@ from ..errors import ProviderError
 from ..http.paging import Page, Row
 from ..http.urls import unsendable
 from ..items import Item, Kind, State
-from .base import EARLIEST, aliases, count_of, given, instant, rows_of, text, whole, why_undeletable
+from .base import EARLIEST, LONGEST_LENGTH, aliases, count_of, given, instant, rows_of, text, whole, why_undeletable
 
-LONGEST = timedelta(days=366)
 APART = timedelta(days=1)
 """By more than this, two statements of a recording's end contradict each other."""
 BEFORE_ALL = datetime.fromtimestamp(EARLIEST, UTC)
@@ -112,7 +111,7 @@ def _times(row: Mapping[str, Any]) -> tuple[datetime | None, datetime | None, st
 def _start_plus_duration(start: datetime, duration: object) -> datetime | None:
     """None for a duration that is no length: a call that is still being recorded may show 0."""
     length = whole(duration)
-    if length is None or not 0 < length <= LONGEST // timedelta(milliseconds=1):
+    if length is None or not 0 < length <= LONGEST_LENGTH * 1000:
         return None
     try:
         return start + timedelta(milliseconds=length)

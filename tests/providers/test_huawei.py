@@ -28,8 +28,8 @@ from confcleanup.http.paging import Repeated
 from confcleanup.items import Item, Kind, Outcome, Result, State
 from confcleanup.listing import Listing, make_plan
 from confcleanup.plan import Plan
+from confcleanup.providers.huawei import PERHAPS_NO_ADMINISTRATOR, HuaweiSettings, code, signature
 from confcleanup.providers.huawei import Huawei as Client
-from confcleanup.providers.huawei import HuaweiSettings, code, signature
 from confcleanup.providers.huawei_items import meeting, moment, public, recording
 from confcleanup.providers.huawei_lists import FIRST, Window, windows
 from confcleanup.sandbox.huawei import (
@@ -234,6 +234,22 @@ def test_hazard_05_a_common_user_is_refused_by_the_check_and_warned_of_in_a_list
         assert "administrator" in place.client.warnings[0]
         with pytest.raises(ProviderError, match="administrator"):
             place.client.check(["recordings"])
+
+
+@pytest.mark.parametrize("user", [None, {}, {"adminType": None}, {"adminType": "x"}], ids=repr)
+def test_hazard_05_a_sign_in_that_does_not_say_who_it_is_draws_a_warning(user: object) -> None:
+    server = huawei(1)
+
+    def nameless(request: Request, answer: Response) -> Response | None:
+        body = answer.body if isinstance(answer.body, dict) else {}
+        return Response(200, {**body, "user": user}) if "accessToken" in body else None
+
+    server.after.append(nameless)
+    with world(server) as place:
+        assert len(place.listed()) == 1
+        assert place.client.warnings == [PERHAPS_NO_ADMINISTRATOR]
+        assert place.client.reach("recordings", []).only == "what this user sees"
+        place.client.check(["recordings"])
 
 
 def test_hazard_06_a_recording_ended_a_minute_after_its_start_and_length() -> None:
