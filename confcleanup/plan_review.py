@@ -10,6 +10,9 @@ from .filter import Decision, Reason, Rule, another_room, digest
 from .items import Item, Outcome
 from .worklist import Entry
 
+NOT_LISTED = "it is no longer listed"
+"""What became of an item of a saved plan that is not listed now; nothing is left to be done about it."""
+
 
 class PlanReview:
     """The saved plan of one account, compared with what is listed now.
@@ -58,7 +61,7 @@ class PlanReview:
         """
         decision = Decision(True, Reason.DUE, "it is in the reviewed plan", rules[0].name)
         return [
-            Entry(item, decision, Outcome.CHANGED, "it is no longer listed")
+            Entry(item, decision, Outcome.CHANGED, NOT_LISTED)
             for item in self._unseen.values()
             if item.what in complete
         ]

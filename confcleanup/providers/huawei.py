@@ -1,16 +1,12 @@
 """Huawei Cloud Meeting: recordings of past meetings, and the history of meetings to look at.
 
-Source: https://support.huaweicloud.com/intl/en-us/api-meeting/, pages meeting_21_0311 (sign-in with an App ID),
-meeting_21_0307 (token), meeting_21_0048 (list of recordings), meeting_21_0049 (one recording),
-meeting_21_0050 (deletion) and meeting_21_0051 (history).
+Source: https://support.huaweicloud.com/intl/en-us/api-meeting/, pages meeting_21_0048 (list of recordings),
+meeting_21_0049 (one recording), meeting_21_0050 (deletion) and meeting_21_0051 (history).
 """
 
 from __future__ import annotations
 
-import base64
-import hmac
 import re
-import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -28,15 +24,21 @@ from ..http.client import Http, Permit
 from ..http.paging import Page, Repeated, Row
 from ..items import Item, Media, Outcome, Result
 from ..redact import redact
-from ..settings.secrets import Secret
-from ..settings.tables import AccountSettings, RuleSettings
-from ..settings.values import Pace
+from ..settings.tables import RuleSettings
 from ..unmet import Reach
-from .base import Part, Provider, Source, count_of, in_turn, rows_of, text, token_of, whole
+from .base import Part, Provider, Source, count_of, in_turn, rows_of, text, whole
 from .huawei_items import STATES, History, id_mistake, meeting, read_history, recording, together
 from .huawei_lists import FIRST, Window, files_of, known_by, walk, windows
+from .huawei_sign_in import (
+    FORBIDDEN,
+    NO_ADMINISTRATOR,
+    PERHAPS_NO_ADMINISTRATOR,
+    Auth,
+    HuaweiSettings,
+    code,
+    refusal,
+)
 
-SIGN_IN = "v2/usg/acs/auth/appauth"
 SIGNED_IN = "v1/usg/acs/token"
 RECORDINGS = "v1/mmc/management/record/files"
 RECORDING = "v1/mmc/management/conferences/record/files"
@@ -44,8 +46,6 @@ DOWNLOADS = "v1/mmc/management/record/downloadurls"
 HISTORY = "v1/mmc/management/conferences/history"
 LISTS = {"recordings": RECORDINGS, "meetings": HISTORY}
 
-EXPIRED = frozenset({"MMC.111070004", "MMC.111070111", "USG.000000004"})
-FORBIDDEN = frozenset({"MMC.111070002", "MMC.111070010"})
 NOT_FOUND = "MMC.111070005"
 NO_MEETING = "MMC.111071069"
 
@@ -54,19 +54,11 @@ LIMIT = ("limit", str(PAGE))
 BATCH = 20
 HALVED = frozenset({400, 413, 414, 422})
 """Refusals of a deletion that may be meant for one of its recordings, or for their number."""
-SIGNATURE_LIFE = timedelta(minutes=10)
 HISTORY_KEPT = timedelta(days=366)
 """The history forgets a meeting after 6 months, or after up to 12 if the console says so."""
 
 _KNOWN_BY = re.compile(r"[0-9a-f]{32}|[0-9]{3,20}")
 
-NO_ADMINISTRATOR = (
-    "the account is no administrator, so that only its own recordings are listed: "
-    "give an administrator's user_id, or none for the default administrator"
-)
-PERHAPS_NO_ADMINISTRATOR = (
-    "the sign-in did not say whether the account is an administrator; if it is none, only its own recordings are listed"
-)
 UNSENDABLE = Result(Outcome.FAILED, "its id is not a recording's confUUID (32 hexadecimal digits); it was not sent")
 
 
@@ -87,85 +79,6 @@ class RecordingRule(RuleSettings, frozen=True, kw_only=True):
         return (re.sub(r"[\s-]", "", written).lower(),)
 
 
-class HuaweiSettings(AccountSettings, frozen=True, kw_only=True):
-    """A Huawei Cloud Meeting account. Without ``user_id`` it is the enterprise's default administrator.
-
-    ``corp_id`` is for service providers only; one enterprise's sign-in fails with it (meeting_21_0311).
-    """
-
-    asked = ("url", "app_id", "app_key", "user_id")
-
-    url: str = "https://api-intl.meeting.huaweicloud.com"
-    app_id: str
-    app_key: Secret
-    user_id: str = ""
-    corp_id: str | None = None
-    rate: Pace = Pace(60, 60)
-
-    def problems(self) -> Iterator[tuple[str, str]]:
-        yield from super().problems()
-        if not self.app_id.strip():
-            yield "app_id", "is empty"
-
-    def identity(self) -> tuple[str, ...]:
-        """Of one enterprise, whichever of its administrators signs in."""
-        return *super().identity(), self.app_id, self.corp_id or ""
-
-
-def signature(app_key: str, app_id: str, user_id: str, expire_time: int, nonce: str, corp_id: str = "") -> str:
-    """The sign-in's HMAC-SHA256 in lower-case hex (meeting_21_0311).
-
-    ``expire_time`` is in Unix seconds. An empty user keeps both of its colons; ``corp_id`` stands only if it is given.
-    """
-    parts = [app_id, *([corp_id] if corp_id else []), user_id, str(expire_time), nonce]
-    return hmac.new(app_key.encode(), ":".join(parts).encode(), "sha256").hexdigest()
-
-
-class _Auth:
-    """One token for the whole run: a user has 64 at most, and one more logs the oldest out (meeting_21_0307)."""
-
-    def __init__(self, settings: HuaweiSettings) -> None:
-        self._settings = settings
-        self.doubt: str | None = None
-        """Why not the whole enterprise may be listed; None for an administrator."""
-
-    def sign_in(self, http: Http) -> Mapping[str, str]:
-        body = self._body(http.clock())
-        try:
-            answer = http.authenticate(SIGN_IN, json_body=body, headers=self._headers(body)).json()
-        except AccessDenied as error:
-            why = {412: "the account is disabled", 423: "the account is locked"}.get(error.status or 0)
-            raise AccessDenied(f"{error}: {why}" if why else str(error), error.status, error.body) from None
-        token = token_of(answer, "accessToken", also=("refreshToken",))
-        user = answer.get("user")
-        kind = whole(user.get("adminType")) if isinstance(user, dict) else None
-        known = None if kind in (0, 1) else NO_ADMINISTRATOR
-        self.doubt = PERHAPS_NO_ADMINISTRATOR if kind is None else known
-        return {"X-Access-Token": token}
-
-    def _body(self, now: datetime) -> dict[str, Any]:
-        """What is signed, and sent as it was signed."""
-        settings = self._settings
-        expire = int((now + SIGNATURE_LIFE).timestamp())
-        body = {"appId": settings.app_id, "clientType": 72, "expireTime": expire, "nonce": uuid.uuid4().hex}
-        optional = {"userId": settings.user_id, "corpId": settings.corp_id}
-        return body | {name: value for name, value in optional.items() if value}
-
-    def _headers(self, body: Mapping[str, Any]) -> dict[str, str]:
-        app_id, user, corp = body["appId"], body.get("userId", ""), body.get("corpId", "")
-        key = self._settings.app_key.reveal()
-        signed = signature(key, app_id, user, body["expireTime"], body["nonce"], corp)
-        access = base64.b64encode(app_id.encode()).decode()
-        return {
-            "Authorization": f"HMAC-SHA256 signature={signed},access={access}",
-            "Content-Type": "application/json; charset=UTF-8",
-            "X-Token-Type": "LongTicket",
-        }
-
-    def token_expired(self, error: HttpError) -> bool:
-        return error.status == 401 or code(error) in EXPIRED
-
-
 class Huawei(Provider):
     """One enterprise at Huawei Cloud Meeting."""
 
@@ -179,7 +92,7 @@ class Huawei(Provider):
 
     def __init__(self, settings: HuaweiSettings, stop: Deadline, clock: Callable[[], datetime]) -> None:
         super().__init__(settings, stop, clock)
-        self._auth = _Auth(settings)
+        self._auth = Auth(settings)
         self._history: History | None = None
         self._shown: dict[str, Window] = {}
         self._permit: Permit | None = None
@@ -349,30 +262,43 @@ class Huawei(Provider):
         """Delete recordings in one request, whose answer says nothing of each. Raises HttpError if it was refused."""
         self._permit = permit
         sendable = [item.id for item in items if item.what == "recordings" and not id_mistake(item.id)]
-        results = self._delete(sendable, permit) if sendable else {}
+        results: dict[str, Result] = {}
+        try:
+            if sendable:
+                self._delete(sendable, permit, results)
+        except (AccessDenied, Stopped, Stale) as error:
+            if not results:
+                raise
+            failed = Result(Outcome.FAILED, f"not deleted: {error}")
+            results = dict.fromkeys(sendable, failed) | results
         return [results.get(item.id, UNSENDABLE) for item in items]
 
-    def _delete(self, ids: Sequence[str], permit: Permit) -> dict[str, Result]:
-        """What was answered to the deletion of these. A refused batch may hold a bad one, or too many: it is halved."""
+    def _delete(self, ids: Sequence[str], permit: Permit, results: dict[str, Result]) -> None:
+        """Add what was answered to the deletion of these. A refused batch may hold a bad one, or too many: halve it.
+
+        Raises HttpError. What one half ends with does not hide what was answered to the other; only a refused right,
+        a stopped run or a look that is too old keeps the rest from being sent.
+        """
         try:
             self.http.delete(RECORDINGS, permit, ok={200}, params=[("confUUIDs", ",".join(ids))])
         except OutcomeUnknown as error:
-            return dict.fromkeys(ids, Result(Outcome.UNKNOWN, str(error)))
+            results |= dict.fromkeys(ids, Result(Outcome.UNKNOWN, str(error)))
         except HttpError as error:
             absent = code(error) == NOT_FOUND
             if not absent and (error.status not in HALVED or code(error) in FORBIDDEN):
                 raise refusal(error) from None
             if len(ids) == 1:
-                return {ids[0]: Result(Outcome.GONE if absent else Outcome.FAILED, str(error))}
-            return self._delete_half(ids[: len(ids) // 2], permit) | self._delete_half(ids[len(ids) // 2 :], permit)
-        return dict.fromkeys(ids, Result(Outcome.DELETED))
-
-    def _delete_half(self, ids: Sequence[str], permit: Permit) -> dict[str, Result]:
-        """As ``_delete``; what one half ends with must not hide what was answered to the other."""
-        try:
-            return self._delete(ids, permit)
-        except (ProviderError, Stopped, Stale) as error:
-            return dict.fromkeys(ids, Result(Outcome.FAILED, f"not deleted: {error}"))
+                results[ids[0]] = Result(Outcome.GONE if absent else Outcome.FAILED, str(error))
+                return
+            for half in (ids[: len(ids) // 2], ids[len(ids) // 2 :]):
+                try:
+                    self._delete(half, permit, results)
+                except AccessDenied:
+                    raise
+                except ProviderError as other:
+                    results |= dict.fromkeys(half, Result(Outcome.FAILED, f"not deleted: {other}"))
+        else:
+            results |= dict.fromkeys(ids, Result(Outcome.DELETED))
 
     def media(self, item: Item) -> Iterator[Media]:
         """Every file of a recording. Each address comes with a token that is good for one hour and one download.
@@ -396,21 +322,3 @@ class Huawei(Provider):
         return [
             file for row in rows_of(body, "recordUrls") if row.get("confUuid") == ident for file in rows_of(row, "urls")
         ]
-
-
-def code(error: HttpError) -> str | None:
-    """The code in Huawei's error object, in whichever of its shapes it came; None without one."""
-    inner = error.body.get("error")
-    for body in (error.body, inner if isinstance(inner, dict) else {}):
-        for name in ("error_code", "errorCode", "code"):
-            if isinstance(found := body.get(name), str):
-                return found
-    return None
-
-
-def refusal(error: HttpError) -> HttpError:
-    """The error; as a 401 or 403 if its code says that no token is good or that a right is missing."""
-    for status, codes in ((401, EXPIRED), (403, FORBIDDEN)):
-        if code(error) in codes:
-            return AccessDenied(str(error), status, error.body)
-    return error

@@ -28,10 +28,10 @@ from confcleanup.http.paging import Repeated
 from confcleanup.items import Item, Kind, Outcome, Result, State
 from confcleanup.listing import Listing, make_plan
 from confcleanup.plan import Plan
-from confcleanup.providers.huawei import PERHAPS_NO_ADMINISTRATOR, HuaweiSettings, code, signature
 from confcleanup.providers.huawei import Huawei as Client
 from confcleanup.providers.huawei_items import meeting, moment, public, recording
 from confcleanup.providers.huawei_lists import FIRST, Window, windows
+from confcleanup.providers.huawei_sign_in import PERHAPS_NO_ADMINISTRATOR, HuaweiSettings, code, signature
 from confcleanup.sandbox.huawei import (
     APP_LOGIN,
     DOWNLOAD_URLS,
@@ -1116,6 +1116,22 @@ def test_hazard_21_a_half_that_was_deleted_is_told_although_the_other_could_not_
         results = place.delete(place.listed())
     assert [result.outcome for result in results] == [Outcome.DELETED] * 2 + [Outcome.FAILED] * 2
     assert "403" in str(results[-1].error)
+
+
+def test_hazard_21_a_right_that_is_refused_in_a_half_keeps_the_rest_from_being_sent() -> None:
+    server = huawei(8)
+    answers = [Response(400, {"error_code": "MMC.111071061"}), Response(400, {"error_code": "MMC.111071061"}), None]
+    server.interfere.append(
+        lambda request: (
+            (answers.pop(0) if answers else Response(403))
+            if (request.method, request.path) == ("DELETE", RECORDINGS)
+            else None
+        )
+    )
+    with world(server) as place:
+        results = place.delete(place.listed())
+        assert len(place.deletions) == 4
+    assert [result.outcome for result in results] == [Outcome.DELETED] * 2 + [Outcome.FAILED] * 6
 
 
 # Deleting -------------------------------------------------------------------------------------
