@@ -30,9 +30,8 @@ from confcleanup.items import Item, Kind, Live, Outcome, Result, State
 from confcleanup.listing import Listing, make_plan
 from confcleanup.plan import Plan
 from confcleanup.plan_review import PlanReview
-
-from .fake import NOW, Fake, Memory, rule, thing
-from .providers.waiting import NoWaiting
+from tests.fake import NOW, Fake, Memory, rule, thing
+from tests.providers.waiting import NoWaiting
 
 
 def planned(provider: Fake, *rules: Rule, limits: Limits | None = None) -> Plan:

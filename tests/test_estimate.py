@@ -19,8 +19,7 @@ from confcleanup.run import Run
 from confcleanup.settings.tables import RuleSettings
 from confcleanup.settings.values import Pace
 from confcleanup.worklist import Entry
-
-from .fake import NOW, Fake, rule, thing
+from tests.fake import NOW, Fake, rule, thing
 
 UNLIMITED = Pace(0, 1)
 

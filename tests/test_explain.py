@@ -20,8 +20,7 @@ from confcleanup.filter import Hold, LiveRule, Rule, choose
 from confcleanup.items import Item, Kind, Live, State
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
-
-from .fake import NOW, rule, thing
+from tests.fake import NOW, rule, thing
 
 DAY = timedelta(days=1)
 MONTH = Period.parse("30 days")

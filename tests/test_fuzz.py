@@ -31,8 +31,7 @@ from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.sandbox.vobiz import Vobiz
 from confcleanup.sandbox.vonage import Vonage
-
-from .faults.worlds import VENDORS, doomed, held, miscounts, run, write_config
+from tests.faults.worlds import VENDORS, doomed, held, miscounts, run, write_config
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

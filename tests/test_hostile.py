@@ -30,9 +30,8 @@ from confcleanup.redact import harmless
 from confcleanup.sandbox.server import Emulator, Request, Response, Server, utc_clock
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.settings.values import Pace
-
-from .faults.worlds import VENDORS, acknowledged, doomed, held, write_config, wrongs
-from .providers.waiting import NoWaiting
+from tests.faults.worlds import VENDORS, acknowledged, doomed, held, write_config, wrongs
+from tests.providers.waiting import NoWaiting
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 HOSTILE = (

@@ -16,8 +16,7 @@ from confcleanup.items import Item
 from confcleanup.listing import Listing, make_plan
 from confcleanup.patterns import Owners, Texts, ident, matches, plain, same_ids, same_owner
 from confcleanup.protection import Hold, Protection, hold_marks, keep_marks
-
-from .fake import NOW, Fake, rule, thing
+from tests.fake import NOW, Fake, rule, thing
 
 UUID = "fd0e7200e9ff11f0a1b2c3d4e5f60718"
 letters = st.text(alphabet="abAB*?[]!-.@, é", max_size=8)

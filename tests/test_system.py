@@ -24,8 +24,7 @@ from confcleanup.records.archive import Archive
 from confcleanup.records.ledger import Ledger
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
-
-from .as_on_windows import MISSING, MODULES
+from tests.as_on_windows import MISSING, MODULES
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent / "confcleanup"
@@ -73,7 +72,7 @@ class Windows:
 
     def __call__(self, *words: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
         options = ["-c", str(self.config), "--state", str(self.folder / "Zustand")]
-        program = [sys.executable, "-X", "warn_default_encoding", str(HERE / "as_on_windows.py")]
+        program = [sys.executable, "-P", "-X", "warn_default_encoding", str(HERE / "as_on_windows.py")]
         env = {key: value for key, value in os.environ.items() if key not in ("PYTHONIOENCODING", "PYTHONUTF8")}
         env |= {"PYTHONPATH": str(HERE.parent), **environment}
         return subprocess.run([*program, *options, *words], capture_output=True, env=env, timeout=50, check=False)

@@ -23,8 +23,7 @@ from confcleanup.protection import Hold
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.unmet import Reach, Unmet, loose, one_slip, unmet_holds
-
-from .fake import NOW, Fake, rule, thing
+from tests.fake import NOW, Fake, rule, thing
 
 DAY = timedelta(days=1)
 LISTED = [thing("0048411003", owner="anna", title="Standup", tags=("keep",)), thing("0048411099", owner="boris")]

@@ -16,9 +16,8 @@ import pytest
 from confcleanup.config import load as config
 from confcleanup.http.client import Http
 from confcleanup.sandbox.server import Emulator, Server
-
-from .proxy import Fault, Plan, Proxy, no_faults, seeded
-from .worlds import VENDORS, Vendor, doomed, figures, held, lies, miscounts, run, write_config, wrongs
+from tests.faults.proxy import Fault, Plan, Proxy, no_faults, seeded
+from tests.faults.worlds import VENDORS, Vendor, doomed, figures, held, lies, miscounts, run, write_config, wrongs
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -23,8 +23,7 @@ from click.testing import CliRunner, Result
 from confcleanup.cli import cli
 from confcleanup.records.ledger import Ledger
 from confcleanup.sandbox.server import Emulator, Request, Response, Server, utc_clock
-
-from .worlds import VENDORS, acknowledged, doomed, figures, held, lies, write_config, wrongs
+from tests.faults.worlds import VENDORS, acknowledged, doomed, figures, held, lies, write_config, wrongs
 
 NAMES = list(VENDORS)
 OLD, YOUNG = 10, 4

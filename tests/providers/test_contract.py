@@ -20,10 +20,9 @@ from confcleanup.sandbox.server import Emulator, Request
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.sandbox.vobiz import Vobiz
 from confcleanup.sandbox.vonage import PROVISIONING, RECORDING_API, SIGN_IN, Vonage
-
-from .contract import NOT_PROMISED, NOW, Contract, ListContract, PagedContract
-from .scripted_room import ScriptedRoom
-from .waiting import NoWaiting
+from tests.providers.contract import NOT_PROMISED, NOW, Contract, ListContract, PagedContract
+from tests.providers.scripted_room import ScriptedRoom
+from tests.providers.waiting import NoWaiting
 
 
 class TestTrueConfV3(PagedContract):

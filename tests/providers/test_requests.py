@@ -24,8 +24,7 @@ from confcleanup.sandbox.server import Request, Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.sandbox.vobiz import Vobiz
 from confcleanup.sandbox.vonage import Vonage
-
-from .requests_table import SOURCES, Row, documented, headers, rows
+from tests.providers.requests_table import SOURCES, Row, documented, headers, rows
 
 PIN = "2468"
 TRANSPORT = {"host", "user-agent", "accept-encoding", "connection", "content-length"}

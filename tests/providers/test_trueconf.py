@@ -36,10 +36,9 @@ from confcleanup.sandbox.server import Request, Response, Server
 from confcleanup.settings.tables import build
 from confcleanup.worklist import Entry
 from tests.fake import Memory
-
-from .contract import HTML, NOW
-from .scripted_room import SIGNED_IN, ScriptedRoom, schedule
-from .waiting import NoWaiting
+from tests.providers.contract import HTML, NOW
+from tests.providers.scripted_room import SIGNED_IN, ScriptedRoom, schedule
+from tests.providers.waiting import NoWaiting
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

@@ -36,9 +36,8 @@ from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.vobiz import ABSENT, HOSTILE, refusal, wire_ms, wire_time
 from confcleanup.settings.tables import build
 from confcleanup.settings.values import Pace
-
-from .contract import HTML, NOW
-from .waiting import NoWaiting
+from tests.providers.contract import HTML, NOW
+from tests.providers.waiting import NoWaiting
 
 ROOMS, RECORDINGS = "conferences", "recordings"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -37,9 +37,8 @@ from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.vonage import HOSTILE, RECORDING_API, SIZE
 from confcleanup.settings.tables import build
 from confcleanup.settings.values import Pace
-
-from .contract import HTML, NOW
-from .waiting import NoWaiting
+from tests.providers.contract import HTML, NOW
+from tests.providers.waiting import NoWaiting
 
 COMPANY, ON_DEMAND = "company-recordings", "on-demand-recordings"
 BOTH = pytest.mark.parametrize("what", [COMPANY, ON_DEMAND])

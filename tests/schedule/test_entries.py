@@ -21,8 +21,7 @@ from confcleanup.schedule.crontab import crontab
 from confcleanup.schedule.kubernetes import manifest
 from confcleanup.schedule.systemd import service, timer
 from confcleanup.schedule.template import fill
-
-from . import ODD, job
+from tests.schedule import ODD, job
 
 NOW = datetime(2026, 3, 1, 12, 0)  # noqa: DTZ001  # a machine's local time
 EVERY = ["week", "day", "month", "6 hours", "hour", "15 minutes"]

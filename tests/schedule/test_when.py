@@ -6,8 +6,7 @@ import pytest
 
 from confcleanup.schedule import When
 from confcleanup.schedule.systemd import on_calendar
-
-from . import job
+from tests.schedule import job
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ import pytest
 import trustme
 
 from confcleanup.sandbox.server import Emulator, Server
-
-from .statements import Witness
+from tests.witness.statements import Witness
 
 
 @pytest.fixture

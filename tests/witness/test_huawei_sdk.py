@@ -14,8 +14,7 @@ import pytest
 
 from confcleanup.sandbox.huawei import APP_LOGIN, RECORDINGS, Huawei
 from confcleanup.sandbox.server import Emulator, Request, Response
-
-from .statements import Witness
+from tests.witness.statements import Witness
 
 pytestmark = [pytest.mark.witness, pytest.mark.filterwarnings("default")]
 CLIENT = "huaweicloudsdkmeeting"

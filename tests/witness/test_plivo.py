@@ -16,8 +16,7 @@ from requests.adapters import HTTPAdapter
 
 from confcleanup.sandbox.server import Request, Response, Server
 from confcleanup.sandbox.vobiz import Vobiz
-
-from .statements import Witness
+from tests.witness.statements import Witness
 
 pytestmark = [pytest.mark.witness, pytest.mark.filterwarnings("default")]
 CLIENT = "plivo"

@@ -13,8 +13,7 @@ import pytest
 
 from confcleanup.sandbox.server import Emulator, Request, Response
 from confcleanup.sandbox.trueconf import TrueConf
-
-from .statements import Witness
+from tests.witness.statements import Witness
 
 pytestmark = pytest.mark.witness
 CLIENT = "trueconf-eraser"

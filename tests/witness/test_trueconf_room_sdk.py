@@ -14,8 +14,7 @@ import pytest
 from confcleanup.sandbox.room import SIGNED_IN, Room
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
-
-from .statements import Witness
+from tests.witness.statements import Witness
 
 pytestmark = pytest.mark.witness
 CLIENT = "python-trueconf-room"

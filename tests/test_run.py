@@ -41,8 +41,7 @@ from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.settings.tables import AccountSettings, LimitSettings, build
 from confcleanup.system import HANGUPS
 from confcleanup.worklist import Entry, Worklist
-
-from .fake import NOW, Fake, FakeRule, thing
+from tests.fake import NOW, Fake, FakeRule, thing
 
 MONTH = Period.parse("30 days")
 

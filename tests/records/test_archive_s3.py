@@ -8,9 +8,8 @@ import pytest
 
 from confcleanup.errors import ArchiveError
 from confcleanup.records.archive import Archive
-
-from .fake import thing
-from .test_archive import MP3, media
+from tests.fake import thing
+from tests.records.test_archive import MP3, media
 
 pytestmark = pytest.mark.s3
 

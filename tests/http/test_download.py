@@ -18,9 +18,8 @@ from confcleanup.http.client import Http
 from confcleanup.http.download import FileGuard
 from confcleanup.http.urls import reach
 from confcleanup.sandbox.server import Response, Server
-
-from .providers.waiting import NoWaiting
-from .test_http import UNLIMITED, Script, Token, session
+from tests.http.test_client import UNLIMITED, Script, Token, session
+from tests.providers.waiting import NoWaiting
 
 
 def names(monkeypatch: pytest.MonkeyPatch, **hosts: str | list[str]) -> list[str]:

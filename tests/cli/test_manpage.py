@@ -11,7 +11,7 @@ import pytest
 
 from confcleanup.cli import COMMANDS
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "confcleanup.1"
 
 

@@ -19,9 +19,8 @@ from confcleanup.records.ledger import Ledger
 from confcleanup.records.proof import FILE, HEAD
 from confcleanup.redact import PLACE
 from confcleanup.sandbox.server import Request, Response
-
-from .test_cli import Setting
-from .test_cli import hq as hq  # a fixture
+from tests.cli.test_cli import Setting
+from tests.cli.test_cli import hq as hq  # a fixture
 
 pytestmark = pytest.mark.usefixtures("no_waiting")
 DAY = timedelta(days=1)

@@ -24,8 +24,7 @@ from confcleanup.config import load as config
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.sandbox.vobiz import Vobiz
-
-from .fake import Fake
+from tests.fake import Fake
 
 pty = pytest.importorskip("pty", reason="there are pseudo-terminals on POSIX only")
 TAPLO = Path(sys.executable).with_name("taplo")
@@ -117,7 +116,7 @@ def test_a_wrong_secret_is_told_by_the_test_and_the_config_stays_to_be_mended(
 
 
 @pytest.mark.parametrize(
-    ("backend", "status"), [("tests.test_keyring.Memory", 0), ("keyring.backends.fail.Keyring", 2)]
+    ("backend", "status"), [("tests.settings.test_keyring.Memory", 0), ("keyring.backends.fail.Keyring", 2)]
 )
 def test_a_secret_goes_to_the_keyring_or_is_said_not_to_be_there(
     tmp_path: Path, trueconf: tuple[TrueConf, str], backend: str, status: int
@@ -129,7 +128,7 @@ def test_a_secret_goes_to_the_keyring_or_is_said_not_to_be_there(
         ("Test the sign-in now?", ""),
     ]
     words = ("-c", str(tmp_path / "config.toml"), "--state", str(tmp_path / "state"), "init", "--provider", "trueconf")
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     done, shown = converse(*words, talk=talk, PYTHON_KEYRING_BACKEND=backend, PYTHONPATH=root)
     assert done == status, shown
     assert settings_of(tmp_path / "config.toml")["client_secret"] == {"keyring": "confcleanup/hq.client_secret"}

@@ -16,8 +16,7 @@ from confcleanup.filter import Decision, Reason
 from confcleanup.items import Item, Kind, Live, Outcome, Result, State
 from confcleanup.listing import Listing, make_plan
 from confcleanup.worklist import Entry, Worklist
-
-from .fake import NOW, Fake, rule, thing
+from tests.fake import NOW, Fake, rule, thing
 
 GOES = Decision(True, Reason.DUE, "ended 40 days ago", "old")
 HOSTILE = ["", "'", '"; DROP TABLE entry; --', "\ud800", "\0", "é", "e\u0301", "a" * 3000]

@@ -22,8 +22,7 @@ from confcleanup import __version__
 from confcleanup.cli import COMMANDS, cli
 from confcleanup.sandbox.server import Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
-
-from .fake import one_rule
+from tests.fake import one_rule
 
 DAY = timedelta(days=1)
 
@@ -70,7 +69,7 @@ def test_every_command_has_help_with_a_sentence(name: str) -> None:
 
 
 def test_the_readme_names_every_exit_status_and_command_it_shows() -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     for status in ("| 0 |", "| 1 |", "| 2 |", "| 3 |", "| 4 |", "| 129, 130, 143 |"):
         assert status in readme
 

@@ -28,8 +28,7 @@ from confcleanup.records.journal import Journal
 from confcleanup.records.ledger import Ledger
 from confcleanup.records.proof import FILE, HEAD, ORIGIN, Proof
 from confcleanup.records.queries import RECORDED
-
-from .fake import NOW, Fake, thing
+from tests.fake import NOW, Fake, thing
 
 DAY = timedelta(days=1)
 posix = pytest.mark.skipif(os.name != "posix", reason="only POSIX files have modes")

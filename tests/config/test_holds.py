@@ -23,8 +23,7 @@ from confcleanup.sandbox.room import Room
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.system import POSIX
-
-from .fake import NOW, rule, thing
+from tests.fake import NOW, rule, thing
 
 DAY = timedelta(days=1)
 BERLIN = ZoneInfo("Europe/Berlin")

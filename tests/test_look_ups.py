@@ -16,10 +16,9 @@ from confcleanup.listing import Listing, make_plan
 from confcleanup.plan import Plan, Watcher
 from confcleanup.providers.base import Source
 from confcleanup.worklist import Entry
-
-from .fake import NOW, Fake, FakeRule, rule, thing
-from .test_cli import Setting
-from .test_cli import hq as hq  # a fixture
+from tests.cli.test_cli import Setting
+from tests.cli.test_cli import hq as hq  # a fixture
+from tests.fake import NOW, Fake, FakeRule, rule, thing
 
 TAGGED = rule(keep_tags=("keep",))
 

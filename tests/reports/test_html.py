@@ -35,11 +35,10 @@ from confcleanup.reports.html.history import Past
 from confcleanup.reports.html.tally import ROWS, ROWS_IN_ALL, Tally
 from confcleanup.run import Run
 from confcleanup.worklist import Entry, Worklist
-
-from .fake import NOW, thing
-from .test_cli import Setting
-from .test_cli import hq as hq  # a fixture
-from .test_report import ended, entry, run_of
+from tests.cli.test_cli import Setting
+from tests.cli.test_cli import hq as hq  # a fixture
+from tests.fake import NOW, thing
+from tests.reports.test_data import ended, entry, run_of
 
 DAY = timedelta(days=1)
 

@@ -21,8 +21,7 @@ from confcleanup.cli import cli
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.sandbox.vobiz import _toml_lines
-
-from .fake import one_rule
+from tests.fake import one_rule
 
 DAY = timedelta(days=1)
 UUID = "5f1c9a2e-0000-4000-8000-00000000beef"

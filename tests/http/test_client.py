@@ -30,8 +30,7 @@ from confcleanup.http.rate_limit import RateLimiter
 from confcleanup.http.urls import as_meant, path, segment
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.settings.values import Pace
-
-from .providers.waiting import NoWaiting
+from tests.providers.waiting import NoWaiting
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 UNLIMITED = Pace(0, 1)

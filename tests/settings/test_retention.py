@@ -20,8 +20,7 @@ from confcleanup.records.journal import Journal
 from confcleanup.records.ledger import Ledger
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
-
-from .fake import thing
+from tests.fake import thing
 
 DAY = timedelta(days=1)
 HQ = """

@@ -23,8 +23,7 @@ from confcleanup.redact import PLACE, harmless, redact
 from confcleanup.reports.data import Collector, cell, timestamp
 from confcleanup.run import Run
 from confcleanup.worklist import Entry, Worklist
-
-from .fake import NOW, rule, thing
+from tests.fake import NOW, rule, thing
 
 ITEM_KEYS = [
     *("rule", "what", "id", "title", "owner", "kind", "tags", "started_at", "ended_at", "size_bytes"),

@@ -30,8 +30,7 @@ from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.sandbox.vobiz import Vobiz
 from confcleanup.sandbox.vonage import Vonage
-
-from .fake import thing
+from tests.fake import thing
 
 DAY = timedelta(days=1)
 
@@ -211,7 +210,7 @@ KILLED = """
 import sys, os, signal
 from confcleanup.records.archive import Archive
 from tests.fake import thing
-from tests.test_archive import MP3, Media, contextmanager
+from tests.records.test_archive import MP3, Media, contextmanager
 
 @contextmanager
 def dying():
@@ -228,7 +227,7 @@ Archive(sys.argv[1]).keep("hq", thing("8"), [Media("call.mp3", dying())])
 def test_what_a_killed_run_left_behind_is_removed_by_the_next_and_nothing_else(tmp_path: Path) -> None:
     Archive(str(tmp_path)).keep("hq", thing("7"), [media()])
     done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path)], check=False, cwd=Path(__file__).parents[1], capture_output=True
+        [sys.executable, "-c", KILLED, str(tmp_path)], check=False, cwd=Path(__file__).parents[2], capture_output=True
     )
     assert done.returncode == -9, done.stderr
     assert len(left_over(tmp_path)) == 1

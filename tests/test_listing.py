@@ -17,8 +17,7 @@ from confcleanup.plan import Plan, Watcher
 from confcleanup.plan_review import PlanReview
 from confcleanup.providers.base import Part
 from confcleanup.worklist import Entry
-
-from .fake import NOW, Fake, rule, thing
+from tests.fake import NOW, Fake, rule, thing
 
 Lines = Iterable[Item | Exception]
 

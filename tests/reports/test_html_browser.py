@@ -15,10 +15,9 @@ from confcleanup.records.ledger import Ledger
 from confcleanup.reports import html as page
 from confcleanup.reports.html.history import Past
 from confcleanup.reports.html.tally import Tally
-
-from .fake import NOW, thing
-from .test_page import UTC, entry, page_of, remember
-from .test_report import ended, run_of
+from tests.fake import NOW, thing
+from tests.reports.test_data import ended, run_of
+from tests.reports.test_html import UTC, entry, page_of, remember
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

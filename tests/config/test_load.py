@@ -26,8 +26,7 @@ from confcleanup.errors import ConfigError
 from confcleanup.filter import Rule
 from confcleanup.guards import Limits
 from confcleanup.providers.base import Source
-
-from .fake import Fake, FakeRule
+from tests.fake import Fake, FakeRule
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

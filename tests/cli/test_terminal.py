@@ -16,8 +16,7 @@ import pytest
 
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
-
-from .fake import one_rule
+from tests.fake import one_rule
 
 pty = pytest.importorskip("pty", reason="there are pseudo-terminals on POSIX only")
 DAY = timedelta(days=1)

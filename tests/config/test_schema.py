@@ -18,10 +18,9 @@ from confcleanup.config import load as config
 from confcleanup.config.schema import schema
 from confcleanup.errors import ConfigError
 from confcleanup.settings.tables import reader_of
+from tests.config.test_load import ACCOUNT, RULE, WHOLE
 
-from .test_config import ACCOUNT, RULE, WHOLE
-
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "confcleanup" / "config.example.toml"
 
 

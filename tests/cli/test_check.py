@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from confcleanup.records.archive import Archive
-
-from .test_cli import Setting, hq
+from tests.cli.test_cli import Setting, hq
 
 __all__ = ["hq"]
 

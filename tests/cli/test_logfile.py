@@ -14,8 +14,7 @@ from click.testing import CliRunner, Result
 from confcleanup.cli import cli
 from confcleanup.sandbox.server import Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
-
-from .fake import one_rule
+from tests.fake import one_rule
 
 Run = Callable[..., Result]
 
