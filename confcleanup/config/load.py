@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import stat
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -36,6 +35,7 @@ from ..settings.tables import (
 )
 from ..system import mode_of
 from .holds import HoldSettings
+from .syntax import parse
 
 APP = "confcleanup"
 VARIABLE = "CONFCLEANUP_CONFIG"
@@ -180,15 +180,13 @@ def load(path: Path) -> Config:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        return parse(path.read_bytes())
     except FileNotFoundError:
         why = f"there is no file {path}. Write one with: {APP} -c {path} init"
     except OSError as error:
         why = f"{path} cannot be read: {error.strerror}"
-    except UnicodeDecodeError as error:
-        why = f"{path} is not UTF-8 text (byte {error.start})"
-    except tomllib.TOMLDecodeError as error:
-        why = f"{path} is not valid TOML: {error}"
+    except ValueError as error:
+        why = f"{path} {error}"
     raise ConfigError([Problem("", why)], str(path))
 
 

@@ -387,7 +387,41 @@ def test_windows_line_ends_are_no_matter(load: Load) -> None:
 
 
 def test_a_file_that_is_not_utf8_is_refused_with_the_place(mistakes: Mistakes) -> None:
-    assert mistakes(b"timezone = '\xe4'")[""].endswith("is not UTF-8 text (byte 12)")
+    assert mistakes(b"# ...\ntimezone = '\xe4'")[""].endswith("is not UTF-8 text (line 2, byte 18); save it as UTF-8")
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_utf_16_as_windows_writes_it_is_named(mistakes: Mistakes, coding: str) -> None:
+    assert "is UTF-16 text" in mistakes(WHOLE.encode(coding))[""]
+    assert "save it as UTF-8" in mistakes(WHOLE.encode(coding))[""]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("timezone = \u201cUTC\u201d", "\u201c is a typographic quotation mark; write \" or ' instead"),
+        ("timezone = \u2018UTC\u2019", "\u2018 is a typographic quotation mark; write \" or ' instead"),
+        ("timezone = \u201eUTC\u201c", "\u201e is a typographic quotation mark; write \" or ' instead"),
+        ('timezone = "UTC\u201d', "\u201d is a typographic quotation mark; write \" or ' instead"),
+        ('timezone\u00a0= "UTC"', "Character 9 of the line is not a plain blank (U+00A0); type it anew"),
+        ('timezone = "UTC"\u200b', "Character 17 of the line is not a plain blank (U+200B); type it anew"),
+        ('timezone = "C:\\Users"', "a backslash begins an escape; write '…' around the text, or each backslash twice"),
+        ('timezone = "C:\\logs\\"', "a backslash begins an escape; write '…' around the text, or each backslash twice"),
+    ],
+)
+def test_what_is_often_pasted_into_a_file_is_told_with_what_to_write(mistakes: Mistakes, line: str, told: str) -> None:
+    found = mistakes(f"\n{line}\n{WHOLE}")[""]
+    assert "line 2, column" in found
+    assert found.endswith(told)
+
+
+def test_what_is_right_about_a_wrong_line_is_not_blamed(mistakes: Mistakes) -> None:
+    found = mistakes("timezone = '\u201cUTC\u201d' UTC # \u00a0\n" + WHOLE)[""]
+    assert found.endswith(")"), "TOML's own message, without a hint"
+
+
+def test_a_hint_does_not_show_what_may_be_a_password(mistakes: Mistakes) -> None:
+    assert "hunter22" not in mistakes('client_secret = "hunter22\\Y"\n')[""]
 
 
 @pytest.mark.parametrize(
