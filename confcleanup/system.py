@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path, PurePath  # which takes a tenth of starting ``--version``
 
     from _typeshed import ReadableBuffer
@@ -60,6 +61,11 @@ def mode_of(file: Path | int) -> int | None:
     return stat.S_IMODE(os.stat(file).st_mode) if POSIX else None  # noqa: PTH116  # Path knows no open file
 
 
+def on_read_only_mount(file: Path | int) -> bool:
+    """Whether a file lies where nothing can be changed, not even a mode."""
+    return POSIX and bool(os.statvfs(file).f_flag & os.ST_RDONLY)
+
+
 CANNOT = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EPERM, errno.EACCES})
 """How a mounted share (SMB, FUSE) says that it has no such call: to flush a folder, or to set a mode."""
 
@@ -83,6 +89,15 @@ def may_run(process: int) -> bool:
             except ProcessLookupError:
                 return False
     return True
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that was started in a session of its own, with all that it started and left behind there."""
+    with suppress(ProcessLookupError, PermissionError):  # nothing is left of it; the second is macOS's word for that
+        if POSIX:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
 
 
 def install(extra: str) -> str:

@@ -126,8 +126,7 @@ def _archives(account: Account) -> tuple[list[str], list[str]]:
 
 
 def _shared(account: Account) -> list[str]:
-    why = "is in a file that its group can read or write; if that is not intended:"
-    return [f"{key} {why} chmod g-rw {secret.where}" for key, secret in account.settings.secrets() if secret.shared]
+    return [f"{key} {told}" for key, secret in account.settings.secrets() if (told := secret.shared)]
 
 
 def _rules(count: int) -> str:

@@ -11,13 +11,16 @@ import threading
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from ..redact import redact
-from ..system import install, mode_of
+from ..redact import harmless, redact
+from ..system import end_group, install, mode_of, on_read_only_mount
 from .values import Value
 
 COMMAND_TIMEOUT = 60
+LEFT_OPEN = 1.0
+"""Seconds to wait for the end of what a program printed, if something outside of its session keeps the pipe open."""
+MOUNTED = Path("/run/secrets")
 KEYRING = r"\S+/[^/\s]+"
 """An entry of the system's keyring: the service, a slash, the user."""
 
@@ -116,14 +119,15 @@ class Secret(Value):
             raise ValueError(f"the environment variable {name} is not UTF-8 text") from None
         return os.environ[name]
 
-    def _from_file(self, path: str) -> str:
+    def _from_file(self, name: str) -> str:
+        path = _expanded(name)
         try:
-            with Path(path).expanduser().open(encoding="utf-8") as file:
-                loose = (mode_of(file.fileno()) or 0) & (stat.S_IROTH | stat.S_IWOTH)
+            with path.open(encoding="utf-8") as file:
+                mode, fixed = mode_of(file.fileno()) or 0, on_read_only_mount(file.fileno()) and _is_mounted(path)
                 content = file.read()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"the secret file {path} cannot be read: {_why(error)}") from None
-        if loose:
+        if mode & stat.S_IWOTH or (mode & stat.S_IROTH and not fixed):
             raise ValueError(f"everybody on this machine can read or change the secret file {path}: chmod o-rwx {path}")
         return content
 
@@ -147,25 +151,33 @@ class Secret(Value):
         return value
 
     @property
-    def shared(self) -> bool:
-        """Whether the secret lies in a file that its group can read or change."""
-        path = Path(self._content).expanduser() if self.source == "file" else None
-        return bool(path and path.is_file() and (mode_of(path) or 0) & (stat.S_IRGRP | stat.S_IWGRP))
+    def shared(self) -> str | None:
+        """Who besides its owner can read the file that the secret is in, in words; None if nobody can."""
+        path = _expanded(self._content) if self.source == "file" else None
+        if path is None or not path.is_file() or not (mode := (mode_of(path) or 0) & 0o066):
+            return None
+        fixed = on_read_only_mount(path) and _is_mounted(path)
+        if fixed and mode & stat.S_IROTH:
+            return "can be read by everybody in this container; accepted, as a read-only mount takes no chmod"
+        if fixed:
+            return None
+        return f"is in a file that its group can read or write; if that is not intended: chmod g-rw {path}"
 
     def _from_command(self, command: tuple[str, ...]) -> str:
-        program = shutil.which(command[0])
-        if not program:
-            raise ValueError(f"the program {command[0]!r} that should print the secret was not found")
+        what = f"the program {command[0]!r} that should print the secret"
+        if not (program := shutil.which(command[0])):
+            raise ValueError(f"{what} was not found")
         try:
-            done = subprocess.run([program, *command[1:]], capture_output=True, timeout=COMMAND_TIMEOUT, check=False)  # noqa: S603  # the operator's own command, no shell
-            printed = done.stdout.decode("utf-8")
-        except (OSError, UnicodeDecodeError, subprocess.TimeoutExpired) as error:
-            raise ValueError(f"the program {command[0]!r} that should print the secret failed: {_why(error)}") from None
-        if done.returncode:
-            raise ValueError(
-                f"the program {command[0]!r} that should print the secret ended with status {done.returncode}"
-            )
-        return printed
+            status, printed, said = _printed([program, *command[1:]])
+            secret = printed.decode("utf-8")
+        except (OSError, RuntimeError, UnicodeDecodeError, subprocess.TimeoutExpired) as error:
+            raise ValueError(f"{what} failed: {_why(error)}") from None
+        redact.add(secret.strip())  # before anything that the program said beside it is shown
+        if status:
+            raise ValueError(f"{what} ended with status {status}{_last_line(said)}")
+        if not secret.strip():
+            raise ValueError(f"{what} printed nothing{_last_line(said)}")
+        return secret
 
     def __repr__(self) -> str:
         return f"Secret(from {self.source})"
@@ -216,8 +228,62 @@ def _in_time(ask: Callable[[], str | None]) -> str | None:
     return found.result(COMMAND_TIMEOUT)
 
 
+def _expanded(name: str) -> Path:
+    return Path(name).expanduser()
+
+
+def _is_mounted(path: Path) -> bool:
+    """Whether a file lies where containers get secrets, or in a volume of Kubernetes, which has a ``..data`` link."""
+    real = path.resolve()
+    if real.is_relative_to(MOUNTED):
+        return True
+    links = [folder / "..data" for folder in path.absolute().parents]
+    return any(link.is_symlink() and real.is_relative_to(link.resolve()) for link in links)
+
+
+def _printed(words: list[str]) -> tuple[int, bytes, bytes]:
+    """A program's exit status and what it wrote, as soon as it ends, whatever it leaves behind: that is ended too.
+
+    It runs in a session of its own, without a terminal, as it would from cron. Raises OSError and TimeoutExpired.
+    """
+    with subprocess.Popen(  # noqa: S603  # the operator's own command, no shell
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        try:
+            readers = [_Reader(process.stdout), _Reader(process.stderr)]
+            status = process.wait(COMMAND_TIMEOUT)
+        finally:
+            end_group(process)
+        for reader in readers:
+            reader.join(LEFT_OPEN)
+        return status, bytes(readers[0].read), bytes(readers[1].read)
+
+
+class _Reader(threading.Thread):
+    """Reads a pipe while its program runs. A daemon, as what left the program's session may keep the pipe open."""
+
+    def __init__(self, pipe: IO[bytes] | None) -> None:
+        super().__init__(name="secret", daemon=True)
+        self._pipe = os.dup(pipe.fileno()) if pipe else -1
+        self.read = bytearray()
+        self.start()
+
+    def run(self) -> None:
+        with open(self._pipe, "rb", buffering=0) as pipe:  # noqa: PTH123  # an open file, of which Path knows nothing
+            while some := pipe.read(65536):
+                self.read += some
+
+
+def _last_line(said: bytes) -> str:
+    """What a program wrote last to standard error."""
+    lines = said.decode("utf-8", "replace").strip().splitlines()
+    return f': "{redact(harmless(lines[-1].strip()))[:200]}"' if lines else ""
+
+
 def _why(error: Exception) -> str:
     """An operating system's reason, without the command line or the content it concerns."""
-    if isinstance(error, OSError):
-        return error.strerror or "it cannot be opened"
-    return "it took too long" if isinstance(error, subprocess.TimeoutExpired) else "it is not UTF-8 text"
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it did not end within {COMMAND_TIMEOUT} s"
+    return (error.strerror if isinstance(error, OSError) else str(error)) or "it cannot be opened"

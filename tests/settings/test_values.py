@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from datetime import timedelta
 from fractions import Fraction
@@ -18,7 +21,7 @@ from hypothesis import strategies as st
 
 from confcleanup.cutoff import Period
 from confcleanup.errors import Problem
-from confcleanup.redact import PLACE, redact
+from confcleanup.redact import PLACE, harmless, redact
 from confcleanup.settings.secrets import Secret, Secrets, Token
 from confcleanup.settings.tables import AccountSettings, Table, build, is_loopback, reader_of, unknown, url_mistake
 from confcleanup.settings.values import Age, Pace, Rate, Share, Span, Value, When
@@ -168,7 +171,95 @@ def test_a_secret_file_that_the_group_can_read_is_taken_and_known_as_shared(
     (tmp_path / "secret").write_text("for-the-group")
     (tmp_path / "secret").chmod(mode)
     secret = Secret.parse({"file": str(tmp_path / "secret")})
-    assert (secret.reveal(), secret.shared) == ("for-the-group", shared)
+    assert secret.reveal() == "for-the-group"
+    assert bool(secret.shared) == shared
+    assert not shared or f"chmod g-rw {tmp_path / 'secret'}" in str(secret.shared)
+
+
+class Mounted:
+    """A secret of mode 0444 as a container gets it; ``read_only`` says what statvfs tells of its mount."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.read_only = True
+        monkeypatch.setattr("confcleanup.settings.secrets.MOUNTED", folder / "run" / "secrets")
+        monkeypatch.setattr("confcleanup.settings.secrets.on_read_only_mount", lambda file: self.read_only)
+        docker, volume = folder / "run" / "secrets", folder / "volume"
+        for place in (docker, volume / "..2026_11_25"):
+            place.mkdir(parents=True)
+            (place / "secret").write_text("for-this-container")
+            (place / "secret").chmod(0o444)
+        (volume / "..data").symlink_to("..2026_11_25")
+        (volume / "secret").symlink_to("..data/secret")
+        self.places = {"docker": docker / "secret", "kubernetes": volume / "secret"}
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mounted:
+    return Mounted(tmp_path, monkeypatch)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("place", ["docker", "kubernetes"])
+def test_where_a_container_mounts_secrets_read_only_everybody_may_read_them_and_that_is_told(
+    place: str, mounted: Mounted
+) -> None:
+    secret = Secret.parse({"file": str(mounted.places[place])})
+    assert secret.reveal() == "for-this-container"
+    assert "can be read by everybody in this container" in str(secret.shared)
+    assert "a read-only mount takes no chmod" in str(secret.shared)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("place", ["docker", "kubernetes"])
+def test_where_that_mount_can_be_written_to_the_mode_has_to_be_right(place: str, mounted: Mounted) -> None:
+    mounted.read_only = False
+    assert "chmod o-rwx" in hidden({"file": str(mounted.places[place])})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_secret_that_everybody_can_change_is_refused_on_such_a_mount_too(mounted: Mounted) -> None:
+    mounted.places["docker"].chmod(0o446)
+    assert "chmod o-rwx" in hidden({"file": str(mounted.places["docker"])})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_a_read_only_mount_elsewhere_does_not_excuse_the_mode(mounted: Mounted, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("on-a-disk")
+    (tmp_path / "secret").chmod(0o444)
+    assert "chmod o-rwx" in hidden({"file": str(tmp_path / "secret")})
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_the_group_of_a_container_is_no_news(mounted: Mounted) -> None:
+    mounted.places["kubernetes"].chmod(0o440)
+    assert Secret.parse({"file": str(mounted.places["kubernetes"])}).shared is None
+
+
+REALLY_MOUNTED = """
+set -e
+mkdir -p /run/secrets/confcleanup-test
+trap 'umount /run/secrets/confcleanup-test; rmdir /run/secrets/confcleanup-test' EXIT
+mount -t tmpfs none /run/secrets/confcleanup-test
+echo from-the-mount > /run/secrets/confcleanup-test/secret
+chmod 444 /run/secrets/confcleanup-test/secret
+"$@" || true
+mount -o remount,ro /run/secrets/confcleanup-test
+"$@"
+"""
+
+
+@pytest.mark.skipif(not shutil.which("unshare"), reason="needs unshare, to mount something in a namespace of its own")
+def test_the_system_tells_of_a_real_read_only_mount() -> None:
+    reveal = (
+        "from confcleanup.settings.secrets import Secret\n"
+        "try: print(Secret.parse({'file': '/run/secrets/confcleanup-test/secret'}).reveal())\n"
+        "except ValueError as error: print('refused' if 'chmod o-rwx' in str(error) else error)"
+    )
+    mount = ["unshare", "--mount", "sh", "-c", REALLY_MOUNTED, "sh", sys.executable, "-c", reveal]
+    done = subprocess.run(mount, capture_output=True, text=True, timeout=50, check=False)
+    if done.returncode and not done.stdout:
+        pytest.skip(f"this machine does not let us mount: {done.stderr.strip()}")
+    assert done.stdout.split() == ["refused", "from-the-mount"], done.stderr
 
 
 def test_a_secret_may_be_printed_by_a_program() -> None:
@@ -238,10 +329,42 @@ def test_a_program_that_is_not_there_is_named() -> None:
 
 
 def test_a_program_that_fails_is_named_with_its_status_and_without_what_it_printed() -> None:
-    told = hidden(command("import sys; print('pr1nted'); print('t0ld', file=sys.stderr); sys.exit(3)"))
-    assert told.endswith("ended with status 3")
-    assert "pr1nted" not in told
-    assert "t0ld" not in told
+    says = "print('pr1nted'); print('usage: ...\\nno key \\x1b[1mfor pr1nted\\n', file=sys.stderr); sys.exit(3)"
+    told = hidden(command(f"import sys; {says}"))
+    assert told.endswith(f'ended with status 3: "no key {harmless(chr(27))}[1mfor {PLACE}"')
+
+
+def test_a_program_that_prints_nothing_is_named_with_what_it_said() -> None:
+    told = hidden(command("import sys; print('the vault is sealed', file=sys.stderr)"))
+    assert told.endswith('printed nothing: "the vault is sealed"')
+    assert hidden(command("print()")).endswith("printed nothing")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sh is POSIX's")
+def test_what_a_program_leaves_behind_is_ended_and_costs_no_time(tmp_path: Path) -> None:
+    background = f"sleep 100 & echo $! > {tmp_path / 'pid'}; echo pr1nted-secret"
+    assert Secret.parse({"command": ["sh", "-c", background]}).reveal() == "pr1nted-secret"
+    left = int((tmp_path / "pid").read_text())
+    deadline = time.monotonic() + 10
+    while running(left):
+        assert time.monotonic() < deadline, "it was told to end"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sh is POSIX's")
+def test_what_escapes_with_the_pipe_costs_no_time_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confcleanup.settings.secrets.LEFT_OPEN", 0.05)
+    escaped = f"setsid sh -c 'echo $$ > {tmp_path / 'pid'}; exec sleep 100' & "
+    waiting = f"while [ ! -s {tmp_path / 'pid'} ]; do :; done; echo pr1nted-secret"
+    assert Secret.parse({"command": ["sh", "-c", escaped + waiting]}).reveal() == "pr1nted-secret"
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+def running(process: int) -> bool:
+    """Whether a process still does something; a dead one whose parent has not looked yet does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 def test_a_program_that_prints_no_text_is_named() -> None:
@@ -249,17 +372,17 @@ def test_a_program_that_prints_no_text_is_named() -> None:
 
 
 def test_a_program_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(command: list[str], *, timeout: float, **_: object) -> None:
-        raise subprocess.TimeoutExpired(command, timeout, output=b"pr1nted")
-
-    monkeypatch.setattr(subprocess, "run", never)
-    assert hidden(command("")).endswith("failed: it took too long")
+    monkeypatch.setattr("confcleanup.settings.secrets.COMMAND_TIMEOUT", 0.05)
+    assert hidden(command("import sys, time; time.sleep(100)")).endswith("failed: it did not end within 0.05 s")
 
 
-@pytest.mark.parametrize("raw", [command("print()"), {"env": "CONFCLEANUP_TEST"}], ids=["command", "env"])
-def test_a_secret_that_is_empty_is_as_good_as_missing(raw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_has_no_standard_input_as_in_cron() -> None:
+    assert Secret.parse(command("import sys; print(repr(sys.stdin.read()))")).reveal() == "''"
+
+
+def test_a_secret_that_is_empty_is_as_good_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONFCLEANUP_TEST", "")
-    assert hidden(raw).endswith("is empty")
+    assert hidden({"env": "CONFCLEANUP_TEST"}).endswith("is empty")
 
 
 def test_an_empty_secret_file_is_as_good_as_missing(tmp_path: Path) -> None:
