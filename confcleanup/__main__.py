@@ -12,6 +12,9 @@ from .system import standard_streams, unwritten
 def main() -> None:
     """Runs the command line, and ends with a status of the contract's table, whatever happens."""
     standard_streams()
+    os.umask(
+        0o077
+    )  # what the program writes holds other people's titles: it is for its owner, whatever the caller's umask
     try:
         status = _run()
     except KeyboardInterrupt:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import LedgerError, Locked
 from .redact import redact
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -21,10 +29,10 @@ def lock(state: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     holder = state / "holder"
-    held = FileLock(state / "lock", timeout=0)
+    held: BaseFileLock = FileLock(state / "lock", timeout=0)
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        held.acquire()
+        held = _acquired(held)
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
     except Timeout:
         who = _holder(holder)
@@ -37,6 +45,31 @@ def lock(state: Path) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         held.release()
+
+
+def _acquired(held: BaseFileLock) -> BaseFileLock:
+    """Takes the lock; on a file system without locks, a file that is there or not stands for it.
+
+    Newer filelock does that by itself, with a Python warning; older raises NotImplementedError.
+    """
+    from filelock import SoftFileLock
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            held.acquire()
+            soft = any("flock" in str(warning.message) for warning in caught)
+        except NotImplementedError:
+            held, soft = SoftFileLock(held.lock_file, timeout=0), True
+            held.acquire()
+    if soft:
+        log.warning(
+            "the file system of %s has no file locks, so the file %s stands for one; if a run is killed it may stay, "
+            "and later runs end with status 4 until you remove it; a folder on a local disk (--state) avoids this",
+            Path(held.lock_file).parent,
+            held.lock_file,
+        )
+    return held
 
 
 def _holder(holder: Path) -> str:

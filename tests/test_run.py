@@ -652,6 +652,26 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path, holder: subprocess.Popen[
         assert f"process {os.getpid()} on" in (tmp_path / "holder").read_text("utf-8")
 
 
+@pytest.mark.skipif(os.name != "posix", reason="flock is POSIX's")
+def test_where_the_file_system_has_no_locks_one_line_says_so_and_runs_still_exclude_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import errno
+    import fcntl
+
+    def flock(file: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with lock(tmp_path), pytest.raises(Locked), lock(tmp_path):
+        pass
+    (told,) = {record.getMessage() for record in caplog.records}
+    assert told.startswith(f"the file system of {tmp_path} has no file locks, so the file {tmp_path / 'lock'} stands")
+    caplog.clear()
+    with lock(tmp_path):  # nothing was left
+        pass
+
+
 def test_the_lock_is_let_go_at_the_end_and_after_a_fault(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), lock(tmp_path):
         raise ZeroDivisionError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..items import Outcome
@@ -16,13 +18,22 @@ STATUSES = ("ok", "partial", "refused", "failed")
 
 
 def write(path: str, summary: Summary) -> None:
-    """Replaces the file as a whole. Raises ImportError without the extra, OSError if it cannot be written."""
-    from prometheus_client import CollectorRegistry, write_to_textfile
+    """Replaces the file as a whole, readable by the exporter, which is another user.
+
+    Raises ImportError without the extra, OSError if it cannot be written.
+    """
+    from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry()
     _run(registry, summary)
     _accounts(registry, summary)
-    write_to_textfile(path, registry)
+    beside = Path(f"{path}.{os.getpid()}")  # the exporter reads no file of this ending
+    try:
+        beside.write_bytes(generate_latest(registry))
+        beside.chmod(0o644)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _run(registry: CollectorRegistry, summary: Summary) -> None:

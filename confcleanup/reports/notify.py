@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 
@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 
 TRIES = 2
 SECRET_LENGTH = 8
-"""Characters from which on the last part of a ping's address is treated as a secret."""
+"""Characters from which on the last part of a ping's address, or a value of its query, is treated as a secret."""
+START, FAIL = "/start", "/fail"
 
 
 class NotSent(Exception):
@@ -78,7 +79,7 @@ class Notifier:
     def begin(self) -> None:
         """Sends that a run begins; does not wait for the answer."""
         if self._settings.ping:
-            self._start = _Channel("ping", partial(self._ping, self._settings.ping, "/start"))
+            self._start = _Channel("ping", partial(self._ping, self._settings.ping, START))
             self._start.begin()
 
     def end(self, summary: Summary) -> None:
@@ -98,24 +99,28 @@ class Notifier:
     def _channels(self, summary: Summary) -> Iterator[_Channel]:
         settings = self._settings
         if settings.ping:
-            suffix = f"/{summary.status}" if settings.ping_status else "/fail" if summary.status else ""
-            yield _Channel("ping", partial(self._ping, settings.ping, suffix), after=self._start)
+            suffix = f"/{summary.status}" if settings.ping_status else FAIL if summary.status else ""
+            yield _Channel("ping", partial(self._ping, settings.ping, suffix, summary.status), after=self._start)
         if settings.prometheus:
             yield _Channel("prometheus", partial(metrics.write, settings.prometheus, summary))
         wanted = {"always": True, "trouble": summary.status != 0, "change": summary.changed}[settings.when]
         for number, url in enumerate(settings.apprise if wanted else (), 1):
             yield _Channel(f"apprise[{number}]", partial(self._message, url, summary))
 
-    def _ping(self, secret: Secret, suffix: str) -> None:
+    def _ping(self, secret: Secret, suffix: str, status: int = 0) -> None:
         url = _revealed(secret)
-        if mistake := url_mistake(url, self._settings.allow_insecure_http):
+        if mistake := url_mistake(url, self._settings.allow_insecure_http, query=True):
             raise NotSent(mistake)
-        if len(last := urlsplit(url).path.rstrip("/").rpartition("/")[2]) >= SECRET_LENGTH:
-            redact.add(last)
+        parts = urlsplit(url)
+        for part in (parts.path.rstrip("/").rpartition("/")[2], *(value for _, value in parse_qsl(parts.query))):
+            if len(part) >= SECRET_LENGTH:
+                redact.add(part)
+        if (target := ping_address(url, suffix, status)) is None:
+            return
         error: str | None = ""
         with wire.session(1) as session:
             for _ in range(TRIES):
-                error = _get(session, url.rstrip("/") + suffix, self._seconds / TRIES)
+                error = _get(session, target, self._seconds / TRIES)
                 if not error:
                     return
         raise NotSent(error)
@@ -135,6 +140,22 @@ class Notifier:
         text = summary.text(titles=self._settings.titles)
         if not receiver.notify(title=summary.subject, body=text, notify_type=kind, body_format="text"):
             raise NotSent("the receiver did not accept it")
+
+
+def ping_address(url: str, suffix: str, status: int) -> str | None:
+    """The address to ask for; None if this receiver has none for it.
+
+    healthchecks.io and those like it take ``suffix`` behind the path; a query stays behind that. Uptime Kuma is told
+    by the query itself, which has ``status``: ``up`` or ``down`` at the end, and nothing at the start.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if "status" not in query:
+        return parts._replace(path=parts.path.rstrip("/") + suffix).geturl()
+    if suffix == START:
+        return None
+    query |= {"status": "down" if status else "up", "msg": f"exit status {status}"}
+    return parts._replace(query=urlencode(query)).geturl()
 
 
 def _revealed(secret: Secret) -> str:

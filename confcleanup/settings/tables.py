@@ -177,7 +177,7 @@ class NotifySettings(Table, frozen=True, kw_only=True):
             text = secret.reveal()
         except ValueError as error:
             return str(error)
-        return url_mistake(text, self.allow_insecure_http) if key == "ping" else None
+        return url_mistake(text, self.allow_insecure_http, query=True) if key == "ping" else None
 
     def secrets(self) -> Iterator[tuple[str, Secret]]:
         """Every secret that is set: pairs of key and secret."""
@@ -185,8 +185,8 @@ class NotifySettings(Table, frozen=True, kw_only=True):
         yield from ((f"apprise[{number}]", url) for number, url in enumerate(self.apprise, 1))
 
 
-def url_mistake(url: str, insecure: bool) -> str | None:
-    """What is wrong with an address, in words, or None."""
+def url_mistake(url: str, insecure: bool, *, query: bool = False) -> str | None:
+    """What is wrong with an address, in words, or None. ``query``: it may have one."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -197,7 +197,7 @@ def url_mistake(url: str, insecure: bool) -> str | None:
         return "an address must not hold a user name or password"
     if parts.scheme not in ("https", "http", "wss", "ws") or not host or re.search(r"[\s\\]", url):
         return "this is not an address; write for example https://conf.example.com"
-    if "?" in url or "#" in url:
+    if "#" in url or ("?" in url and not query):
         return "an address must end with its path; remove everything from '?' or '#' on"
     if parts.scheme in ("http", "ws") and not insecure and not is_loopback(host):
         secure = f"{parts.scheme}s://"

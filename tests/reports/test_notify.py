@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from click.testing import CliRunner, Result
@@ -211,6 +214,37 @@ def test_plain_http_is_for_this_machine_alone(hq: Setting, monkeypatch: pytest.M
     assert UUID not in done.stderr
 
 
+def targets(hq: Setting) -> list[str]:
+    """What was asked for, with its query."""
+    return [f"{seen.request.path}?{urlencode(seen.request.query)}" for seen in hq.receiver.seen]
+
+
+KUMA = "/api/push/kum4-t0ken-8800?status=up&msg=OK&ping="
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"), [(False, "status=up&msg=exit+status+0"), (True, "status=down&msg=exit+status+1")]
+)
+def test_uptime_kuma_is_told_once_by_the_query_of_its_push_address(hq: Setting, broken: bool, told: str) -> None:
+    if broken:
+        fail_deletions(hq)
+    done = hq("-vv", "run", "--yes", notify={"ping": hq.ping.replace(f"/{UUID}", KUMA), "ping_status": True})
+    assert targets(hq) == [f"/api/push/kum4-t0ken-8800?{told}&ping="]
+    assert "kum4-t0ken-8800" not in done.output
+
+
+def test_any_other_query_of_a_ping_is_kept_behind_what_is_added_to_the_path(hq: Setting) -> None:
+    hq("run", "--yes", notify={"ping": f"{hq.ping}/?create=1&key=k3y-in-the-query"})
+    assert targets(hq) == [f"/{UUID}{end}?create=1&key=k3y-in-the-query" for end in ("/start", "")]
+
+
+def test_a_query_is_not_told_if_the_ping_fails(hq: Setting) -> None:
+    hq.receiver.status = 404
+    done = hq("-vv", "run", "--yes", notify={"ping": f"{hq.ping}?key=k3y-in-the-query"})
+    assert "ping: the answer was 404" in done.stderr
+    assert "k3y-in-the-query" not in done.output
+
+
 # Summaries ------------------------------------------------------------------------------------------
 
 
@@ -309,6 +343,19 @@ def test_a_missing_extra_is_a_warning_that_names_the_command(
 
 
 # Metrics --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("mask", [0o077, 0o000])
+def test_the_exporter_can_read_the_file_whatever_the_umask(hq: Setting, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        for _ in range(2):  # a new file, and one that is replaced
+            hq("run", "--yes", notify={"prometheus": str(hq.prometheus)})
+            assert stat.S_IMODE(hq.prometheus.stat().st_mode) == 0o644
+    finally:
+        os.umask(before)
+    assert [path.name for path in hq.folder.glob("*.prom*")] == ["confcleanup.prom"], "nothing is left beside it"
 
 
 def test_the_metrics_of_a_run(hq: Setting) -> None:
