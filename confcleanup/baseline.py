@@ -9,6 +9,7 @@ from datetime import datetime
 from .config.load import Account
 from .filter import Rule
 from .guards import NO_RUNS, PreviousRuns, shrunken
+from .newest import listed_for
 from .plan import Plan
 from .records.journal import Journal
 from .records.ledger import Ledger
@@ -49,7 +50,7 @@ class Baseline:
 
     def _scope(self, what: str) -> str:
         """What is listed of a source; two lists are only compared if they asked for the same."""
-        mine = [rule for rule in self._rules if rule.what == what]
+        mine = listed_for(self._rules, what)
         if not self._account.provider.sources[what].asked_for(self._account.settings, mine):
             return what
         return " ".join(sorted({f"{what}:{','.join(sorted(rule.tags))}:{self._age(rule)}" for rule in mine}))
@@ -62,8 +63,8 @@ class Baseline:
     def _same_rules(self) -> str:
         """A hash of what the rules select. Two runs are only compared if they agree on it.
 
-        What only keeps more or less (holds, ``keep_ids``, ``keep_tags``, rooms and their scheduled ends) is not part of
-        it: a mistake in these is what the comparison is to find.
+        What only keeps more or less (holds, ``keep_ids``, ``keep_tags``, ``keep_last``, rooms and their scheduled ends)
+        is not part of it: a mistake in these is what the comparison is to find.
         """
         rules = []
         for rule in self._rules:

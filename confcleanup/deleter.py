@@ -23,7 +23,7 @@ from .http.client import Permit
 from .items import Item, Outcome, Result
 from .outcomes import Answer, Claim, Record, claim_of, still, words
 from .plan import DATA_ERRORS, Plan, Watcher
-from .plan_review import NOT_LISTED
+from .plan_review import NO_RULE, NOT_LISTED
 from .providers.base import Provider, Restored, Source
 from .redact import harmless
 from .worklist import Entry
@@ -80,7 +80,7 @@ def carry_out(deletion: Deletion) -> None:
     plan.error = plan.error or plan.selected.error
     cutoffs = {rule.name: rule.cutoff for rule in deletion.rules}
     for entry in plan.selected.ended(Outcome.CHANGED, Outcome.FAILED, Outcome.UNKNOWN):
-        if entry.item.key not in plan.recorded and entry.error != NOT_LISTED:
+        if entry.item.key not in plan.recorded and not (entry.error or "").startswith((NOT_LISTED, NO_RULE)):
             plan.stuck.note(entry, cutoffs[entry.decision.rule])
     plan.warnings[:] = dict.fromkeys(plan.warnings + deletion.provider.warnings)
 

@@ -15,22 +15,30 @@ FAR = 200 * 366
 
 
 def explain(
-    item: Item, rules: Sequence[Rule], ages: Sequence[Period | None], zone: tzinfo, now: datetime
+    item: Item,
+    rules: Sequence[Rule],
+    ages: Sequence[Period | None],
+    zone: tzinfo,
+    now: datetime,
+    newest: Decision | None = None,
 ) -> Iterator[str]:
     """Lines for a person: each rule that speaks of the item, step by step, and what follows from all of them.
 
     ``ages`` are the rules' retentions, in the same order, to say when an item that is too young will be due.
+    ``newest`` is the decision by which it stays as the newest of its group, if that is so.
     """
     for rule, age in zip(rules, ages, strict=True):
         if rule.what != item.what:
             continue
         decision = decide(item, rule, now)
+        decision = newest if newest and decision.delete else decision
         yield f"rule {rule.name!r} (cutoff {rule.cutoff.astimezone(zone):%Y-%m-%d %H:%M %Z}):"
         yield from (f"  {line}" for line in _steps(item, rule, decision))
         end = decision.ended_at
         if decision.why is Reason.TOO_YOUNG and age and end and (due := _due_from(end, age, zone)):
             yield f"  due from about {due.astimezone(zone):%Y-%m-%d} on"
     final = choose(item, rules, now)
+    final = newest if newest and final.delete else final
     yield f"{'It goes' if final.delete else 'It stays'}: {final.reason} (rule {final.rule!r})."
 
 
@@ -39,7 +47,8 @@ def _steps(item: Item, rule: Rule, decision: Decision) -> Iterator[str]:
         yield "a live room: its end is what the rule says"
     else:
         missing = dict(unknown(item, rule, protection_of([rule])))
-        for why in (why for why in QUESTIONS if STEP[why] < STEP[decision.why]):
+        keeps = any(keeper.what == item.what for keeper in rule.keepers)
+        for why in (why for why in QUESTIONS if STEP[why] < STEP[decision.why] and (keeps or why is not Reason.NEWEST)):
             answer = lacking(missing[why]) if why in missing else "no"
             yield f"{QUESTIONS[why]:55} {answer}"
     if decision.delete:

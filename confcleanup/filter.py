@@ -5,8 +5,6 @@ The first line of ``TABLE`` that holds decides, and says why in a sentence.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -23,13 +21,14 @@ from .patterns import same_owner as same_owner
 from .protection import Hold as Hold
 from .protection import Protection, hold_marks, keep_marks
 
-SAME_ROOM = timedelta(seconds=60)
 WHOLE_SECONDS = timedelta(seconds=1)
-OTHER_ROOM = "it is another room of the same name, begun since"
 
 
 class Reason(StrEnum):
-    """The line of the table that decided; what kept items are counted by. NOT_REVIEWED is decided by a saved plan."""
+    """The line of the table that decided; what kept items are counted by.
+
+    NEWEST is decided by the whole list, NOT_REVIEWED by a saved plan.
+    """
 
     HELD = "on legal hold"
     KEEP_ID = "named in keep_ids"
@@ -43,6 +42,7 @@ class Reason(StrEnum):
     END_UNKNOWN = "end not known"
     TOO_YOUNG = "too young"
     NOT_KNOWN = "a field not known"
+    NEWEST = "among the newest"
     NOT_REVIEWED = "not in the reviewed plan"
     DUE = "due"
 
@@ -71,6 +71,7 @@ TABLE = (
     Line(Reason.END_UNKNOWN, "its end unknown?", "it stays (a tagged room: its creation stands for the end)"),
     Line(Reason.TOO_YOUNG, "ended at or after the cutoff?", STAYS),
     Line(Reason.NOT_KNOWN, "is something not known that is asked for?", LOOKED_UP),
+    Line(Reason.NEWEST, "among the newest that keep_last keeps?", KEPT),
     Line(Reason.DUE, "", "it goes"),
 )
 """The table of docs/how-it-works.md. ``explain`` and ``choose`` read it.
@@ -81,6 +82,7 @@ STEP = {line.why: step for step, line in enumerate(TABLE)}
 UNDECIDED = frozenset({Reason.STATE_UNKNOWN, Reason.END_UNKNOWN, Reason.NOT_KNOWN})
 PROTECTED = {"holds": Reason.HELD, "keep_ids": Reason.KEEP_ID, "keep_tags": Reason.KEEP_TAG}
 ASKERS = {Reason.HELD: "a legal hold asks", Reason.KEEP_TAG: "keep_tags asks", Reason.FILTER: "the rule asks"}
+ASKERS[Reason.NEWEST] = "keep_last asks"
 LIVE, OVER, DUE, TOO_YOUNG = Kind.LIVE, State.ENDED, Reason.DUE, Reason.TOO_YOUNG
 """By name, as Python 3.11 takes long to find members in their class; a list may have a million items."""
 ENDING = frozenset({Kind.ONE_TIME, Kind.RECORDING, Kind.MEETING})
@@ -117,6 +119,7 @@ class Rule(msgspec.Struct, frozen=True):
     ``age`` is the retention in the operator's words, for reasons. Empty filters match everything. ``protection`` is
     all that keeps items of the account, made once for all its rules; without it, it is what these rules say.
     ``owner_given`` is False where the owner is not the rule's own word but the account's user.
+    ``keepers`` are the account's rules that keep the newest ``keep_last`` of each group (``per``), chosen or not.
     """
 
     name: str
@@ -134,6 +137,9 @@ class Rule(msgspec.Struct, frozen=True):
     holds: tuple[Hold, ...] = ()
     protection: Protection | None = None
     owner_given: bool = True
+    keep_last: int = 0
+    per: str = ""
+    keepers: tuple[Rule, ...] = ()
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False):
@@ -170,7 +176,7 @@ def decide(item: Item, rule: Rule, now: datetime) -> Decision:
 
 def _decide_free(item: Item, rule: Rule, protection: Protection, now: datetime) -> Decision:
     """Applies one rule to an item that no mark fits. It does not go if something that is asked for is not known."""
-    decision = _decide_known(item, rule, now)
+    decision = decide_known(item, rule, now)
     if decision.delete and (missing := next(unknown(item, rule, protection), None)):
         asker, field = missing
         reason = f"{lacking(field)}, and {ASKERS[asker]} for {'them' if field == 'tags' else 'it'}"
@@ -181,8 +187,16 @@ def _decide_free(item: Item, rule: Rule, protection: Protection, now: datetime) 
 def unknown(item: Item, rule: Rule, protection: Protection) -> Iterator[tuple[Reason, str]]:
     """What is asked about an item that the vendor did not tell: the line of the table that asks, and the field."""
     yield from ((PROTECTED[line], field) for line, field in protection.unknown(item))
-    asked = {"title": rule.title is not None, "owner": rule.owner is not None, "tags": bool(rule.tags)}
-    yield from ((Reason.FILTER, field) for field, asks in asked.items() if asks and getattr(item, field) is None)
+    yield from ((Reason.FILTER, field) for field in unknown_filters(item, rule))
+    for keeper in rule.keepers:
+        if keeper.what == item.what and not _mismatch(item, keeper):
+            yield from ((Reason.NEWEST, field) for field in unknown_filters(item, keeper))
+
+
+def unknown_filters(item: Item, rule: Rule) -> list[str]:
+    """What a rule selects or groups by and the vendor did not tell."""
+    missing = [field for field in ("title", "owner", "tags") if getattr(item, field) is None]
+    return [field for field in missing if rule.per == field or getattr(rule, field) not in (None, ())]
 
 
 def lacking(field: str) -> str:
@@ -190,7 +204,7 @@ def lacking(field: str) -> str:
     return f"its {field} {'are' if field == 'tags' else 'is'} not known"
 
 
-def _decide_known(item: Item, rule: Rule, now: datetime) -> Decision:
+def decide_known(item: Item, rule: Rule, now: datetime) -> Decision:
     """Applies one rule as if a field that is not known were as the rule wants it."""
     if mismatch := _mismatch(item, rule):
         return Decision(False, Reason.FILTER, mismatch, rule.name)
@@ -339,59 +353,3 @@ def choose(item: Item, rules: Sequence[Rule], now: datetime, fits: Sequence[int]
     if len(decisions) == 1:
         return decisions[0]
     return max(decisions, key=lambda decision: (decision.delete, decision.overdue, STEP[decision.why]))
-
-
-def digest(item: Item) -> str:
-    """A fingerprint of what a person saw of an item; it changes when something that matters changes.
-
-    The times of a live room are left out: they are computed from how long it has been running.
-    """
-    times = () if item.live else (item.started_at, item.ended_at, item.created_at)
-    seen = [item.key, item.kind, item.title, item.owner, sorted(item.tags or ()), item.size_bytes, *map(str, times)]
-    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()
-
-
-def difference(listed: Item, fresh: Item) -> str | None:
-    """What has changed in an item since it was listed, in words; None if it is the same thing unchanged."""
-    if listed.live and fresh.live:
-        shrunk = listed.live.run_time and fresh.live.run_time and fresh.live.run_time < listed.live.run_time
-        return OTHER_ROOM if shrunk or another_room(listed, fresh) else None
-    if listed.tags and fresh.tags is None:
-        return "its tags are not known any more"
-    for name, before, after in (
-        ("its schedule", (listed.started_at, listed.ended_at), (fresh.started_at, fresh.ended_at)),
-        ("its tags", *_tag_sets(listed, fresh)),
-        ("its kind", listed.kind, fresh.kind),
-    ):
-        if before != after:
-            return f"{name} changed since it was listed"
-    return None
-
-
-def _tag_sets(listed: Item, fresh: Item) -> tuple[object, object]:
-    """Tags to compare; where they were not known then or are not now, there is nothing to compare."""
-    if listed.tags is None or fresh.tags is None:
-        return None, None
-    return set(listed.tags), set(fresh.tags)
-
-
-def same_times(one: Item, other: Item) -> bool:
-    """Whether two items are the same by their times, to the second; of live rooms, by when they began."""
-    if one.live or other.live:
-        if not one.started_at or not other.started_at:
-            return False
-        return abs(one.started_at - other.started_at) <= SAME_ROOM
-    pairs = zip(_times_of(one), _times_of(other), strict=True)
-    return any(_times_of(one)) and all(before == after for before, after in pairs)
-
-
-def _times_of(item: Item) -> tuple[datetime | None, ...]:
-    times = (item.started_at, item.ended_at, item.created_at)
-    return tuple(when and when.replace(microsecond=0) for when in times)
-
-
-def another_room(listed: Item, fresh: Item) -> bool:
-    """Whether a live room began later than the one that was seen before under its name."""
-    if not fresh.live or not listed.started_at or not fresh.started_at:
-        return False
-    return fresh.started_at > listed.started_at + SAME_ROOM

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from .changes import difference
 from .deadline import Deadline
 from .errors import ProviderError, Stopped
-from .filter import Rule, choose, difference
+from .filter import Rule, choose
 from .items import Item, Outcome, Result
+from .newest import moved
 from .outcomes import Answer, Claim, found_over, still, words
 from .plan import DATA_ERRORS, Plan
 from .providers.base import Provider
@@ -30,7 +32,7 @@ Results = dict[int | None, Result | None]
 def no_longer(item: Item, fresh: Item, rules: Sequence[Rule], now: datetime) -> str | None:
     """Why an item must not be deleted any more, now that it was looked at again; None if it still must."""
     decision = choose(fresh, rules, now)
-    return difference(item, fresh) or (None if decision.delete else decision.reason)
+    return difference(item, fresh) or moved(item, fresh, rules) or (None if decision.delete else decision.reason)
 
 
 class FollowUp:

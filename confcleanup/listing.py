@@ -18,12 +18,13 @@ from .errors import AccessDenied, ConfcleanupError, LedgerError, ProviderError, 
 from .filter import UNDECIDED, Decision, Reason, Rule, choose, protection_of
 from .guards import BLIND, NO_RUNS, Limits, Listed, PreviousRuns, check_guards
 from .http.paging import Repeated, Unsteady
-from .items import Item, Kind
+from .items import Item, Kind, Outcome, Result
+from .newest import keepers_of, listed_for, newest, places
 from .plan import DATA_ERRORS, Plan, Stuck, Watcher
-from .plan_review import PlanReview
+from .plan_review import NO_RULE, PlanReview
 from .providers.base import OUTAGES, Part, Provider, is_outage
 from .unmet import Unmet
-from .worklist import Entry
+from .worklist import Entry, Place
 
 log = logging.getLogger(__name__)
 NOT_THERE = "the server does not have it (any more)"
@@ -55,9 +56,10 @@ def make_plan(listing: Listing) -> Plan:
     provider = listing.provider
     plan, parts = Plan(listing.account, provider.name), set[str]()
     protection = protection_of(listing.rules)
-    rules = [replace(rule, protection=protection) for rule in listing.rules]
+    keepers = tuple(keepers_of(listing.rules))
+    rules = [replace(rule, protection=protection, keepers=keepers) for rule in listing.rules]
     unmet = Unmet(rules)
-    sources = {rule.what: [other for other in rules if other.what == rule.what] for rule in rules}
+    sources = {rule.what: listed_for(rules, rule.what) for rule in rules}
     try:
         complete = _Lister(plan, replace(listing, rules=rules), unmet).sources()
         if listing.review:
@@ -142,7 +144,7 @@ class _Mark(msgspec.Struct):
     kept: Counter[Reason]
     overdue: int
     stuck: Stuck
-    selected: int
+    selected: tuple[int, int]
     warnings: int
 
 
@@ -154,6 +156,7 @@ class _Lister:
         self._provider = listing.provider
         self._rules = listing.rules
         self._named = {rule.name: rule for rule in listing.rules}
+        self._keepers = keepers_of(listing.rules)
         self._unmet = unmet
         self._now = listing.now
         self._watcher = listing.watcher
@@ -191,13 +194,14 @@ class _Lister:
                 log.info("%s: %s could not be listed: %s", self._plan.account, part.name or what, error)
                 only = not part.name and len({rule.what for rule in self._rules}) == 1
                 self._failed.setdefault(str(error), []).append("" if only else part.name or what)
+        self._keep_newest(what)
         self._plan.lists[what] = Listed(self._plan.listed - before)
         return not gaps
 
     def _parts(self, what: str) -> Iterator[Part]:
         """The parts of a source. If the provider cannot tell them, one that fails for that reason."""
         try:
-            yield from self._provider.parts(what, [rule for rule in self._rules if rule.what == what])
+            yield from self._provider.parts(what, listed_for(self._rules, what))
         # A plug-in's generator may raise any class. The error is not dropped: listing this part raises it again, in
         # _part, where errors of listings are handled, so the source counts as not listed.
         except Exception as error:  # noqa: BLE001  # raised again when the part is listed
@@ -238,11 +242,13 @@ class _Lister:
 
     def _take(self, items: Iterator[Item], mark: _Mark, repeated: int) -> None:
         """Judges what a part lists. ``repeated``: so many of its kept items were told when it was listed before."""
-        plan, chosen = self._plan, list[Entry]()
+        plan, chosen, standing = self._plan, list[Entry](), list[Place]()
         held: list[Entry] | None = []
         for listed in items:
             item, decision, fits = judged(self._provider, listed, self._rules, self._now)
             self._unmet.note(item, fits)
+            if self._keepers:
+                standing += places(item, self._keepers, self._now)
             entry = Entry(item, decision)
             if self._review:
                 entry = self._review.judge(entry)
@@ -265,8 +271,11 @@ class _Lister:
             if plan.listed % 100 == 0:
                 self._watcher.listed(plan.account, plan.listed)
                 plan.selected.extend(chosen)
+                plan.selected.stand(standing)
                 chosen.clear()
+                standing.clear()
         plan.selected.extend(chosen)
+        plan.selected.stand(standing)
         for entry in held or ():
             self._watcher.kept(plan.account, entry)
         self._watcher.listed(plan.account, plan.listed)
@@ -279,10 +288,20 @@ class _Lister:
         if number is None:
             return None
         decision = entry.decision
-        if not decision.delete and number <= mark.selected:
+        if not decision.delete and number <= mark.selected[0]:
             mark.kept[decision.why] += 1
         reason = f"it is listed more than once, and not each time as due: {decision.reason}"
         return Entry(entry.item, replace(decision, reason=reason), entry.outcome, entry.error)
+
+    def _keep_newest(self, what: str) -> None:
+        """Takes back what is among the newest that ``keep_last`` keeps, now that a source is listed."""
+        for entry, decision in newest(self._plan.selected, self._keepers, what):
+            if self._review:
+                self._plan.selected.settle(entry, Result(Outcome.CHANGED, f"{NO_RULE}: {decision.reason}"))
+            else:
+                self._plan.selected.withdraw(entry.item)
+                self._keep(Entry(entry.item, decision))
+                self._watcher.kept(self._plan.account, Entry(entry.item, decision))
 
     def _keep(self, entry: Entry) -> None:
         plan, decision = self._plan, entry.decision

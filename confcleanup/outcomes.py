@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Protocol
 
+from .changes import difference
 from .deadline import Deadline
 from .errors import AccessDenied, HttpError, OutcomeUnknown, ProviderError
-from .filter import difference
 from .items import Item, Outcome, Result
 from .providers.base import Provider
 from .redact import harmless

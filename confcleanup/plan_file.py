@@ -14,9 +14,9 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from .changes import digest
 from .cutoff import humanize
 from .errors import ConfigError, Problem, Refused
-from .filter import digest
 from .items import Item, Kind, State
 from .plan import Plan
 from .redact import harmless, redact

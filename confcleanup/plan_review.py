@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from .filter import Decision, Reason, Rule, another_room, digest
+from .changes import another_room, digest
+from .filter import Decision, Reason, Rule
 from .items import Item, Outcome
 from .worklist import Entry
 
 NOT_LISTED = "it is no longer listed"
-"""What became of an item of a saved plan that is not listed now; nothing is left to be done about it."""
+NO_RULE = "no rule selects it now"
+"""What became of an item of a saved plan that does not go now; nothing is left to be done about it."""
 
 
 class PlanReview:
@@ -49,7 +51,7 @@ class PlanReview:
             )
         if not decision.delete:
             changed = replace(decision, delete=True)
-            return Entry(item, changed, Outcome.CHANGED, f"no rule selects it now: {decision.reason}")
+            return Entry(item, changed, Outcome.CHANGED, f"{NO_RULE}: {decision.reason}")
         if planned != digest(item) or another_room(self._items[item.key], item):
             return Entry(item, decision, Outcome.CHANGED, "it has changed since the plan was made")
         return entry

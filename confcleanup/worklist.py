@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from operator import attrgetter
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,6 +31,24 @@ DECODER = msgspec.msgpack.Decoder(tuple[Item, Decision])
 TABLE = """
 CREATE TABLE entry (number INTEGER PRIMARY KEY, key TEXT UNIQUE, what TEXT, body BLOB, outcome TEXT, error BLOB)
 """
+PLACES = """
+CREATE TABLE place (number INTEGER PRIMARY KEY, keeper INTEGER, key TEXT, within BLOB, earliest REAL, latest REAL,
+UNIQUE (keeper, key))
+"""
+STAND = """
+INSERT INTO place (keeper, key, within, earliest, latest) VALUES (?, ?, ?, ?, ?) ON CONFLICT (keeper, key) DO UPDATE SET
+earliest = CASE WHEN within = excluded.within THEN min(earliest, excluded.earliest) END,
+latest = CASE WHEN within = excluded.within THEN max(latest, excluded.latest) ELSE 9e999 END
+"""
+"""An item in several rows has one place, by its earliest end, and is judged by its latest. If its rows name several
+groups, it stays and has no place in any."""
+NEWEST = """
+INSERT INTO newest SELECT entry.number FROM (SELECT key, latest, nth_value(earliest, ?) OVER (PARTITION BY within
+ORDER BY earliest DESC ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS last FROM place WHERE keeper = ?)
+AS judged CROSS JOIN entry ON entry.key = judged.key
+WHERE (judged.last IS NULL OR judged.latest >= judged.last) AND entry.outcome IS NULL
+"""
+"""``last`` has the last place of a group; it is null if there are fewer items. What ended together with it stays."""
 ADD = "INSERT OR IGNORE INTO entry (key, what, body, outcome, error) VALUES (?, ?, ?, ?, ?)"
 BY_SOURCE = "SELECT what, outcome, count(*) FROM entry GROUP BY what, outcome"
 
@@ -43,6 +62,15 @@ class Entry(msgspec.Struct):
     error: str | None = None
     number: int | None = None
     intent: int | None = None
+
+
+class Place(NamedTuple):
+    """That an item counts in a group of a rule with ``keep_last``, whose number is ``keeper``, and when it ended."""
+
+    keeper: int
+    item: Item
+    group: str
+    ended: float
 
 
 class Worklist:
@@ -97,15 +125,36 @@ class Worklist:
                 rows = [_row(entry) for entry in group]  # before any is stored, as one of them may not be storable
                 self._counts[outcome] += self._opened().executemany(ADD, rows).rowcount
 
-    @property
-    def last(self) -> int:
-        """The number of the newest entry; 0 without any."""
-        with self._used() as db:
-            return db.execute("SELECT coalesce(max(number), 0) FROM entry").fetchone()[0] if db else 0
+    def stand(self, places: Iterable[Place]) -> None:
+        """Notes places in groups, selected or not."""
+        rows = [(p.keeper, repr(p.item.key), _coded(p.group), p.ended, p.ended) for p in places]
+        if rows:
+            with self._used():
+                self._opened().executemany(STAND, rows)
 
-    def forget(self, after: int) -> None:
-        """Forgets the entries whose numbers are larger than this one."""
-        self._remove("number > ?", after)
+    def newest(self, keeper: int, count: int) -> Iterator[Entry]:
+        """Of what has no outcome yet, all that fewer than ``count`` items of its group ended after."""
+        with self._used() as db:
+            if db is None:
+                return
+            db.execute("CREATE TEMP TABLE IF NOT EXISTS newest (number INTEGER PRIMARY KEY)")
+            db.execute("DELETE FROM newest")
+            db.execute(NEWEST, (count, keeper))
+        yield from self._where("number IN (SELECT number FROM newest)")
+
+    @property
+    def last(self) -> tuple[int, int]:
+        """The numbers of the newest entry and the newest place; 0 without any."""
+        numbers = "SELECT (SELECT coalesce(max(number), 0) FROM entry), (SELECT coalesce(max(number), 0) FROM place)"
+        with self._used() as db:
+            return db.execute(numbers).fetchone() if db else (0, 0)
+
+    def forget(self, after: tuple[int, int]) -> None:
+        """Forgets the entries and places whose numbers are larger than these."""
+        self._remove("number > ?", after[0])
+        with self._used() as db:
+            if db is not None:
+                db.execute("DELETE FROM place WHERE number > ?", after[1:])
 
     def withdraw(self, item: Item) -> int | None:
         """Forgets the entry of an item; its number, or None if there was none."""
@@ -159,7 +208,7 @@ class Worklist:
         if self._db is None:
             self._db = sqlite3.connect("", check_same_thread=False, isolation_level=None)
             weakref.finalize(self, self._db.close)
-            for statement in (*PREPARE, TABLE):
+            for statement in (*PREPARE, TABLE, PLACES):
                 self._db.execute(statement)
         return self._db
 

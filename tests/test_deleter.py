@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from confcleanup import follow_up
+from confcleanup.changes import digest
 from confcleanup.deadline import Deadline
 from confcleanup.deleter import Deletion, carry_out
 from confcleanup.errors import (
@@ -23,7 +24,7 @@ from confcleanup.errors import (
     Stopped,
     UnsafeId,
 )
-from confcleanup.filter import LiveRule, Reason, Rule, digest
+from confcleanup.filter import LiveRule, Reason, Rule
 from confcleanup.guards import Limits
 from confcleanup.http.client import Permit
 from confcleanup.items import Item, Kind, Live, Outcome, Result, State

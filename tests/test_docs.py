@@ -39,6 +39,10 @@ SELECTS: dict[str, tuple[set[str], set[str]]] = {
     "One kind of meeting, of one person": ({"0073310045"}, {"0048411002", "old_version"}),
     "Different ages for different meetings": ({"0073310045", "0048411002"}, {"old_version", "conf-42"}),
     "Abandoned project rooms": ({"room_tagged"}, {"room_new", "room_kept", "room_7", "0000000009"}),
+    "The newest three of each person stay": (
+        {"0073310045", "0048411003", "digits"},
+        {"0048411002", "hostile", "nameless", "0000000012", "0000000008"},
+    ),
     "Keep a copy first": ({"0048411002", "old_version"}, {"0073310045"}),
     "Rooms past their hour": ({"board 10:00"}, {"Team Meeting", "still booked"}),
     "Rooms left open": ({"Größe ✓ 会議"}, {"Team Meeting", "forgotten"}),

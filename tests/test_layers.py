@@ -20,7 +20,7 @@ def documented() -> list[set[str]]:
 LAYERS = documented()
 """From the top down. A module imports from its own layer and those below."""
 
-PURE = ["filter", "patterns", "protection", "unmet", "guards", "cutoff", "items", "errors"]
+PURE = ["filter", "patterns", "protection", "changes", "unmet", "guards", "cutoff", "items", "errors"]
 PURE += ["shard", "records.media", "schedule"]
 PURE_IMPORTS = {
     *("__future__", "collections", "contextlib", "dataclasses", "datetime", "enum", "fnmatch", "fractions"),

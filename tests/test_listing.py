@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import pytest
 from msgspec.structs import replace
 
+from confcleanup.changes import digest
 from confcleanup.errors import AccessDenied, HttpError, LedgerError, Stopped
-from confcleanup.filter import Rule, digest
+from confcleanup.filter import Rule
 from confcleanup.guards import PreviousRuns
 from confcleanup.http.paging import Repeated, Unsteady
 from confcleanup.items import Item, Outcome

@@ -182,7 +182,7 @@ def test_an_item_is_withdrawn_by_its_key_alone(ident: str) -> None:
 def test_nothing_is_withdrawn_or_forgotten_of_nothing() -> None:
     empty = Worklist()
     empty.forget(empty.last)
-    assert (empty.last, empty.withdraw(entry("a").item), len(empty)) == (0, None, 0)
+    assert (empty.last, empty.withdraw(entry("a").item), len(empty)) == ((0, 0), None, 0)
 
 
 def test_forgetting_everything_leaves_nothing() -> None:

@@ -31,7 +31,9 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     from ..explain import explain
     from ..filter import Rule, same_ids
     from ..listing import judged
+    from ..newest import keepers_of, newest, places
     from ..providers import spellings
+    from ..worklist import Entry, Worklist
 
     config = settings.load()
     (account,) = chosen(config, (account_name,), "account")
@@ -40,16 +42,24 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     rules = resolved(config, [account], now)[account.name]
     ages = [config.age(account, rule) for rule in account.rules]
     stop = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds())
-    found = False
+    found, keepers = False, keepers_of(rules)
     with account.provider(account.settings, stop, clock) as provider:
         for what in dict.fromkeys(rule.what for rule in rules):
             everything = Rule("", what, now)  # so that the vendor is asked to leave nothing out
+            seen: list[Item] = []
+            due = Worklist()
             for item in provider.list_items(what, [*(rule for rule in rules if rule.what == what), everything]):
+                listed = item
                 if same_ids((item.id, *item.aliases), spellings(provider.name, what, item_id)):
-                    found = True
-                    seen = judged(provider, item, rules, now)[0]
-                    for line in (_named(seen), *explain(seen, rules, ages, config.zone, now)):
-                        print(redact(harmless(line)))
+                    listed, decision, _ = judged(provider, item, rules, now)
+                    seen.append(listed)
+                    due.extend([Entry(listed, decision)])
+                due.stand(places(listed, keepers, now))
+            found = found or bool(seen)
+            staying = {entry.item.key: decision for entry, decision in newest(due, keepers, what)}
+            for listed in seen:
+                for line in (_named(listed), *explain(listed, rules, ages, config.zone, now, staying.get(listed.key))):
+                    print(redact(harmless(line)))
     if not found:
         log.error(
             "%s lists no item with the id %r; if it was deleted from here: confcleanup history --id ID",

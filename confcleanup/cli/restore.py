@@ -73,14 +73,18 @@ def _warn_of_the_next_run(config: Config, account: Account, item: Item, saved: d
     from ..config.rules import rules
     from ..filter import choose
     from ..items import State
+    from ..newest import keepers_of
 
     back = replace(item, state=State.ENDED, owner=saved["owner"], tags=tuple(saved["tags"] or ()), created_at=now)
-    decision = choose(back, rules(config, [account], now)[account.name], now)
+    applied = rules(config, [account], now)[account.name]
+    decision = choose(back, applied, now)
     if decision.delete:
+        unless = ", unless keep_last keeps it" if keepers_of(applied) else ""
         log.warning(
-            "the next run would delete it again (rule %r: %s): first name it in keep_ids or under [holds]",
+            "the next run would delete it again (rule %r: %s)%s: first name it in keep_ids or under [holds]",
             decision.rule,
             decision.reason,
+            unless,
             extra=URGENT,
         )
 

@@ -288,6 +288,9 @@ def _rule(
         problems.append(Problem(f"{key}.archive", "give the whole path; cron starts programs in other folders"))
     if rule and rule.archive and not source.archivable:
         problems.append(Problem(f"{key}.archive", f"the files of {what} cannot be fetched, so they cannot be archived"))
+    if rule:
+        mistakes = rule.keep_problems(by_age=_deletes_by_age(provider, rule))
+        problems += [Problem(f"{key}.{name}", message) for name, message in mistakes]
     if rule and _deletes_by_age(provider, rule):
         if not (rule.older_than or general.older_than):
             problems.append(Problem(f"{key}.older_than", "is missing, and the file gives no older_than for all rules"))
@@ -344,7 +347,7 @@ def _shares(accounts: Iterable[Account]) -> Iterator[str]:
     for account in accounts:
         for what in dict.fromkeys(rule.what for rule in account.rules):
             mine = [
-                Rule(rule.name, what, MILLENNIUM, tags=getattr(rule, "tags", ()))
+                Rule(rule.name, what, MILLENNIUM, tags=getattr(rule, "tags", ()), keep_last=rule.keep_last or 0)
                 for rule in account.rules
                 if rule.what == what
             ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -39,14 +39,14 @@ def _rules_of(
     older_than: Period | None,
     before: datetime | None,
 ) -> list[Rule]:
-    protection = _protection(config, account, held)
+    protection, keepers = _protection(config, account, held), tuple(_keepers(config, account, now))
     found = []
     for settings in account.rules:
         age = older_than or config.age(account, settings)
         rule = _rule(account, settings, before or (cutoff(now, age, config.zone) if age else now))
         words = "" if before or not age else str(age)
         live = settings.live(config.zone)
-        found.append(replace(rule, age=words, live=live, holds=held, protection=protection))
+        found.append(replace(rule, age=words, live=live, holds=held, protection=protection, keepers=keepers))
     return found
 
 
@@ -65,7 +65,19 @@ def _rule(account: Account, settings: RuleSettings, at: datetime) -> Rule:
         owner_given=owner is not None,
         names=getattr(settings, "names", ()),
         rooms=getattr(settings, "rooms", False) is True,
+        keep_last=settings.keep_last or 0,
+        per=settings.per or "",
     )
+
+
+def _keepers(config: Config, account: Account, now: datetime) -> Iterator[Rule]:
+    """The rules with keep_last of an account, and of another that is the same one."""
+    for other in config.accounts.values():
+        if other.settings.identity() == account.settings.identity():
+            for settings in other.rules:
+                if settings.keep_last:
+                    name = settings.name if other.name == account.name else f"{settings.name} of {other.name}"
+                    yield replace(_rule(other, settings, now), name=name)
 
 
 def _protection(config: Config, account: Account, held: Sequence[Hold]) -> Protection:

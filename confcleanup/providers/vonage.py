@@ -120,8 +120,8 @@ class _Auth:
 
 
 def _begun(_: VonageSettings, rules: Sequence[Rule]) -> str:
-    latest = max((rule.cutoff for rule in rules), default=None)
-    return f"that began before {latest.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if latest else ""
+    latest = _latest(rules)
+    return f"that began before {latest:%Y-%m-%d %H:%M} UTC" if latest else ""
 
 
 class Vonage(Provider):
@@ -166,10 +166,11 @@ class Vonage(Provider):
     # The list ---------------------------------------------------------------------------------
 
     def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
-        """What ``_until`` and the setting ``users`` leave of it."""
+        """What ``_latest`` and the setting ``users`` leave of it."""
         users = " of the account's users" if what == ON_DEMAND and self.settings.users != "all" else ""
-        latest = max(rule.cutoff for rule in rules).astimezone(UTC)
-        return Reach(f"those{users} that began before {latest:%Y-%m-%d %H:%M} UTC")
+        latest = _latest(rules)
+        begun = f" that began before {latest:%Y-%m-%d %H:%M} UTC" if latest else ""
+        return Reach(f"those{users}{begun}" if users or begun else "")
 
     def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         yield from in_turn(self.parts(what, rules))
@@ -181,7 +182,7 @@ class Vonage(Provider):
         return [Part("", lambda: self._list(what, rules=rules))]
 
     def _list(self, what: str, user: str = "", owner: str = "", *, rules: Sequence[Rule] = ()) -> Iterator[Item]:
-        """Recordings that began before the rules' latest cutoff. Raises ProviderError."""
+        """Recordings up to what ``_latest`` says. Raises ProviderError."""
         locator = (user,) if user else ()
         where, params = self._place(what, locator), [("order", "start:ASC"), *_until(rules)]
         try:
@@ -342,10 +343,15 @@ def _login(settings: VonageSettings) -> str:
 
 def _until(rules: Sequence[Rule]) -> list[tuple[str, str]]:
     """The filter for all that may be due: what ended before a cutoff began before it. Inclusive, whole seconds, UTC."""
-    if not rules:
-        return []
-    latest = max(rule.cutoff for rule in rules).astimezone(UTC)
-    return [("start:lte", latest.replace(microsecond=0, tzinfo=None).isoformat() + "+0000")]
+    latest = _latest(rules)
+    return [("start:lte", latest.replace(microsecond=0, tzinfo=None).isoformat() + "+0000")] if latest else []
+
+
+def _latest(rules: Sequence[Rule]) -> datetime | None:
+    """The latest cutoff of the rules; None if one keeps the newest, which are younger."""
+    if any(rule.keep_last for rule in rules):
+        return None
+    return max((rule.cutoff.astimezone(UTC) for rule in rules), default=None)
 
 
 def _user(row: Row) -> tuple[str, str]:

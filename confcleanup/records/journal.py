@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ..filter import same_times
+from ..changes import same_times
 from ..items import Item, Result
 from ..redact import redact
 from .entries import fields_of, item_of, timestamp

@@ -125,6 +125,8 @@ class RuleSettings(Table, frozen=True, kw_only=True):
     keep_ids: tuple[str | int, ...] = ()
     title: str | None = None
     archive: str | None = None
+    keep_last: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    per: Literal["owner", "title", "account"] | None = None
 
     @classmethod
     def spellings(cls, written: str) -> Collection[str]:
@@ -134,6 +136,18 @@ class RuleSettings(Table, frozen=True, kw_only=True):
     def ids(self) -> dict[str, Collection[str]]:
         """The ids to keep, as they are written, each with those that it may stand for."""
         return {str(written): self.spellings(str(written)) for written in self.keep_ids}
+
+    def keep_problems(self, *, by_age: bool) -> Iterator[tuple[str, str]]:
+        """Mistakes in what keeps the newest. ``by_age``: the rule deletes by how long ago something ended."""
+        if self.keep_last and not by_age:
+            yield "keep_last", f"does not apply, because a rule for {self.what} does not delete by their age"
+            return
+        if self.keep_last and not self.per:
+            yield "per", 'is missing beside keep_last; write "owner", "title" or "account"'
+        if self.per and not self.keep_last:
+            yield "keep_last", "is missing beside per; it says how many stay"
+        if self.per == "owner" and "owner" not in self.__struct_fields__:
+            yield "per", f'the vendor does not say who owns {self.what}; write "title" or "account"'
 
     def live(self, zone: tzinfo) -> LiveRule | None:
         """What the rule says about live rooms, if it speaks of any; ``zone`` reads times without an offset."""
@@ -254,6 +268,7 @@ def _convert(kind: Any, value: Any, key: str, problems: list[Problem]) -> Any:
 
 def _written(kind: Any) -> str | None:
     """How a value is written, if there are few ways; msgspec would name a pattern, or nothing."""
+    kind = next((option for option in get_args(kind) if get_origin(option) is Literal), kind)
     if get_origin(kind) is Literal:
         return " or ".join(f'"{choice}"' for choice in get_args(kind))
     marks = getattr(kind, "__metadata__", ())

@@ -270,6 +270,11 @@ def test_an_unknown_key_that_resembles_nothing_is_told_with_all_known_ones(mista
         (WHOLE + "tags = [1]", "accounts.hq.rules[1].tags", "expected text, got a whole number"),
         (WHOLE + "title = 1", "accounts.hq.rules[1].title", "expected text, got a whole number"),
         (WHOLE + "keep_ids = [1.5]", "accounts.hq.rules[1].keep_ids", "expected a whole number or text, got a number"),
+        (WHOLE + "keep_last = 0\nper = 'owner'", "accounts.hq.rules[1].keep_last", "expected a whole number >= 1"),
+        (WHOLE + "keep_last = -3\nper = 'owner'", "accounts.hq.rules[1].keep_last", "expected a whole number >= 1"),
+        (WHOLE + "keep_last = 2.5\nper = 'owner'", "accounts.hq.rules[1].keep_last", "expected a whole number, got a"),
+        (WHOLE + "keep_last = 3", "accounts.hq.rules[1].per", 'is missing beside keep_last; write "owner"'),
+        (WHOLE + "per = 'owner'", "accounts.hq.rules[1].keep_last", "is missing beside per"),
         (WHOLE + "rooms = true", "accounts.hq.rules[1].rooms", "needs tags"),
         (WHOLE + "keep_ids = [48411003]", "accounts.hq.rules[1].keep_ids", "write 48411003 in quotes"),
         (WHOLE.replace('url = "', 'uri = "'), "accounts.hq.url", "is missing"),
@@ -294,6 +299,41 @@ def test_a_wrong_value_is_told_in_plain_words(mistakes: Mistakes, content: str, 
     found = mistakes(content)
     assert message in found[key]
     assert set(found) - {key} <= {"accounts.hq.uri"}
+
+
+def test_what_is_wrong_in_keep_last_and_per_is_told_together(mistakes: Mistakes) -> None:
+    assert mistakes(WHOLE + "keep_last = 0\nper = 'owners'") == {
+        "accounts.hq.rules[1].keep_last": "expected a whole number >= 1",
+        "accounts.hq.rules[1].per": '\'owners\' is unknown; write "owner" or "title" or "account"',
+    }
+
+
+@pytest.mark.parametrize(
+    ("account", "what", "key", "says"),
+    [
+        ('provider = "vobiz"\nauth_id = "MA_1"\nauth_token = "x"', "conferences", "keep_last", "does not apply"),
+        ('provider = "vobiz"\nauth_id = "MA_1"\nauth_token = "x"', "recordings", "per", "does not say who owns"),
+        ('provider = "huawei"\napp_id = "a"\napp_key = "x"', "meetings", "keep_last", "does not apply"),
+    ],
+)
+def test_the_newest_are_kept_only_where_that_means_something(
+    mistakes: Mistakes, account: str, what: str, key: str, says: str
+) -> None:
+    lengths = 'max_duration = "1 day"' if key == "keep_last" and "vobiz" in account else 'older_than = "1 day"'
+    rule = f'[[accounts.a.rules]]\nwhat = "{what}"\n{lengths}\nkeep_last = 3\nper = "owner"\n'
+    found = mistakes(f"[accounts.a]\n{account}\n{rule}")
+    assert list(found) == [f"accounts.a.rules[1].{key}"]
+    assert says in found[f"accounts.a.rules[1].{key}"]
+
+
+def test_every_rule_carries_what_keeps_the_newest_in_its_account_and_in_another_that_is_the_same_one(
+    load: Load,
+) -> None:
+    same = (ACCOUNT + RULE).replace("accounts.hq", "accounts.same") + 'keep_last = 1\nper = "title"\n'
+    loaded = load(WHOLE + 'keep_last = 3\nper = "owner"\n' + RULE + same)
+    for rule in rules(loaded, [loaded.accounts["hq"]], NOW)["hq"]:
+        kept = [(keeper.name, keeper.keep_last, keeper.per) for keeper in rule.keepers]
+        assert kept == [("conferences", 3, "owner"), ("conferences of same", 1, "title")]
 
 
 def test_a_limit_that_an_account_gives_twice_is_a_mistake(mistakes: Mistakes) -> None:

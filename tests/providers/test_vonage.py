@@ -28,6 +28,7 @@ from confcleanup.filter import Hold, Rule, choose
 from confcleanup.http.client import Permit
 from confcleanup.http.rate_limit import RateLimiter
 from confcleanup.items import Item, Kind, Outcome, State
+from confcleanup.listing import Listing, make_plan
 from confcleanup.lock import lock
 from confcleanup.providers.vonage import RecordingRule, Vonage, VonageSettings
 from confcleanup.providers.vonage_recordings import page_of, recording
@@ -37,6 +38,7 @@ from confcleanup.sandbox.server import Emulator, Request, Response, Server
 from confcleanup.sandbox.vonage import HOSTILE, RECORDING_API, SIZE
 from confcleanup.settings.tables import build
 from confcleanup.settings.values import Pace
+from confcleanup.unmet import Reach
 from tests.providers.contract import HTML, NOW
 from tests.providers.waiting import NoWaiting
 
@@ -243,6 +245,18 @@ def test_hazard_04_of_several_rules_the_latest_cutoff_is_asked_for() -> None:
         listed(provider, COMPANY, *rules)
         list(provider.list_items(COMPANY, ()))
     assert [request.arg("start:lte") for request in lists(emulator)] == ["2026-02-22T12:00:00+0000", None]
+
+
+def test_with_keep_last_younger_recordings_are_asked_for_too() -> None:
+    emulator = server()
+    emulator.add_recording(204500, ended=2 * DAY)
+    emulator.add_recording(204501, ended=40 * DAY)
+    with client(emulator) as provider:
+        rule = replace(RULES[COMPANY], keep_last=1, per="account")
+        plan = make_plan(Listing("calls", provider, [rule], NOW))
+        assert [entry.item.id for entry in plan.selected] == ["204501"]
+        assert (plan.which, provider.reach(COMPANY, [rule])) == ("listed", Reach())
+    assert {request.arg("start:lte") for request in lists(emulator)} == {None}
 
 
 def test_hazard_05_a_plus_travels_encoded_exactly_once() -> None:
