@@ -29,7 +29,7 @@ def lock(state: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     holder = state / "holder"
-    held: BaseFileLock = FileLock(state / "lock", timeout=0)
+    held: BaseFileLock = FileLock(state / "lock", timeout=0, mode=0o600)
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         held = _acquired(held)
@@ -59,8 +59,8 @@ def _acquired(held: BaseFileLock) -> BaseFileLock:
         try:
             held.acquire()
             soft = any("flock" in str(warning.message) for warning in caught)
-        except NotImplementedError:
-            held, soft = SoftFileLock(held.lock_file, timeout=0), True
+        except NotImplementedError:  # and it leaves the file that it could not lock
+            held, soft = SoftFileLock(f"{held.lock_file}.soft", timeout=0, mode=0o600), True
             held.acquire()
     if soft:
         log.warning(

@@ -14,6 +14,7 @@ from hypothesis import settings
 from confcleanup import follow_up
 from confcleanup.deadline import Deadline
 from confcleanup.redact import Redactor, redact
+from tests import old_click as old_click
 from tests.witness.statements import pytest_terminal_summary as pytest_terminal_summary
 
 settings.register_profile("here", deadline=None)

@@ -666,7 +666,7 @@ def test_where_the_file_system_has_no_locks_one_line_says_so_and_runs_still_excl
     with lock(tmp_path), pytest.raises(Locked), lock(tmp_path):
         pass
     (told,) = {record.getMessage() for record in caplog.records}
-    assert told.startswith(f"the file system of {tmp_path} has no file locks, so the file {tmp_path / 'lock'} stands")
+    assert told.startswith(f"the file system of {tmp_path} has no file locks, so the file {tmp_path / 'lock'}")
     caplog.clear()
     with lock(tmp_path):  # nothing was left
         pass

@@ -182,8 +182,10 @@ def _run(options: RunOptions, given: Given, screen: Screen, ports: Ports, signal
 
     from ..run import run
 
+    on_terminal = _asking()  # asked before the bars run, while which rich before 15 hides the terminal
+
     def ask(planned: Run) -> bool:
-        return signals.ask(lambda: screen.confirm(planned, on_terminal=_asking()))
+        return signals.ask(lambda: screen.confirm(planned, on_terminal=on_terminal))
 
     with screen:
         done = run(options, replace(ports, confirm=None if given.yes else ask))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from click import Context
-from click.shell_completion import BashComplete, CompletionItem, PowerShellComplete, add_completion_class
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class
 
 if TYPE_CHECKING:
     from ..config.load import Config
@@ -22,7 +23,18 @@ PLAIN = r"\w@%+=:,./-"
 def register() -> None:
     """Puts our own ways of quoting in the place of click's."""
     add_completion_class(_Bash)
-    add_completion_class(_PowerShell)
+    with suppress(ImportError):  # click before 8.5 does not know PowerShell, and `completion powershell` says so
+        from click.shell_completion import PowerShellComplete
+
+        class _PowerShell(PowerShellComplete):
+            """PowerShell inserts what it is given as it is, so a name with a blank must come in quotes."""
+
+            def format_completion(self, item: CompletionItem[str]) -> str:
+                if re.search(f"[^{PLAIN}]", item.value):
+                    item.value = "'" + item.value.replace("'", "''") + "'"
+                return super().format_completion(item)
+
+        add_completion_class(_PowerShell)
 
 
 def accounts(ctx: Context, typed: str) -> list[str]:
@@ -69,12 +81,3 @@ class _Bash(BashComplete):
         quoted = word and word[0].startswith(("'", '"'))
         value = item.value if quoted else re.sub(f"([^{PLAIN}])", r"\\\1", item.value)
         return f"{item.type},{value}".replace("\\", r"\\")
-
-
-class _PowerShell(PowerShellComplete):
-    """PowerShell inserts what it is given as it is, so a name with a blank must come in quotes."""
-
-    def format_completion(self, item: CompletionItem[str]) -> str:
-        if re.search(f"[^{PLAIN}]", item.value):
-            item.value = "'" + item.value.replace("'", "''") + "'"
-        return super().format_completion(item)

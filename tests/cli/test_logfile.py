@@ -91,7 +91,7 @@ def test_one_that_cannot_be_written_is_wrong_usage_and_nothing_is_contacted(
 ) -> None:
     done = run("--log-file", str(tmp_path), "run", "--yes")
     assert done.exit_code == 2
-    assert f"--log-file: {tmp_path} cannot be written" in done.output
+    assert f"--log-file: {tmp_path} cannot be written" in done.stderr
     assert not emulator.seen
 
 
