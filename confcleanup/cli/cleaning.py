@@ -221,10 +221,11 @@ def _reviewed(accounts: list[Account], given: Given, now: datetime) -> SavedPlan
 
 def _ready(file: str, config: Path) -> Path:
     """Where to save the plan. Raises UsageError, before anything is contacted, if that cannot be."""
+    from ..config.places import typed
     from ..errors import ConfcleanupError
     from .files import require_writable
 
-    path = Path(file).expanduser()
+    path = typed(file)
     try:
         require_writable(path, config)
     except ConfcleanupError as error:

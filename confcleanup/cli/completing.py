@@ -61,6 +61,7 @@ def providers(ctx: Context, typed: str) -> list[str]:
 def _config(ctx: Context) -> Config | None:
     """The config that the words typed so far lead to; None if there is none that can be read."""
     from ..config import load as config
+    from ..config import places
     from ..errors import ConfigError
 
     above: Context | None = ctx
@@ -68,7 +69,7 @@ def _config(ctx: Context) -> Config | None:
     while above and not given:
         given, above = above.params.get("config"), above.parent
     try:
-        return config.load(config.find(given))
+        return config.load(places.find(given))
     except (ConfigError, OSError, RuntimeError):  # ~nobody/config.toml has no home
         return None
 

@@ -48,13 +48,15 @@ def command(ctx: click.Context, settings: Globals, names: tuple[str, ...], *, no
     never touched.
     """
     from .. import providers
-    from ..config import load as config
+    from ..config import places
     from ..settings.tables import unknown
 
     for name in names:
         if name not in providers.names():
             raise click.UsageError(f"--provider {name}: {unknown(name, dict.fromkeys(providers.names()))}")
-    target = Path(settings.config).expanduser() if settings.config else config.user_path()
+    target = places.typed(settings.config) if settings.config else places.user_path()
+    if not (settings.config or target.is_absolute()):
+        raise click.UsageError(f"{places.HOMELESS}; name the file to write with -c")
     if target.exists():
         raise ConfcleanupError(f"{target} exists; it is left as it is")
     option = f" -c {command_line([str(target)])}" if settings.config else ""

@@ -30,10 +30,10 @@ def job_of(
     settings: Globals, *, every: str, at: str, account_names: tuple[str, ...], rule_names: tuple[str, ...]
 ) -> tuple[Job, Config]:
     """What is to be started. Raises ConfigError for a config that no run would take, UsageError for a wrong time."""
-    from ..config import load as configs
+    from ..config import places
     from ..schedule import Job, When
 
-    path = configs.find(settings.config).absolute()
+    path = places.find(settings.config).absolute()
     config = settings._replace(config=str(path)).load()
     accounts = with_rules(chosen(config, account_names), rule_names)
     for key, secret in secrets(accounts, config.notify):
@@ -106,7 +106,7 @@ def secrets(accounts: Iterable[Account], notify: NotifySettings) -> Iterator[tup
 def _archives(accounts: Iterable[Account]) -> list[str]:
     """The folders that rules archive to."""
     archives = [rule.archive for account in accounts for rule in account.rules if rule.archive]
-    return [str(Path(archive).expanduser()) for archive in dict.fromkeys(archives) if "://" not in archive]
+    return [archive for archive in dict.fromkeys(archives) if "://" not in archive]
 
 
 def _metrics(notify: NotifySettings) -> list[str]:

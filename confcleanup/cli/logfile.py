@@ -9,9 +9,10 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
+
+from ..config.places import typed
 
 
 class LogFile(logging.Handler):
@@ -19,7 +20,7 @@ class LogFile(logging.Handler):
 
     def __init__(self, path: str) -> None:
         super().__init__()
-        self._path = Path(path).expanduser().absolute()
+        self._path = typed(path).absolute()
         self._broken = False
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -46,8 +46,9 @@ class Globals(NamedTuple):
     def load(self) -> Config:
         """The config file that these options lead to. Raises ConfigError."""
         from ..config import load as config
+        from ..config import places
 
-        loaded = config.load(config.find(self.config))
+        loaded = config.load(places.find(self.config))
         for warning in loaded.warnings:
             logging.getLogger("confcleanup").warning("%s", warning)
         return loaded
@@ -70,10 +71,10 @@ class Globals(NamedTuple):
 
     def place(self) -> Path | None:
         """Where these options lead to a config; None if there is none."""
-        from ..config import load as config
+        from ..config import places
 
         try:
-            return config.find(self.config)
+            return places.find(self.config)
         except ConfigError:
             return None
 
@@ -81,11 +82,13 @@ class Globals(NamedTuple):
         """The directory for the lock file and the history."""
         from pathlib import Path
 
-        if given := self.state or (config and config.state.directory):
-            return reachable(Path(given).expanduser(), LEDGER)
-        import platformdirs
+        from ..config.places import typed, user_state
 
-        return reachable(platformdirs.user_state_path("confcleanup", appauthor=False), LEDGER)
+        if self.state:
+            folder = typed(self.state)
+        else:
+            folder = Path(config.state.directory) if config and config.state.directory else user_state()
+        return reachable(folder, LEDGER)
 
     def writable_state_folder(self, config: Config) -> Path:
         """The state folder. Raises ConfigError if it cannot be written, before anything is contacted."""
@@ -227,12 +230,11 @@ def _log(settings: Globals) -> None:
         screen.addFilter(lambda record: record.levelno > logging.WARNING or hasattr(record, "urgent"))
     logger.setLevel(level)
     if settings.log_file:
-        from pathlib import Path
-
+        from ..config.places import typed
         from .files import same_file
         from .logfile import LogFile
 
-        if same_file(Path(settings.log_file).expanduser(), settings.place()):
+        if same_file(typed(settings.log_file), settings.place()):
             raise click.UsageError(f"--log-file: {settings.log_file} is the config; it is left as it is")
         file = LogFile(settings.log_file)
         file.setFormatter(formatter)

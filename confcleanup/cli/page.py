@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..config.places import typed
 from ..errors import ConfcleanupError
 from ..plan import Watcher
 from .files import replace_private, require_writable
@@ -27,7 +28,7 @@ def ready(file: str | None, config: Path | None) -> Path | None:
     """
     from ..reports import html as page
 
-    path = Path(file).expanduser() if file else None
+    path = typed(file) if file else None
     try:
         page.require()
         if path:

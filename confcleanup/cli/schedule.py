@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import click
 
+from ..config.places import typed
 from ..system import POSIX
 from .files import replace_private
 from .job import before, job_of, named_files, usable
@@ -56,7 +57,7 @@ def for_cron(settings: Globals, *, output: str | None, mail: str | None, log: st
     if mail and log:
         raise click.UsageError("--mail and --log are two places for the same output: give one of them")
     job, _ = job_of(settings, **options)
-    log = str(Path(log).expanduser().absolute()) if log else None
+    log = str(typed(log).absolute()) if log else None
     _give(output, {"confcleanup.crontab": usable(lambda: crontab(job, before=before(job), mail=mail, log=log))})
 
 
@@ -81,7 +82,7 @@ def for_windows(settings: Globals, *, output: str | None, log: str | None, **opt
     from ..schedule.windows import command_line, task
 
     job, _ = job_of(settings, **options)
-    kept = str(Path(log or Path(job.config).with_name("confcleanup.log")).expanduser().absolute())
+    kept = str((typed(log) if log else Path(job.config).with_name("confcleanup.log")).absolute())
     _give(output, {"confcleanup.xml": usable(lambda: task(job, kept, clock().astimezone()))})
     if POSIX:
         print("Its paths are those of this machine, which is not Windows: print it there.", file=sys.stderr)
@@ -103,10 +104,12 @@ def for_windows(settings: Globals, *, output: str | None, log: str | None, **opt
 def for_kubernetes(settings: Globals, *, output: str | None, image: str | None, shards: int, **options: Any) -> None:
     """A CronJob, with its Secrets and PersistentVolumeClaim; --shards makes it an Indexed Job."""
     from .. import __version__
-    from ..schedule.kubernetes import manifest
+    from ..config.load import load
+    from ..schedule.kubernetes import CONFIG, manifest
 
     job, config = job_of(settings, **options)
-    files, foreign = named_files(config)
+    there = PurePosixPath(CONFIG).parent  # where relative paths in the config begin, in the container
+    files, foreign = named_files(load(config.path, Path(there)))
     text = manifest(
         job,
         config.path.read_text(encoding="utf-8-sig"),

@@ -15,7 +15,7 @@ from ..cutoff import parse_instant
 from ..errors import ConfigError, Problem
 from ..protection import Hold
 from ..settings.tables import Table
-from ..settings.values import When
+from ..settings.values import FilePath, When
 from ..system import mode_of
 
 MARKS = ("id", "owner", "title", "tag")
@@ -42,7 +42,7 @@ class HoldEntry(Table, frozen=True, kw_only=True):
 class HoldSettings(Table, frozen=True, kw_only=True):
     """The ``[holds]`` table."""
 
-    file: str | None = None
+    file: Annotated[str, FilePath] | None = None
     hold: tuple[HoldEntry, ...] = ()
 
 
@@ -50,7 +50,7 @@ def active(settings: HoldSettings, zone: tzinfo, now: datetime) -> tuple[Hold, .
     """The holds in force at ``now``. Raises ConfigError if the file is missing or a line cannot be read."""
     entries = [{name: getattr(entry, name) for name in COLUMNS} for entry in settings.hold]
     if settings.file:
-        entries += _from_file(Path(settings.file).expanduser())
+        entries += _from_file(Path(settings.file))
     holds = [_hold(entry, zone) for entry in entries]
     return tuple(hold for hold in holds if hold.until is None or hold.until > now)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
@@ -33,12 +32,12 @@ from ..settings.tables import (
     require,
     unknown,
 )
+from ..settings.values import FilePath
 from ..system import mode_of
 from .holds import HoldSettings
+from .places import APP
 from .syntax import parse
 
-APP = "confcleanup"
-VARIABLE = "CONFCLEANUP_CONFIG"
 MILLENNIUM = datetime(2000, 1, 1, tzinfo=UTC)
 T = TypeVar("T", bound=Table)
 DAY = 86400
@@ -51,7 +50,7 @@ TOO_SHORT = "is less than one day; if that is meant, say allow_short_retention =
 class StateSettings(Table, frozen=True, kw_only=True):
     """The state directory: the lock file and the history."""
 
-    directory: str | None = None
+    directory: Annotated[str, FilePath] | None = None
     keep_history: Period | None = None
 
     def problems(self) -> Iterator[tuple[str, str]]:
@@ -122,37 +121,12 @@ class Config(msgspec.Struct, frozen=True):
         return _deletes_by_age(account.provider, rule) and not allowed
 
 
-def find(given: str | None) -> Path:
-    """The config file: the one given, else the environment's, else the user's, else the system's.
+def load(path: Path, folder: Path | None = None) -> Config:
+    """Reads and checks a config file; ``folder`` is where its relative paths begin, if that is not its own folder.
 
-    Raises ConfigError if there is none.
+    Raises ConfigError with every mistake found.
     """
-    if named := given or os.environ.get(VARIABLE):
-        return Path(named).expanduser()
-    places = [user_path(), system_path()]
-    for place in places:
-        if place.is_file():
-            return place
-    looked = " and ".join(map(str, places))
-    raise ConfigError([Problem("", f"no config file: looked for {looked}. Write one with: confcleanup init")])
-
-
-def user_path() -> Path:
-    """Where the user's own config file belongs on this platform."""
-    import platformdirs
-
-    return platformdirs.user_config_path(APP, appauthor=False) / "config.toml"
-
-
-def system_path() -> Path:
-    """Where the machine's config file belongs on this platform."""
-    import platformdirs
-
-    return platformdirs.site_config_path(APP, appauthor=False) / "config.toml"
-
-
-def load(path: Path) -> Config:
-    """Reads and checks a config file. Raises ConfigError with every mistake found."""
+    folder = folder or path.absolute().parent
     document = _document(path)
     problems: list[Problem] = []
     known = {*General.__struct_fields__, *TABLES, "accounts"}
@@ -160,16 +134,16 @@ def load(path: Path) -> Config:
     top = {name: document[name] for name in General.__struct_fields__ if name in document}
     unread = General(older_than=Period(days=1))  # whatever it says, it is not missing
     general = build(General, top, "", problems) or unread
-    limits = _table(LimitSettings, document, "limits", problems)
-    state = _table(StateSettings, document, "state", problems)
-    held = _table(HoldSettings, document, "holds", problems)
-    notify = _table(NotifySettings, document, "notify", problems)
+    limits = _table(LimitSettings, document, "limits", problems, folder)
+    state = _table(StateSettings, document, "state", problems, folder)
+    held = _table(HoldSettings, document, "holds", problems, folder)
+    notify = _table(NotifySettings, document, "notify", problems, folder)
     zone = _zone(general.timezone, problems)
     tables = document.get("accounts", {})
     if not isinstance(tables, dict) or not tables:
         problems.append(Problem("accounts", "there is no account; an account is a table [accounts.NAME]"))
         tables = {}
-    accounts = [_account(name, table, general, limits, problems) for name, table in tables.items()]
+    accounts = [_account(name, table, general, limits, problems, folder) for name, table in tables.items()]
     require(problems, str(path))
     found = {account.name: account for account in accounts if account}
     warnings = (*_permissions(path, found.values(), notify), *_shares(found.values()))
@@ -190,8 +164,8 @@ def _document(path: Path) -> dict[str, Any]:
     raise ConfigError([Problem("", why)], str(path))
 
 
-def _table(cls: type[T], document: Mapping[str, Any], name: str, problems: list[Problem]) -> T:
-    return build(cls, document.get(name, {}), name, problems) or cls()
+def _table(cls: type[T], document: Mapping[str, Any], name: str, problems: list[Problem], folder: Path) -> T:
+    return build(cls, document.get(name, {}), name, problems, folder=folder) or cls()
 
 
 def _zone(name: str, problems: list[Problem]) -> tzinfo:
@@ -204,7 +178,9 @@ def _zone(name: str, problems: list[Problem]) -> tzinfo:
         return ZoneInfo("UTC") if "UTC" in known else UTC
 
 
-def _account(name: str, table: Any, general: General, limits: LimitSettings, problems: list[Problem]) -> Account | None:
+def _account(
+    name: str, table: Any, general: General, limits: LimitSettings, problems: list[Problem], folder: Path
+) -> Account | None:
     key = f"accounts.{name}"
     if not isinstance(table, dict):
         problems.append(Problem(key, "expected a table [accounts.NAME]"))
@@ -222,8 +198,8 @@ def _account(name: str, table: Any, general: General, limits: LimitSettings, pro
         problems.append(Problem(f"{key}.provider", str(error)))
         return None
     entries = table.pop("rules", None)
-    settings = build(provider.settings_type, table, key, problems)
-    rules = _rules(provider, entries, general, key, problems)
+    settings = build(provider.settings_type, table, key, problems, folder=folder)
+    rules = _rules(provider, entries, general, key, problems, folder)
     if settings is None or problems:
         return None
     looked_at = [rule.what for rule in rules if provider.sources[rule.what].recheck]
@@ -256,14 +232,14 @@ def _with_limits(table: dict[str, Any], key: str, problems: list[Problem]) -> di
 
 
 def _rules(
-    provider: type[Provider], entries: Any, general: General, key: str, problems: list[Problem]
+    provider: type[Provider], entries: Any, general: General, key: str, problems: list[Problem], folder: Path
 ) -> tuple[RuleSettings, ...]:
     if not isinstance(entries, list) or not entries:
         problems.append(Problem(f"{key}.rules", f"there is no rule; a rule is a table [[{key}.rules]]"))
         return ()
     rules: list[RuleSettings] = []
     for number, entry in enumerate(entries, 1):
-        rule = _rule(provider, entry, general, f"{key}.rules[{number}]", problems)
+        rule = _rule(provider, entry, general, f"{key}.rules[{number}]", problems, folder)
         if rule:
             rule = _named(rule, {other.name for other in rules}, f"{key}.rules[{number}]", problems)
             rules.append(rule)
@@ -271,7 +247,7 @@ def _rules(
 
 
 def _rule(
-    provider: type[Provider], entry: Any, general: General, key: str, problems: list[Problem]
+    provider: type[Provider], entry: Any, general: General, key: str, problems: list[Problem], folder: Path
 ) -> RuleSettings | None:
     what = entry.get("what") if isinstance(entry, dict) else None
     if what is None and isinstance(entry, dict) and len(provider.sources) == 1:
@@ -283,9 +259,7 @@ def _rule(
         message = "is missing; it is one of: " + ", ".join(known) if what is None else unknown(str(what), known)
         problems.append(Problem(f"{key}.what", message))
         return None
-    rule = build(source.rule, entry, key, problems)
-    if rule and rule.archive and "://" not in rule.archive and not Path(rule.archive).expanduser().is_absolute():
-        problems.append(Problem(f"{key}.archive", "give the whole path; cron starts programs in other folders"))
+    rule = build(source.rule, entry, key, problems, folder=folder)
     if rule and rule.archive and not source.archivable:
         problems.append(Problem(f"{key}.archive", f"the files of {what} cannot be fetched, so they cannot be archived"))
     if rule:

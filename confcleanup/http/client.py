@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -120,7 +119,7 @@ class Http:
             rate=settings.rate,
             timeout=settings.timeout,
             concurrency=settings.concurrency,
-            ca_file=settings.ca_file and str(Path(settings.ca_file).expanduser()),
+            ca_file=settings.ca_file,
             stop=stop,
             clock=clock,
             retry_after=retry_after,

@@ -20,7 +20,7 @@ from ..filter import Announcement, LiveRule, Rule, begun_after
 from ..items import Item, Kind, Live, State
 from ..redact import harmless
 from ..settings.tables import RuleSettings, Table
-from ..settings.values import When
+from ..settings.values import FilePath, When
 from .base import aliases, whole
 
 SHOWN = 5
@@ -63,7 +63,7 @@ class LiveRoomRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_field
     max_members: Annotated[int, Meta(ge=0)] = 0
     names: tuple[str, ...] = ()
     rooms: tuple[RegisteredRoom, ...] = ()
-    rooms_file: str | None = None
+    rooms_file: Annotated[str, FilePath] | None = None
     end_without_details: bool = False
     announce: Annotated[str, Meta(pattern=r"\S", max_length=1000)] | None = None
     announce_wait: timedelta = timedelta(seconds=15)
@@ -81,7 +81,7 @@ class LiveRoomRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_field
     def missing(self) -> Iterator[tuple[str, str]]:
         if self.rooms_file:
             try:
-                _read_file(Path(self.rooms_file).expanduser())
+                _read_file(Path(self.rooms_file))
             except ValueError as error:
                 yield "rooms_file", str(error)
 
@@ -110,7 +110,7 @@ class LiveRoomRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_field
     def _registered(self) -> list[tuple[str, str | None]]:
         listed = [(room.name, room.ends_at) for room in self.rooms]
         try:
-            return listed + (_read_file(Path(self.rooms_file).expanduser()) if self.rooms_file else [])
+            return listed + (_read_file(Path(self.rooms_file)) if self.rooms_file else [])
         except ValueError as error:
             raise ConfigError([Problem("rooms_file", str(error))]) from None
 

@@ -66,7 +66,7 @@ class Archive:
     """One archive. Raises ArchiveError if a copy cannot be made or verified."""
 
     def __init__(self, target: str) -> None:
-        self._store: Store = Remote(target) if "://" in target else Folder(Path(target).expanduser())
+        self._store: Store = Remote(target) if "://" in target else Folder(Path(target))
         self.target = target.rstrip("/")
 
     def check(self) -> list[str]:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from ..redact import harmless, redact
 from ..system import end_group, install, mode_of, on_read_only_mount
-from .values import Value
+from .values import Value, located
 
 COMMAND_TIMEOUT = 60
 LEFT_OPEN = 1.0
@@ -58,6 +58,16 @@ class Secret(Value):
             'a secret is "text", { env = "NAME" }, { file = "path" }, { keyring = "service/user" } '
             'or { command = ["program", "argument"] }'
         )
+
+    @classmethod
+    def read(cls, raw: Any, folder: Path) -> Secret:
+        """As ``parse``; the path of a file, or of a program if it has a slash, begins at the config's folder."""
+        secret = cls.parse(raw)
+        if secret.source == "file":
+            return cls("file", located(secret.where, folder))
+        if secret.source == "command" and Path(secret.where).name != secret.where:
+            return cls("command", (located(secret.where, folder), *secret._content[1:]))
+        return secret
 
     @classmethod
     def describe(cls) -> dict[str, Any]:
@@ -120,7 +130,7 @@ class Secret(Value):
         return os.environ[name]
 
     def _from_file(self, name: str) -> str:
-        path = _expanded(name)
+        path = Path(name)
         try:
             with path.open(encoding="utf-8") as file:
                 mode, fixed = mode_of(file.fileno()) or 0, on_read_only_mount(file.fileno()) and _is_mounted(path)
@@ -153,7 +163,7 @@ class Secret(Value):
     @property
     def shared(self) -> str | None:
         """Who besides its owner can read the file that the secret is in, in words; None if nobody can."""
-        path = _expanded(self._content) if self.source == "file" else None
+        path = Path(self._content) if self.source == "file" else None
         if path is None or not path.is_file() or not (mode := (mode_of(path) or 0) & 0o066):
             return None
         fixed = on_read_only_mount(path) and _is_mounted(path)
@@ -202,6 +212,10 @@ class Secrets(Value):
         return tuple(map(Secret.parse, raw))
 
     @classmethod
+    def read(cls, raw: Any, folder: Path) -> tuple[Secret, ...]:
+        return tuple(Secret.read(entry, folder) for entry in raw) if isinstance(raw, list) else cls.parse(raw)
+
+    @classmethod
     def describe(cls) -> dict[str, Any]:
         return {"type": "array", "items": Secret.describe()}
 
@@ -226,10 +240,6 @@ def _in_time(ask: Callable[[], str | None]) -> str | None:
 
     threading.Thread(target=answer, name="keyring", daemon=True).start()
     return found.result(COMMAND_TIMEOUT)
-
-
-def _expanded(name: str) -> Path:
-    return Path(name).expanduser()
 
 
 def _is_mounted(path: Path) -> bool:

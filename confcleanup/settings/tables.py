@@ -21,9 +21,10 @@ from ..errors import ConfigError, Problem
 from ..filter import LiveRule
 from ..system import install
 from .secrets import Secret, Secrets, Token
-from .values import Age, Pace, Rate, Share, Span, Value
+from .values import Age, ArchivePlace, FilePath, Pace, Rate, Share, Span, Value
 
 S = TypeVar("S", bound=msgspec.Struct)
+HERE = Path()
 LONGEST_NOTICE = timedelta(minutes=1)
 READERS: dict[Any, type[Value]] = {
     Period: Age,
@@ -73,7 +74,7 @@ class AccountSettings(LimitSettings, frozen=True, kw_only=True):
     rate: Pace = Pace(0, 1)
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     timeout: timedelta = timedelta(seconds=30)
-    ca_file: str | None = None
+    ca_file: Annotated[str, FilePath] | None = None
     allow_insecure_http: bool = False
 
     def urls(self) -> Iterator[tuple[str, str]]:
@@ -86,7 +87,7 @@ class AccountSettings(LimitSettings, frozen=True, kw_only=True):
                 yield key, mistake
 
     def missing(self) -> Iterator[tuple[str, str]]:
-        if self.ca_file and not Path(self.ca_file).expanduser().is_file():
+        if self.ca_file and not Path(self.ca_file).is_file():
             yield "ca_file", f"there is no file {self.ca_file}"
         for key, secret in self.secrets():
             try:
@@ -124,7 +125,7 @@ class RuleSettings(Table, frozen=True, kw_only=True):
     allow_short_retention: bool = False
     keep_ids: tuple[str | int, ...] = ()
     title: str | None = None
-    archive: str | None = None
+    archive: Annotated[str, ArchivePlace] | None = None
     keep_last: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     per: Literal["owner", "title", "account"] | None = None
 
@@ -159,7 +160,7 @@ class NotifySettings(Table, frozen=True, kw_only=True):
 
     ping: Secret | None = None
     ping_status: bool = False
-    prometheus: str | None = None
+    prometheus: Annotated[str, FilePath] | None = None
     apprise: tuple[Secret, ...] = ()
     when: Literal["always", "trouble", "change"] = "trouble"
     titles: bool = False
@@ -171,8 +172,8 @@ class NotifySettings(Table, frozen=True, kw_only=True):
         for key, secret in self.secrets():
             if secret.literal and (mistake := self._mistake(key, secret)):
                 yield key, mistake
-        if self.prometheus and not (Path(self.prometheus).is_absolute() and self.prometheus.endswith(".prom")):
-            yield "prometheus", "give the whole path of a file that ends in .prom; the node exporter reads no other"
+        if self.prometheus and not self.prometheus.endswith(".prom"):
+            yield "prometheus", "give a file that ends in .prom; the node exporter reads no other"
         if self.timeout > LONGEST_NOTICE:
             yield "timeout", "must be at most one minute: so long may a run wait for those it tells"
 
@@ -231,8 +232,11 @@ def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", host))
 
 
-def build(cls: type[S], table: Any, key: str, problems: list[Problem]) -> S | None:
-    """Read a TOML table into a struct; what is wrong is added to ``problems``, each with its dotted key."""
+def build(cls: type[S], table: Any, key: str, problems: list[Problem], folder: Path = HERE) -> S | None:
+    """Read a TOML table into a struct; what is wrong is added to ``problems``, each with its dotted key.
+
+    Paths in it begin at ``folder``, the config's.
+    """
     if not isinstance(table, dict):
         problems.append(Problem(key, f"expected a table, got {_kind(table)}"))
         return None
@@ -242,7 +246,7 @@ def build(cls: type[S], table: Any, key: str, problems: list[Problem]) -> S | No
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in table:
-            values[field.name] = _convert(field.type, table[name], _join(key, name), problems)
+            values[field.name] = _convert(field.type, table[name], _join(key, name), problems, folder)
         elif field.required:
             problems.append(Problem(_join(key, name), "is missing"))
     if len(problems) > before:
@@ -253,13 +257,13 @@ def build(cls: type[S], table: Any, key: str, problems: list[Problem]) -> S | No
     return built
 
 
-def _convert(kind: Any, value: Any, key: str, problems: list[Problem]) -> Any:
+def _convert(kind: Any, value: Any, key: str, problems: list[Problem], folder: Path) -> Any:
     inner = struct_of(kind)
     if inner is not None and isinstance(value, list):
-        return tuple(build(inner, entry, f"{key}[{number}]", problems) for number, entry in enumerate(value, 1))
+        return tuple(build(inner, entry, f"{key}[{number}]", problems, folder) for number, entry in enumerate(value, 1))
     reader = reader_of(kind)
     try:
-        return reader.parse(value) if reader else msgspec.convert(value, kind)
+        return reader.read(value, folder) if reader else msgspec.convert(value, kind)
     except (msgspec.ValidationError, ValueError) as error:
         written = isinstance(error, msgspec.ValidationError) and isinstance(value, str) and _written(kind)
         problems.append(Problem(key, f"{value!r} is unknown; write {written}" if written else _plain_words(str(error))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
@@ -23,6 +24,11 @@ class Value:
     @classmethod
     def parse(cls, raw: Any) -> Any:
         raise NotImplementedError
+
+    @classmethod
+    def read(cls, raw: Any, folder: Path) -> Any:
+        """The value of a key in a config that lies in ``folder``."""
+        return cls.parse(raw)
 
     @classmethod
     def describe(cls) -> dict[str, Any]:
@@ -100,6 +106,39 @@ class When(Value):
         except ValueError:
             raise ValueError(f"{text!r} is not a date or time; write 2026-01-31T18:00:00+01:00") from None
         return text
+
+
+class FilePath(Value):
+    """The path of a file or a folder; becomes an absolute one. A relative path begins at the config's folder."""
+
+    @classmethod
+    def parse(cls, raw: Any) -> str:
+        return cls.read(raw, Path())
+
+    @classmethod
+    def read(cls, raw: Any, folder: Path) -> str:
+        return located(_text(raw, "a path in quotes"), folder)
+
+
+class ArchivePlace(FilePath):
+    """The path of a folder, or the address of a storage such as s3://bucket/prefix, which stays as it is."""
+
+    @classmethod
+    def read(cls, raw: Any, folder: Path) -> str:
+        return raw if isinstance(raw, str) and "://" in raw else super().read(raw, folder)
+
+
+def located(path: str, folder: Path) -> str:
+    """Where a path of a config leads to: from the user's home (``~``), else from the config's folder.
+
+    Raises ValueError if that is nowhere.
+    """
+    if not path.strip() or re.search("[\x00-\x1f\x7f]", path):
+        raise ValueError("is not a path; write a Windows path in single quotes, as 'C:\\folder\\file'")
+    try:
+        return str(folder.absolute() / Path(path).expanduser())
+    except RuntimeError:
+        raise ValueError(f"{path}: there is no such home folder; write the path without ~") from None
 
 
 def _text(raw: Any, wanted: str) -> str:

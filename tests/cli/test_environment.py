@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -46,3 +47,60 @@ def test_all_that_a_run_leaves_is_for_its_owner_alone_whatever_the_umask(config:
     assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
     assert {mode for path, mode in modes.items() if path.is_file()} == {0o600}
     assert {"lock", "ledger.sqlite", "file.log", "page.html"} <= {path.name for path in modes}
+
+
+# A user without a home -------------------------------------------------------------------------------
+
+HOMELESS = """
+import pwd
+def unknown(number): raise KeyError(f"getpwuid(): uid not found: {number}")
+pwd.getpwuid = unknown
+from confcleanup.__main__ import main
+main()
+"""
+
+
+def homeless(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The program as OpenShift or systemd's DynamicUser start it: a user whom the system does not know, and no HOME."""
+    env = {name: value for name, value in os.environ.items() if not re.match("HOME$|XDG_|CONFCLEANUP", name)}
+    env["PYTHONPATH"] = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", HOMELESS, *words]
+    return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=50, check=False)
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """An empty working folder, which is to stay so."""
+    (tmp_path / "work").mkdir()
+    return tmp_path / "work"
+
+
+@posix
+def test_without_a_home_the_program_works_if_config_and_state_are_named(
+    config: Path, tmp_path: Path, empty: Path
+) -> None:
+    options = ["-c", str(config), "--state", str(tmp_path / "state")]
+    for words in (["check"], ["plan"], ["run", "--yes"], ["history"], ["check", "--last-success", "1d"]):
+        done = homeless(empty, *options, *words)
+        assert (done.returncode, done.stderr.count("error")) == (0, 0), (words, done.stderr)
+    assert list(empty.iterdir()) == []
+
+
+@posix
+def test_without_a_home_the_config_may_name_the_state_folder(config: Path, tmp_path: Path, empty: Path) -> None:
+    config.write_text('[state]\ndirectory = "kept"\n' + config.read_text("utf-8"), "utf-8")
+    assert homeless(empty, "-c", str(config), "run", "--yes").returncode == 0
+    assert (tmp_path / "kept" / "ledger.sqlite").exists()
+
+
+@posix
+def test_without_a_home_what_is_not_named_is_asked_for(config: Path, empty: Path) -> None:
+    done = homeless(empty, "run", "--yes")
+    assert (done.returncode, "name it with -c, and the state folder with --state" in done.stderr) == (2, True)
+    done = homeless(empty, "-c", str(config), "run", "--yes")
+    assert (done.returncode, "name the state folder with --state, or in the config (-c)" in done.stderr) == (2, True)
+    done = homeless(empty, "init")
+    assert (done.returncode, "name the file to write with -c" in done.stderr) == (2, True)
+    done = homeless(empty, "-c", "~/config.toml", "plan")
+    assert (done.returncode, "~/config.toml: there is no such home folder" in done.stderr) == (2, True)
+    assert list(empty.iterdir()) == []

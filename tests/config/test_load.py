@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from confcleanup import providers
 from confcleanup.config import load as config
 from confcleanup.config.load import Config
+from confcleanup.config.places import VARIABLE, find, system_path, user_path
 from confcleanup.config.rules import rules
 from confcleanup.cutoff import Period
 from confcleanup.errors import ConfigError
@@ -264,7 +265,7 @@ def test_an_unknown_key_that_resembles_nothing_is_told_with_all_known_ones(mista
         (ACCOUNT + "concurrency = 0" + RULE, "accounts.hq.concurrency", ">= 1"),
         (ACCOUNT + 'concurrency = "8"' + RULE, "accounts.hq.concurrency", "expected a whole number, got text"),
         (ACCOUNT + 'rate = "20"' + RULE, "accounts.hq.rate", "is not a rate"),
-        (ACCOUNT + "ca_file = []" + RULE, "accounts.hq.ca_file", "expected text, got a list"),
+        (ACCOUNT + "ca_file = []" + RULE, "accounts.hq.ca_file", "expected a path in quotes"),
         (ACCOUNT + 'limits = "x"' + RULE, "accounts.hq.limits", "expected a table"),
         (WHOLE + "tags = 'delete'", "accounts.hq.rules[1].tags", "expected a list, got text"),
         (WHOLE + "tags = [1]", "accounts.hq.rules[1].tags", "expected text, got a whole number"),
@@ -579,9 +580,9 @@ def test_a_link_is_judged_by_the_file_it_leads_to(tmp_path: Path, mistakes: Mist
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """The user's and the machine's place for the file, both in a folder of the test."""
     user, system = tmp_path / "user.toml", tmp_path / "system.toml"
-    monkeypatch.setattr(config, "user_path", lambda: user)
-    monkeypatch.setattr(config, "system_path", lambda: system)
-    monkeypatch.delenv(config.VARIABLE, raising=False)
+    monkeypatch.setattr("confcleanup.config.places.user_path", lambda: user)
+    monkeypatch.setattr("confcleanup.config.places.system_path", lambda: system)
+    monkeypatch.delenv(VARIABLE, raising=False)
     return user, system
 
 
@@ -590,24 +591,24 @@ def test_the_file_given_counts_before_the_environment_the_user_and_the_machine(
 ) -> None:
     user, system = places
     system.touch()
-    assert config.find(None) == system
+    assert find(None) == system
     user.touch()
-    assert config.find(None) == user
-    monkeypatch.setenv(config.VARIABLE, "from-environment.toml")
-    assert config.find(None) == Path("from-environment.toml")
-    assert config.find("given.toml") == Path("given.toml")
+    assert find(None) == user
+    monkeypatch.setenv(VARIABLE, "from-environment.toml")
+    assert find(None) == Path("from-environment.toml")
+    assert find("given.toml") == Path("given.toml")
 
 
 def test_if_there_is_no_file_every_place_that_was_looked_at_is_named(places: tuple[Path, Path]) -> None:
     with pytest.raises(ConfigError, match="confcleanup init") as caught:
-        config.find(None)
+        find(None)
     assert all(str(place) in str(caught.value) for place in places)
 
 
 def test_the_file_belongs_in_the_platforms_config_folders() -> None:
-    assert config.user_path().parts[-2:] == ("confcleanup", "config.toml")
-    assert config.system_path().parts[-2:] == ("confcleanup", "config.toml")
-    assert config.user_path() != config.system_path()
+    assert user_path().parts[-2:] == ("confcleanup", "config.toml")
+    assert system_path().parts[-2:] == ("confcleanup", "config.toml")
+    assert user_path() != system_path()
 
 
 # --- what an account needs from its machine ---------------------------------------------------------

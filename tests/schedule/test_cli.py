@@ -212,3 +212,13 @@ def test_output_goes_to_one_place(schedule: Any) -> None:
 
 def test_a_task_that_is_printed_elsewhere_than_on_windows_says_so(schedule: Any) -> None:
     assert "which is not Windows" in schedule("windows").stderr
+
+
+def test_relative_paths_lead_to_the_configs_folder_in_the_container_too(schedule: Any) -> None:
+    done = schedule("kubernetes", secret='{ file = "in/secret" }')
+    assert 'mountPath: "/etc/confcleanup/in/secret"' in done.stdout
+
+
+def test_an_entry_for_a_config_with_relative_paths_works_from_every_folder(schedule: Any, tmp_path: Path) -> None:
+    done = schedule("systemd", secret='{ file = "in/secret" }', more='[notify]\nprometheus = "metrics/run.prom"')
+    assert f"{tmp_path}/metrics" in done.stdout

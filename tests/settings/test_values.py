@@ -276,7 +276,7 @@ def test_a_secret_in_the_home_folder_is_found(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     (tmp_path / "secret").write_text("at-home")
-    assert Secret.parse({"file": "~/secret"}).reveal() == "at-home"
+    assert Secret.read({"file": "~/secret"}, tmp_path / "elsewhere").reveal() == "at-home"
 
 
 def test_a_secret_that_was_revealed_is_redacted_from_then_on() -> None:
