@@ -935,9 +935,11 @@ def test_hazard_26_a_plan_says_that_the_account_could_be_listed_only_in_part(com
 
 def test_hazard_26_a_list_that_lacks_a_user_is_no_measure_for_later_runs(command: Any, tmp_path: Path) -> None:
     command(three_users(inactive_refused=404), "run", "--yes")
-    assert list(Ledger(tmp_path / "state").events("listing")) == []
+    with Ledger(tmp_path / "state") as ledger:
+        assert list(ledger.events("listing")) == []
     command(three_users(), "run", "--yes")
-    assert len(list(Ledger(tmp_path / "state").events("listing"))) == 1
+    with Ledger(tmp_path / "state") as ledger:
+        assert len(list(ledger.events("listing"))) == 1
 
 
 def test_hazard_26_where_every_users_list_is_refused_the_account_has_failed(command: Any) -> None:
