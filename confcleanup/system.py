@@ -100,6 +100,18 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
             process.kill()
 
 
+def zone_name() -> str | None:
+    """The IANA name of this machine's time zone, where the system tells it: TZ, or what /etc/localtime leads to."""
+    from zoneinfo import ZoneInfo
+
+    linked = os.path.realpath("/etc/localtime").partition("zoneinfo/")[2] if POSIX else ""
+    for name in (os.environ.get("TZ", "").removeprefix(":"), linked):
+        with suppress(OSError, ValueError, KeyError):  # KeyError: ZoneInfoNotFoundError
+            if name:
+                return ZoneInfo(name).key
+    return None
+
+
 def install(extra: str) -> str:
     """The command that adds an extra to this installation: another pip would add it somewhere else."""
     return command_line([sys.executable, "-m", "pip", "install", f"confcleanup[{extra}]"])

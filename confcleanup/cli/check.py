@@ -34,22 +34,28 @@ def command(
     Nothing is deleted. Status 1 if an account needs attention, or if its last run without errors is
     older than --last-success.
     """
+    from ..account_check import Checked, check_account
     from ..config import holds
     from ..deadline import Deadline
     from ..records.refused import RefusedSignIns
-    from ..run import check, side_by_side
+    from ..redact import harmless, redact
+    from ..run import side_by_side
 
-    def examine(account: Account) -> tuple[list[str], list[str]]:
+    def examine(account: Account) -> Checked:
         stop = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds())
+        gate = refused.gate(account.name, account.settings, clock, by_hand=True)
+        what = list(dict.fromkeys(rule.what for rule in account.rules))
         try:
-            trouble, warnings = check(account, stop, clock, refused)
+            found = check_account(account.provider, account.settings, what, account.limits, stop, clock, gate)
             broken, weak = _archives(account)
-            return trouble + broken, warnings + weak + _shared(account)
+            found.errors += broken
+            found.warnings += weak + _shared(account)
         # A provider may be somebody's plug-in and raise any class. The account is reported with an error and status 1,
         # and the other accounts are still checked.
         except Exception as error:  # noqa: BLE001  # plug-ins raise any class; reported as this account's error
             log.debug("a fault in %s", account.name, exc_info=True)
-            return [fault(error)], []
+            return Checked(errors=[fault(error)], warnings=[])
+        return found
 
     config = settings.load()
     accounts = of_shard(chosen(config, account_names), shard)
@@ -61,17 +67,18 @@ def command(
     holds.active(config.holds, config.zone, clock())
     refused = RefusedSignIns(settings.writable_state_folder(config))
     found = side_by_side(accounts, examine)
-    for account, (trouble, warnings) in zip(accounts, found, strict=True):
-        for warning in warnings:
-            log.warning("%s: %s", account.name, warning)
-        for message in trouble:
-            log.error("%s: %s", account.name, message)
-        if not trouble:
-            state = f"{account.name}: OK, signed in ({account.provider.title}; {_rules(len(account.rules))})"
+    for account, checked in zip(accounts, found, strict=True):
+        told = logging.LoggerAdapter(log, {"account": account.name})
+        for warning in checked.warnings:
+            told.warning("%s: %s", account.name, warning)
+        for message in checked.errors:
+            told.error("%s: %s", account.name, message)
+        if not checked.errors:
+            state = redact(harmless(f"{account.name}: OK, {checked.summary()}; {_rules(len(account.rules))}"))
             logging.getLogger(RESULTS).info("%s", state)
             if not settings.quiet:
                 print(state)
-    if notices or any(trouble for trouble, _ in found):
+    if notices or any(checked.errors for checked in found):
         sys.exit(int(ExitCode.NOT_DONE))
 
 

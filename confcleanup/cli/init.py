@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import ConfcleanupError
-from ..system import POSIX, command_line
+from ..errors import ConfcleanupError, ExitCode
+from ..system import POSIX, command_line, install, zone_name
 from .files import replace_private, write_private
-from .options import Globals, global_options, offered
+from .options import Globals, global_options, log, offered
+from .prompts import say
 
 if TYPE_CHECKING:
     from .wizard import Answers
 
 READERS = "you alone" if POSIX else "whoever may read its folder"
 SCHEMA = "confcleanup.schema.json"
-"""The file that the example's first line leads editors to."""
-
-SAMPLES = r'(ca_file|archive|rooms_file|title|owner|keep_ids|names|announce|announce_wait) |tags = \["delete'
-"""Keys of the example that stay commented out in a first config: samples that would narrow a rule or name files."""
+"""The file that the config's first line leads editors to."""
 
 
 @click.command("init")
@@ -34,18 +30,17 @@ SAMPLES = r'(ca_file|archive|rooms_file|title|owner|keep_ids|names|announce|anno
     "names",
     metavar="NAME",
     multiple=True,
-    help="Write accounts of this provider ready to fill in; the others stay commented out.",
+    help="Write a config for this provider; without a terminal, the accounts of others stay commented out.",
     shell_complete=offered("providers"),
 )
 @click.option("--no-input", is_flag=True, help="Never prompt.")
 @global_options
-@click.pass_context
-def command(ctx: click.Context, settings: Globals, names: tuple[str, ...], *, no_input: bool) -> None:
+def command(settings: Globals, names: tuple[str, ...], *, no_input: bool) -> None:
     """Write a commented config file, readable by you alone, and say the next step.
 
-    On a terminal it asks what it needs (a secret is never shown) and offers to test the sign-in. The file goes
-    to the -c path or to your config folder, with a JSON Schema for editors beside it. An existing config is
-    never touched.
+    On a terminal it asks what it needs (a secret is never shown), tests the sign-in, and writes nothing until all is
+    answered. The file goes to the -c path or to your config folder, with a JSON Schema for editors beside it. An
+    existing config is never touched.
     """
     from .. import providers
     from ..config import places
@@ -58,30 +53,93 @@ def command(ctx: click.Context, settings: Globals, names: tuple[str, ...], *, no
     if not (settings.config or target.is_absolute()):
         raise click.UsageError(f"{places.HOMELESS}; name the file to write with -c")
     if target.exists():
-        raise ConfcleanupError(f"{target} exists; it is left as it is")
+        raise ConfcleanupError(f"{target} exists and is left as it is: edit it, or give another path with -c")
     option = f" -c {command_line([str(target)])}" if settings.config else ""
     if no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        _write(target, template(names))
+        from .first_config import template
+
+        write_private(target, template(names))
+        _write_schema(target)
         _next_steps(target, option, names)
         return
+    _require_writable(target)
+    try:
+        answers = _asked(names, target)
+    except (click.Abort, KeyboardInterrupt) as end:
+        say()
+        log.error("stopped; nothing was written")
+        interrupted = isinstance(end, KeyboardInterrupt) or isinstance(end.__context__, KeyboardInterrupt)
+        sys.exit(int(ExitCode.INTERRUPTED if interrupted else ExitCode.NOT_DONE))
+    say()
+    _store(answers, target)
+    print(f"Next:\n  confcleanup{option} {'plan ' if answers.tested else 'check'}    ", end="")
+    print("shows what would be deleted, and why; deletes nothing" if answers.tested else "tests the sign-in again")
+
+
+def _asked(names: tuple[str, ...], target: Path) -> Answers:
     from .wizard import ask
 
-    answers = ask(names, target.absolute().parent)
-    for store in answers.store.values():
-        store()
-    _write(target, filled(answers))
-    print(f"Wrote {target}, readable by {READERS}.")
-    print(f"Next: confcleanup{option} plan    shows what would be deleted, and why; deletes nothing", flush=True)
-    if click.confirm("Test the sign-in now?", default=True, err=True):
-        from .check import command as check
-
-        ctx.invoke(check, config=str(target), account_names=(answers.account,))
+    say("This writes a config for one account. Nothing is written before the last answer.")
+    say("Enter takes the value in [brackets]; Ctrl-C stops.")
+    say()
+    return ask(names, target.absolute().parent)
 
 
-def _write(target: Path, text: str) -> None:
+def _store(answers: Answers, target: Path) -> None:
+    """Writes the secrets that were typed, then the config. What was written is removed if the rest fails."""
+    from .first_config import written
+
+    made: list[Path] = []
+    try:
+        for key, secret in answers.typed.items():
+            ((place, where),) = answers.table[key].items()
+            if place == "keyring":
+                _into_keyring(where, secret)
+            else:
+                write_private(Path(where), secret + "\n")
+                made.append(Path(where))
+        write_private(target, written(answers, target, zone_name() or "UTC"))
+        made.insert(0, target)
+        _write_schema(target)
+    except BaseException:
+        for file in made:
+            with suppress(OSError):
+                file.unlink()
+        raise
+    for file in made:
+        print(f"Wrote {file}, readable by {READERS}.")
+
+
+def _require_writable(target: Path) -> None:
+    """Raises ConfcleanupError before the first question if the config could not be written."""
+    from ..records.archive import try_folder
+
+    try:
+        try_folder(target.absolute().parent)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ConfcleanupError(f"{target} cannot be written: {why}; give another path with -c") from None
+
+
+def _into_keyring(entry: str, secret: str) -> None:
+    service, _, user = entry.rpartition("/")
+    try:
+        import keyring
+
+        keyring.set_password(service, user, secret)
+        return
+    except ImportError:
+        why = f"it needs an extra: {install('keyring')}"
+    # Backends raise what their system raises (D-Bus, Keychain, ctypes), not only keyring's own errors, and a secret
+    # might be in the text. Nothing is swallowed: the person at the terminal is told, and how to store it by hand.
+    except Exception as error:  # noqa: BLE001  # backends share no base class; reported below with the remedy
+        why = f"it cannot be opened ({type(error).__name__})"
+    log.warning("the secret was not stored in the keyring: %s. Then: keyring set %s %s", why, service, user)
+
+
+def _write_schema(target: Path) -> None:
     from ..config.schema import schema
 
-    write_private(target, text)
     replace_private(target.with_name(SCHEMA), json.dumps(schema(), indent=1) + "\n")
 
 
@@ -94,62 +152,3 @@ def _next_steps(target: Path, option: str, names: tuple[str, ...]) -> None:
     print("Fill in the address and the ids, and say where the secret is kept. Then:")
     print(f"  confcleanup{option} check    signs in and shows what is missing; deletes nothing")
     print(f"  confcleanup{option} plan     shows what would be deleted, and why; deletes nothing")
-
-
-def filled(answers: Answers) -> str:
-    """The example config with the account that the answers describe, and every other one commented out."""
-    head, *rest = re.split(r"(?m)^(?=# ---- )", template(()))
-    for key, value in (("timezone", answers.timezone), ("older_than", answers.older_than)):
-        head = re.sub(rf'(?m)^{key} = "[^"]*"', lambda _, key=key, value=value: f"{key} = {_toml(value)}", head)
-    return head + account(answers.account, answers.table, answers.what) + "\n" + "".join(rest)
-
-
-def account(name: str, table: Mapping[str, Any], what: Sequence[str]) -> str:
-    """An account and its rules, as TOML."""
-    lines = [f"[accounts.{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
-    for source in what:
-        lines += ["", f"[[accounts.{name}.rules]]", f"what = {_toml(source)}"]
-    return "\n".join(lines) + "\n"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _skeleton(name: str) -> str:
-    """An account of a provider that the example does not know, to fill in."""
-    from .. import providers
-    from .wizard import is_secret, keys, simple
-
-    provider = providers.provider(name)
-    table = {
-        key: {"env": f"{name}_{key}".upper()} if is_secret(provider, key) else default
-        for key, default in keys(provider, missing="FILL IN").items()
-        if default
-    }
-    return account(name, {"provider": name, **table}, simple(provider) or list(provider.sources)[:1]) + "\n"
-
-
-def template(names: tuple[str, ...]) -> str:
-    """The example config, with every account commented out whose provider is not named."""
-    example = files("confcleanup").joinpath("config.example.toml").read_text(encoding="utf-8")
-    head, *sections = re.split(r"(?m)^(?=# ---- )", example)
-    head = re.sub(r"(?ms)^\[(holds|state|notify)\][^\n]*\n.*?(?=^\[|\Z)", lambda table: _commented(table[0]), head)
-    open_ones = {_provider(section): section for section in reversed(sections)}
-    ready = [
-        re.sub(rf"(?m)^(?={SAMPLES})", "# ", open_ones[name]) if name in open_ones else _skeleton(name)
-        for name in names
-    ]
-    return head + "".join(ready + [_commented(section) for section in sections if _provider(section) not in names])
-
-
-def _provider(section: str) -> str:
-    found = re.search(r'^provider = "(\w+)"', section, re.MULTILINE)
-    return found[1] if found else ""
-
-
-def _commented(section: str) -> str:
-    lines = section.splitlines()
-    return "\n".join(line if line.startswith("#") or not line else f"# {line}" for line in lines) + "\n"

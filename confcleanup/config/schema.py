@@ -81,6 +81,11 @@ def meaning(cls: type, key: str) -> str:
     return next((table[key] for table in found if key in table), "")
 
 
+def default_of(cls: type[msgspec.Struct], key: str) -> Any:
+    """A key's default as one would write it in the config; None if there is nothing to write."""
+    return next(_written(field.default) for field in msgspec.structs.fields(cls) if field.encode_name == key)
+
+
 @cache
 def _descriptions() -> dict[str, dict[str, dict[str, str]]]:
     return tomllib.loads(files(__package__).joinpath("descriptions.toml").read_text(encoding="utf-8"))

@@ -245,8 +245,8 @@ class Http:
         self._acquire()
         return self._transmit("GET", url, headers, session=self._files)
 
-    def guard_sign_in(self, gate: Gate) -> None:
-        """Ask ``gate`` before each sign-in, and tell it afterwards."""
+    def guard_sign_in(self, gate: Gate | None) -> None:
+        """Ask ``gate``, if there is one, before each sign-in, and tell it afterwards."""
         self._sign_in.gate = gate
 
     def sign_in(self) -> None:

@@ -25,7 +25,7 @@ from ..deadline import Deadline
 from ..errors import AccessDenied, HttpError, ProviderError, UnsafeId
 from ..filter import Announcement, Rule
 from ..http.client import Http, Permit
-from ..http.paging import Sizes
+from ..http.paging import Page, Sizes
 from ..http.urls import unsendable
 from ..items import Item, Media, Result
 from ..redact import redact
@@ -99,6 +99,29 @@ class Restored(msgspec.Struct, frozen=True):
     lost: tuple[str, ...] = ()
 
 
+class Access(msgspec.Struct, frozen=True):
+    """What a check of an account learned. What the vendor does not tell is left out, never guessed.
+
+    ``signed_in`` says who signed in, in words; ``may_delete`` is True only if the vendor says so; ``visible`` is what
+    can be listed, in words ("1,204 conferences visible").
+    """
+
+    signed_in: str = "signed in"
+    may_delete: bool = False
+    visible: tuple[str, ...] = ()
+
+
+def visible(page: Page, thing: str) -> str:
+    """How many things a list has by its first page: the vendor's own total, else how many there are at least."""
+    least = "at least " if page.total is None and not page.last else ""
+    return f"{least}{counted(len(page.rows) if page.total is None else page.total, thing)} visible"
+
+
+def counted(count: int, thing: str) -> str:
+    """A number of things, in words: "1 recording", "1,204 recordings"."""
+    return f"{count:,} {thing if count == 1 else f'{thing}s'}"
+
+
 class Provider(ABC):
     """One account at one vendor, from sign-in to closing."""
 
@@ -125,11 +148,15 @@ class Provider(ABC):
     def __exit__(self, *_: object) -> None:
         self.http.close()
 
-    def check(self, what: Sequence[str]) -> None:
-        """Show that the account can sign in and may list the sources named. Raises ProviderError."""
+    def check(self, what: Sequence[str]) -> Access:
+        """Show that the account can sign in and may list the sources named, with as few requests as that takes.
+
+        Raises ProviderError.
+        """
         self.http.sign_in()
         for source in what:
             next(iter(self.list_items(source, ())), None)
+        return Access()
 
     @abstractmethod
     def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:

@@ -26,7 +26,7 @@ from ..items import Item, Media, Outcome, Result
 from ..redact import redact
 from ..settings.tables import RuleSettings
 from ..unmet import Reach
-from .base import Part, Provider, Source, count_of, in_turn, rows_of, text, whole
+from .base import Access, Part, Provider, Source, count_of, in_turn, rows_of, text, visible, whole
 from .huawei_items import STATES, History, id_mistake, meeting, read_history, recording, together
 from .huawei_lists import FIRST, Window, files_of, known_by, walk, windows
 from .huawei_sign_in import (
@@ -105,15 +105,19 @@ class Huawei(Provider):
                 self.http.delete(SIGNED_IN, self._permit, ok={200})
         super().__exit__()
 
-    def check(self, what: Sequence[str]) -> None:
-        """Sign in and read the newest window of the lists that are needed. Raises ProviderError."""
+    def check(self, what: Sequence[str]) -> Access:
+        """Sign in and read a page of the newest window of the lists that are needed. Raises ProviderError.
+
+        Whether an administrator may delete what others recorded is not documented.
+        """
         self.http.sign_in()
         if self._auth.doubt == NO_ADMINISTRATOR:
             raise ProviderError(NO_ADMINISTRATOR)
         self._warn()
         newest = next(windows(FIRST, self.clock()))
-        for where in {HISTORY, *(LISTS[source] for source in what)}:
-            next(self._rows(where, newest), None)
+        pages = {where: self._page(where, newest, 0) for where in {HISTORY, *(LISTS[source] for source in what)}}
+        shown = [f"{visible(pages[LISTS[source]], source.removesuffix('s'))} {newest}" for source in what]
+        return Access(f"signed in as {self._auth.user}", visible=tuple(shown))
 
     # Listing ----------------------------------------------------------------------------------
 

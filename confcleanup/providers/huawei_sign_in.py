@@ -14,7 +14,7 @@ from ..http.client import Http
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings
 from ..settings.values import Pace
-from .base import token_of, whole
+from .base import text, token_of, whole
 
 SIGN_IN = "v2/usg/acs/auth/appauth"
 EXPIRED = frozenset({"MMC.111070004", "MMC.111070111", "USG.000000004"})
@@ -70,6 +70,8 @@ class Auth:
         self._settings = settings
         self.doubt: str | None = None
         """Why not the whole enterprise may be listed; None for an administrator."""
+        self.user = ""
+        """Who signed in, in words."""
 
     def sign_in(self, http: Http) -> Mapping[str, str]:
         body = self._body(http.clock())
@@ -80,7 +82,11 @@ class Auth:
             raise AccessDenied(f"{error}: {why}" if why else str(error), error.status, error.body) from None
         token = token_of(answer, "accessToken", also=("refreshToken",))
         user = answer.get("user")
-        kind = whole(user.get("adminType")) if isinstance(user, dict) else None
+        user = user if isinstance(user, dict) else {}
+        kind = whole(user.get("adminType"))
+        name = text(user.get("thirdAccount")) or self._settings.user_id
+        role = {0: "the default administrator", 1: "administrator"}.get(-1 if kind is None else kind, "user")
+        self.user = f"{role} {name}".strip()
         known = None if kind in (0, 1) else NO_ADMINISTRATOR
         self.doubt = PERHAPS_NO_ADMINISTRATOR if kind is None else known
         return {"X-Access-Token": token}

@@ -28,14 +28,17 @@ from ..settings.tables import AccountSettings, RuleSettings
 from ..settings.values import Pace
 from ..unmet import Reach
 from .base import (
+    Access,
     Provider,
     Restored,
     Source,
     count_of,
+    counted,
     require_same,
     rows_of,
     text,
     token_of,
+    visible,
     whole,
 )
 from .trueconf_conferences import conference
@@ -81,7 +84,7 @@ class ConferenceRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fie
 class TrueConfSettings(AccountSettings, frozen=True, kw_only=True):
     """A TrueConf account. ``room_url`` lists through a Room or VideoSDK; deletion is always the server's."""
 
-    asked = ("url", "api", "client_id", "client_secret", "ca_file")
+    asked = ("url", "client_id", "client_secret")
 
     api: Annotated[
         str, msgspec.Meta(pattern=r"^v(3(\.[0-9]{1,2})?|4(\.[0-9]{1,2})?)$", description='"v3.11" or "v4"')
@@ -129,6 +132,14 @@ class _Auth:
     def __init__(self, settings: TrueConfSettings) -> None:
         self._settings = settings
         self.scope: str | None = None
+
+    @property
+    def as_whom(self) -> str:
+        """Who signs in, in words."""
+        settings = self._settings
+        if settings.access_token:
+            return "with access_token"
+        return f"as user {settings.username}" if settings.username else f"as application {settings.client_id}"
 
     def sign_in(self, http: Http) -> Mapping[str, str]:
         given = self._settings.access_token
@@ -187,13 +198,19 @@ class TrueConf(Provider):
         self._v4 = settings.api.startswith("v4")
         self.http = Http.for_account(settings, self._auth, stop, clock)
 
-    def check(self, what: Sequence[str]) -> None:
-        super().check(what)
+    def check(self, what: Sequence[str]) -> Access:
+        """Sign in and read one page. A sign-in's answer names the rights; of a token that was given nobody knows."""
+        self.http.sign_in()
+        if self.settings.room_url:
+            shown = f"{counted(sum(1 for _ in self._list_room(())), 'conference')} visible in the Room's schedule"
+        else:
+            shown = visible(self._page(1, None), "conference")
         scope = set((self._auth.scope or "").split())
         if scope and not scope & {"conferences", "conferences:write"}:
             raise ProviderError(
                 "the application may not delete conferences: give it the right conferences:write in the control panel"
             )
+        return Access(f"signed in {self._auth.as_whom}", bool(scope), (shown,))
 
     def list_items(self, what: str, rules: Sequence[Rule]) -> Iterator[Item]:
         if self.settings.room_url:

@@ -33,16 +33,19 @@ from ..settings.tables import AccountSettings, RuleSettings
 from ..settings.values import Pace
 from ..unmet import Reach
 from .base import (
+    Access,
     Part,
     Provider,
     Source,
     count_of,
+    counted,
     in_turn,
     require_same,
     rows_of,
     seconds_of,
     sendable,
     text,
+    visible,
     whole,
 )
 from .vobiz_recordings import hidden, id_mistake, key_of, recording
@@ -134,6 +137,16 @@ class Vobiz(Provider):
     def _path(self, *parts: str) -> str:
         return path("api", "v1", "Account", self.settings.auth_id, *parts, slash=True)
 
+    def check(self, what: Sequence[str]) -> Access:
+        """Read the list of rooms and one page of recordings. The rights of a token are not documented."""
+        self.http.sign_in()
+        shown = []
+        if "conferences" in what:
+            shown.append(f"{counted(len(self._listed_rooms()), 'live room')} listed")
+        if "recordings" in what:
+            shown.append(visible(self._page(0), "recording"))
+        return Access(f"signed in as {self.settings.auth_id}", visible=tuple(shown))
+
     # Listing ----------------------------------------------------------------------------------
 
     def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
@@ -157,8 +170,8 @@ class Vobiz(Provider):
         if oldest and cutoffs and (warning := hidden(oldest, max(cutoffs), self.clock())):
             self.warnings.append(warning)
 
-    def _rooms(self, rules: Sequence[Rule]) -> Iterator[Part]:
-        """Listed rooms and those that the rules register, each looked up by itself.
+    def _listed_rooms(self) -> list[str]:
+        """The names of the listed rooms, and a warning if there are none.
 
         The list is names only, may miss live rooms, and is empty also while rooms are live
         (conference/retrieve-all-conferences). Its older shape held objects; anything but names is an error.
@@ -168,6 +181,11 @@ class Vobiz(Provider):
             raise ProviderError("the answer has no list of room names under 'conferences'")
         if not names:
             self.warnings.append(EMPTY_LIST)
+        return names
+
+    def _rooms(self, rules: Sequence[Rule]) -> Iterator[Part]:
+        """Listed rooms and those that the rules register, each looked up by itself."""
+        names = self._listed_rooms()
         registered = [name for rule in rules if rule.live for name in rule.live.scheduled]
         silent: list[str] = []
         others: list[str] = []

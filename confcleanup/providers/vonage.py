@@ -20,14 +20,26 @@ from ..deadline import Deadline
 from ..errors import HttpError, ProviderError
 from ..filter import Rule, same_owner
 from ..http.client import Http, Permit
-from ..http.paging import Repeated, Row, by_page_from_0_or_1, twice
+from ..http.paging import Page, Repeated, Row, by_page_from_0_or_1, twice
 from ..http.urls import path
 from ..items import Item, Media, Outcome, Result
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings, RuleSettings
 from ..settings.values import Pace, Value
 from ..unmet import Reach
-from .base import Part, Provider, Source, in_turn, require_same, seconds_of, sendable, text, token_of
+from .base import (
+    Access,
+    Part,
+    Provider,
+    Source,
+    in_turn,
+    require_same,
+    seconds_of,
+    sendable,
+    text,
+    token_of,
+    visible,
+)
 from .vonage_recordings import id_mistake, is_number, page_of, recording
 
 T = TypeVar("T")
@@ -42,6 +54,7 @@ _ADVICE = {
     (ON_DEMAND, 404): "check the account's url, account_id and users",
     ("users", 404): "check provisioning_url; if account_id is 'self', write the account's number instead",
 }
+NO_USERS = "the list of users is empty, although the API user must be in it"
 
 
 class Users(Value):
@@ -152,16 +165,53 @@ class Vonage(Provider):
         seconds = (when - self.clock()).total_seconds()
         return seconds if seconds > 0 else None
 
-    def check(self, what: Sequence[str]) -> None:
-        """As everywhere; but of all users only the first is tried, because each of them costs a request."""
+    def check(self, what: Sequence[str]) -> Access:
+        """Read one page of each list. Of all users only the first is tried, because each of them costs a request.
+
+        Nothing tells the right to delete.
+        """
         self.http.sign_in()
-        if COMPANY in what:
-            next(self._list(COMPANY), None)
-        if ON_DEMAND in what:
-            users = self._parts_of_users(())[: 1 if self.settings.users == "all" else None]
-            found = [next(in_turn([user]), None) for user in users]
-            if self.settings.users == "self" and found == [None]:
+        shown = [visible(self._first_page(COMPANY), "company recording")] if COMPANY in what else []
+        shown += self._check_users() if ON_DEMAND in what else []
+        return Access(f"signed in as {_login(self.settings)}{DOMAIN}", visible=tuple(shown))
+
+    def _check_users(self) -> list[str]:
+        """How many on-demand recordings there are, in words: of the first of all users, or of each that is named."""
+        if self.settings.users == "all":
+            user = self._first_user()
+            return [f"{self._on_demand(user)} of user {user} (the first of all users)"]
+        if self.settings.users == "self":
+            page = self._first_page(ON_DEMAND, "self")
+            if not (page.total or page.rows):
                 self.warnings.append("users = 'self' is the API user alone, who has no on-demand recordings")
+            return [f"{visible(page, 'on-demand recording')} of this user"]
+        return [f"{self._on_demand(user)} of user {user}" for user in self.settings.users]
+
+    def _on_demand(self, user: str) -> str:
+        try:
+            return visible(self._first_page(ON_DEMAND, user), "on-demand recording")
+        except ProviderError as error:
+            error.args = (f"user {user}: {error}",)
+            raise
+
+    def _first_page(self, what: str, user: str = "") -> Page:
+        """The first page of recordings. Raises ProviderError."""
+        where, params = self._place(what, (user,) if user else ()), [("order", "start:ASC")]
+        try:
+            return page_of(self._ask(where, 1, params, None), ("recordings",), 1)
+        except HttpError as error:
+            raise self._explained(error, what) from None
+
+    def _first_user(self) -> str:
+        """The id of the first user in the list. Raises ProviderError."""
+        base = self.settings.provisioning_url
+        try:
+            row = self._provisioned(lambda at: next(self._rows(at, ("data", "users"), base=base), None), "users")
+        except HttpError as error:
+            raise self._explained(error, "users") from None
+        if row is None:
+            raise ProviderError(NO_USERS)
+        return _user(row)[0]
 
     # The list ---------------------------------------------------------------------------------
 
@@ -207,7 +257,7 @@ class Vonage(Provider):
         except HttpError as error:
             raise self._explained(error, "users") from None
         if not users:
-            raise ProviderError("the list of users is empty, although the API user must be in it")
+            raise ProviderError(NO_USERS)
         return [Part(f"user {row.get('id')}", partial(self._of_row, row, rules)) for row in users]
 
     def _users(self, where: str, strict: bool) -> list[Row]:

@@ -186,11 +186,11 @@ def test_init_offers_the_others_beside_a_broken_provider(package: Package, monke
     package("broken", "raise OSError")
     offered: list[str] = []
 
-    def prompt(text: str, *, type: click.Choice[str], **_: object) -> str:
-        offered.extend(type.choices)
+    def choose(question: str, options: dict[str, str]) -> str:
+        offered.extend(options)
         raise click.Abort
 
-    monkeypatch.setattr("click.prompt", prompt)
+    monkeypatch.setattr(asking, "choose", choose)
     with pytest.raises(click.Abort):
         asking.ask((), Path())
     assert offered == list(providers.BUILT_IN)
