@@ -34,8 +34,10 @@ def _run() -> ExitCode:
     import gc
 
     gc.set_threshold(20_000)  # a listing makes a million short-lived values, and no circles
-    from .cli import cli
+    from .cli import cli, json_lines
 
+    if json_lines.asked_for(sys.argv[1:]):
+        json_lines.begin()  # also for what is told after the command has ended
     if "_CONFCLEANUP_COMPLETE" in os.environ:
         from .cli import completing
 

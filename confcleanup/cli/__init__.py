@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -48,6 +49,25 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        """Runs the command line. If it asks for a JSON log, usage errors are part of that, as one object each."""
+        from . import json_lines
+
+        words = list(sys.argv[1:] if args is None else args)
+        if not json_lines.asked_for(words):
+            return super().main(args, *rest, **options)
+        with json_lines.standard_error():
+            try:
+                code = super().main(words, *rest, **(options | {"standalone_mode": False}))
+            except click.ClickException as error:
+                place = getattr(getattr(error, "ctx", None), "command_path", "confcleanup")
+                sys.stderr.write(json_lines.entry("error", f"{error.format_message()} (see: {place} --help)") + "\n")
+                code = error.exit_code
+            except click.Abort:
+                sys.stderr.write(json_lines.entry("error", "stopped") + "\n")
+                code = ExitCode.NOT_DONE
+        sys.exit(int(code) if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

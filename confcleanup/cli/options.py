@@ -193,16 +193,19 @@ class _Json(logging.Formatter):
     run: str | None = None
 
     def format(self, record: logging.LogRecord) -> str:
-        import json
+        from .json_lines import entry
 
-        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        when = datetime.fromtimestamp(record.created, UTC)
         about = {"run": self.run, "account": getattr(record, "account", None)}
-        line = {"time": when, "level": record.levelname.lower(), "message": redact(super().format(record))}
-        return json.dumps(line | {name: value for name, value in about.items() if value})
+        return entry(record.levelname.lower(), super().format(record), when, **about)
 
 
 def name_run(ident: str) -> None:
     """From now on every line of a JSON log tells this run."""
+    from .json_lines import JsonLines
+
+    if isinstance(sys.stderr, JsonLines):
+        sys.stderr.run = ident
     for handler in logging.getLogger("confcleanup").handlers:
         if isinstance(handler.formatter, _Json):
             handler.formatter.run = ident

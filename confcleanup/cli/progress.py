@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import suppress
 from typing import Any
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from ..plan import Watcher
 from ..worklist import Entry
+from .json_lines import JsonLines
 
 
 class _Rate(ProgressColumn):
@@ -40,7 +42,7 @@ class Bars(Watcher):
         with self._lock:
             if account not in self._tasks:
                 self._tasks[account] = self._progress.add_task("", total=None)
-            if not self._progress.live.is_started:
+            if not (self._progress.live.is_started or isinstance(sys.stderr, JsonLines)):
                 with suppress(RuntimeError):  # a thread for it cannot be started; what it shows can be done without
                     self._progress.start()
             self._progress.update(self._tasks[account], description=f"{account}: {doing}", **fields)
