@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from ..errors import ConfigError
 from ..system import POSIX
 from .options import Globals, chosen, log, with_rules
 
@@ -54,6 +55,31 @@ def job_of(
     return job, config
 
 
+def job_with_or_without_config(
+    settings: Globals, *, every: str, at: str, account_names: tuple[str, ...], rule_names: tuple[str, ...]
+) -> Job:
+    """The same for an entry that takes nothing from the config but its time limit: else it has the default one."""
+    from ..config import places
+    from ..guards import Limits
+    from ..schedule import Job, When
+
+    try:
+        return job_of(settings, every=every, at=at, account_names=account_names, rule_names=rule_names)[0]
+    except ConfigError as error:
+        limit = Limits().max_runtime + RESERVE
+        log.warning(
+            "the config cannot be used, so the entry has the default time limit of %d minutes; correct the config "
+            "before the first run, and print the entry anew if it sets max_runtime: %s",
+            limit.total_seconds() // 60,
+            "; ".join(map(str, error.problems)),
+        )
+    path = str((places.named(settings.config) or places.user_path()).absolute())
+    # Without --state the config says where the state is, once it can be read.
+    state = str(settings.state_folder(None).absolute()) if settings.state else ""
+    words = _words(_program(), path, state, account_names, rule_names)
+    return Job(command=words, when=usable(lambda: When.parse(every, at)), limit=limit, config=path, state=state)
+
+
 def _owner(path: Path) -> str:
     """Who owns a file, by name if there is one: in a container there may be none, on Windows there is none."""
     try:
@@ -75,7 +101,8 @@ def _words(
 ) -> tuple[str, ...]:
     """The command of a run that nobody watches."""
     chosen = [*(("--account", name) for name in accounts), *(("--rule", name) for name in rules)]
-    return (*program, "-c", config, "--state", state, "run", "--yes", "-q", *(word for pair in chosen for word in pair))
+    where = ("-c", config, *(("--state", state) if state else ()))
+    return (*program, *where, "run", "--yes", "-q", *(word for pair in chosen for word in pair))
 
 
 def _program() -> list[str]:

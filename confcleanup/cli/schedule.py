@@ -12,7 +12,7 @@ import click
 from ..config.places import typed
 from ..system import POSIX
 from .files import replace_private
-from .job import before, job_of, named_files, usable
+from .job import before, job_of, job_with_or_without_config, named_files, usable
 from .options import ACCOUNTS, RULES, Globals, clock, global_options
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,7 +56,7 @@ def for_cron(settings: Globals, *, output: str | None, mail: str | None, log: st
 
     if mail and log:
         raise click.UsageError("--mail and --log are two places for the same output: give one of them")
-    job, _ = job_of(settings, **options)
+    job = job_with_or_without_config(settings, **options)
     log = str(typed(log).absolute()) if log else None
     _give(output, {"confcleanup.crontab": usable(lambda: crontab(job, before=before(job), mail=mail, log=log))})
 
@@ -81,7 +81,7 @@ def for_windows(settings: Globals, *, output: str | None, log: str | None, **opt
     """A task for the Task Scheduler as XML, and the schtasks line that takes it in."""
     from ..schedule.windows import command_line, task
 
-    job, _ = job_of(settings, **options)
+    job = job_with_or_without_config(settings, **options)
     kept = str((typed(log) if log else Path(job.config).with_name("confcleanup.log")).absolute())
     _give(output, {"confcleanup.xml": usable(lambda: task(job, kept, clock().astimezone()))})
     if POSIX:

@@ -18,8 +18,8 @@ def find(given: str | None) -> Path:
 
     Raises ConfigError if there is none.
     """
-    if named := given or os.environ.get(VARIABLE):
-        return typed(named)
+    if path := named(given):
+        return path
     own = user_path()
     places = [own, system_path()] if own.is_absolute() else [system_path()]
     for place in places:
@@ -32,6 +32,12 @@ def find(given: str | None) -> Path:
         )
         raise ConfigError([Problem("", why)])
     raise ConfigError([Problem("", f"no config file: looked for {looked}. Write one with: confcleanup init")])
+
+
+def named(given: str | None) -> Path | None:
+    """The config file that is given, or that the environment names; None if neither names one."""
+    name = given or os.environ.get(VARIABLE)
+    return typed(name) if name else None
 
 
 def typed(path: str) -> Path:

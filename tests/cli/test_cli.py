@@ -455,3 +455,17 @@ def test_the_history_reads_the_config_once_however_long_it_is(hq: Setting, monke
         cli, ["-c", str(hq.config), "--state", str(hq.folder / "state"), "history", "--since", "2020-01-01"]
     )
     assert len(read) == 1
+
+
+@pytest.mark.parametrize("content", [None, "older_thn = 3\n", "="], ids=["none", "with a mistake", "no TOML"])
+@pytest.mark.parametrize("words", [["completion", "bash"], ["providers"], ["schema"], ["demo"]], ids=" ".join)
+def test_what_needs_no_config_is_not_stopped_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], content: str | None
+) -> None:
+    file = tmp_path / "config.toml"
+    if content:
+        file.write_text(content, encoding="utf-8")
+    monkeypatch.setenv("CONFCLEANUP_CONFIG", str(file))
+    done = CliRunner().invoke(cli, words)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout

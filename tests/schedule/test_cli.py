@@ -153,11 +153,36 @@ def test_a_wrong_time_is_wrong_usage(schedule: Any, kind: str) -> None:
         assert (done.exit_code, done.stdout) == (2, "")
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_without_a_config_there_is_nothing_to_schedule(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["systemd", "kubernetes"])
+def test_an_entry_that_holds_parts_of_the_config_needs_one(tmp_path: Path, kind: str) -> None:
     done = CliRunner().invoke(cli, ["-c", str(tmp_path / "none.toml"), "schedule", kind])
-    assert done.exit_code == 2
+    assert (done.exit_code, done.stdout) == (2, "")
     assert "init" in done.stderr
+
+
+@pytest.mark.parametrize("content", [None, "older_thn = 3\n", "="], ids=["none", "with a mistake", "no TOML"])
+@pytest.mark.parametrize(("kind", "limit"), [("crontab", " 3600 "), ("windows", "PT3600S")])
+def test_an_entry_that_takes_only_the_time_limit_from_the_config_is_printed_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, limit: str, content: str | None
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}")
+    file = tmp_path / "config.toml"
+    if content:
+        file.write_text(content, "utf-8")
+        file.chmod(0o600)
+    done = CliRunner().invoke(cli, ["-c", str(file), "schedule", kind, "--account", "hq"])
+    assert done.exit_code == 0
+    assert f"confcleanup -c {file} run --yes -q --account hq" in done.stdout
+    assert limit in done.stdout
+    assert "the config cannot be used, so the entry has the default time limit of 60 minutes" in done.stderr
+
+
+def test_an_entry_without_a_config_names_the_place_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confcleanup.config.places.user_path", lambda: Path("/home/anna/.config/confcleanup/config.toml"))
+    monkeypatch.setattr("confcleanup.config.places.system_path", lambda: Path("/nowhere/config.toml"))
+    monkeypatch.delenv("CONFCLEANUP_CONFIG", raising=False)
+    done = CliRunner().invoke(cli, ["--state", "/srv/state", "schedule", "crontab"])
+    assert "-c /home/anna/.config/confcleanup/config.toml --state /srv/state run" in done.stdout
 
 
 @pytest.mark.parametrize("words", [[], ["30 3 * * 0 /x"], ["* * 7 * * x", "--user", "--timezone", "UTC"], ["--help"]])
