@@ -11,7 +11,6 @@ from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 
 from confcleanup.cli import COMMANDS, cli
 from confcleanup.cli.history import COLUMNS
@@ -146,19 +145,6 @@ def test_every_command_shown_exists_with_its_options(line: str) -> None:
     command = cli.get_command(context, name)
     assert command, "there is no such command"
     command.make_context(name, words[words.index(name) + 1 :], parent=context)
-
-
-def test_the_commands_for_the_sandbox_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (DOCS / "start.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"(?ms)^<!-- runs -->\n```sh\n(.*?)^```", text)
-    monkeypatch.chdir(tmp_path)
-    with Sandbox() as sandbox:
-        file = tmp_path / "confcleanup-sandbox.toml"
-        file.write_text(sandbox.config, encoding="utf-8")
-        file.chmod(0o600)
-        ended = {shlex.join(words): CliRunner().invoke(cli, words).exit_code for words in commands(block)}
-    assert len(ended) == 6
-    assert set(ended.values()) == {0}, ended
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -14,6 +14,8 @@ from .files import write_private
 from .options import Globals, global_options
 
 MARK = "# The sandbox's accounts."
+ARCHIVE = "sandbox-archive"
+"""The folder beside the config to which one account archives."""
 
 
 @click.command("sandbox")
@@ -22,7 +24,7 @@ def command(settings: Globals) -> None:
     """Serve the emulated vendors on loopback until stopped, and write a config that points to them.
 
     The config goes to the -c path, or to ./confcleanup-sandbox.toml. Only a config that a sandbox wrote
-    is ever replaced.
+    is ever replaced. One account archives to sandbox-archive beside it, for trying out restore.
     """
     from ..sandbox.sandbox import Sandbox
 
@@ -31,7 +33,7 @@ def command(settings: Globals) -> None:
         raise ConfcleanupError(f"{target} exists and is not a sandbox's config; give another path with -c")
     with Sandbox() as sandbox:
         target.unlink(missing_ok=True)
-        write_private(target, sandbox.config)
+        write_private(target, sandbox.config_with_archive(target.absolute().with_name(ARCHIVE)))
         print(f"Serving {len(sandbox.served)} accounts on loopback until you press Ctrl-C. In another shell:")
         print(f"  confcleanup -c {target} --state sandbox-state plan", flush=True)
         for number in (*TERMINATIONS, *HANGUPS):

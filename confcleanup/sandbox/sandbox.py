@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from .huawei import Huawei
 from .room import Room
@@ -65,6 +67,12 @@ class Sandbox:
         """A complete config file (TOML) for all served accounts; its secrets open nothing but this sandbox."""
         head = "# The sandbox's accounts. They live as long as it does; their secrets open nothing else.\n"
         return head + "\n".join(served.config for served in self.served.values())
+
+    def config_with_archive(self, folder: Path) -> str:
+        """The same, but the rules of ``trueconf-v3`` keep a copy first, so that ``restore`` can be tried."""
+        kept = self.served["trueconf-v3"].config
+        archive = f'what = "conferences"\narchive = {json.dumps(str(folder.absolute()))}\n'
+        return self.config.replace(kept, kept.replace('what = "conferences"\n', archive))
 
     @property
     def doomed(self) -> dict[tuple[str, str], set[str]]:

@@ -178,7 +178,9 @@ def test_an_entry_that_takes_only_the_time_limit_from_the_config_is_printed_with
 
 
 def test_an_entry_without_a_config_names_the_place_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.config.places.user_path", lambda: Path("/home/anna/.config/confcleanup/config.toml"))
+    monkeypatch.setattr(
+        "confcleanup.config.places.user_path", lambda: Path("/home/anna/.config/confcleanup/config.toml")
+    )
     monkeypatch.setattr("confcleanup.config.places.system_path", lambda: Path("/nowhere/config.toml"))
     monkeypatch.delenv("CONFCLEANUP_CONFIG", raising=False)
     done = CliRunner().invoke(cli, ["--state", "/srv/state", "schedule", "crontab"])
