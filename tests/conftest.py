@@ -26,6 +26,11 @@ if Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").free > 2**30:
 os.umask(0o077)  # what a test writes is private, as the program asks of files that hold secrets
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Twice as many workers as processors: nearly half of the time a test waits for a socket or another process."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
     """A command line sets up logging for its process; the next test starts without that."""
