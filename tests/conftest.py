@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,9 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test
 if Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").free > 2**30:
     # Each ledger and archive is written through to the disk; in memory that costs nothing.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
+if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell starts programs in the background with Ctrl-C ignored, and what a test starts would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.umask(0o077)  # what a test writes is private, as the program asks of files that hold secrets
 
 
