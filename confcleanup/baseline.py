@@ -9,6 +9,7 @@ from datetime import datetime
 from .config.load import Account
 from .filter import Rule
 from .guards import NO_RUNS, PreviousRuns, shrunken
+from .items import Outcome
 from .newest import listed_for
 from .plan import Plan
 from .records.journal import Journal
@@ -33,7 +34,8 @@ class Baseline:
         sources = () if accept_fewer else {rule.what for rule in self._rules}
         known = {what: ledger.left(name, what, self._scope(what)) for what in sources}
         left = {what: count for what, count in known.items() if count is not None}
-        return PreviousRuns(ledger.selections(name, self._same_rules, RUNS_COMPARED), left)
+        selected = ledger.selections(name, self._same_rules, RUNS_COMPARED)
+        return PreviousRuns(selected, left, ledger.backlogs(name, self._same_rules))
 
     def record(self, plan: Plan, previous: PreviousRuns, journal: Journal | None) -> None:
         """Records what this run found here, for the guards of later runs. Raises LedgerError.
@@ -46,6 +48,8 @@ class Baseline:
         doubted = shrunken(plan.lists, previous) if plan.refusals else ()
         left = {self._scope(what): count for what, count in plan.left.items() if what not in doubted}
         counts = {"listed": plan.listed, "selected": len(plan.selected), "left": left}
+        if not plan.refusals:
+            counts["untried"] = plan.count(Outcome.DEFERRED)
         journal.note("listing", rules=self._same_rules, refused=bool(plan.refusals), **counts)
 
     def _scope(self, what: str) -> str:

@@ -80,7 +80,9 @@ def carry_out(deletion: Deletion) -> None:
     plan.error = plan.error or plan.selected.error
     cutoffs = {rule.name: rule.cutoff for rule in deletion.rules}
     for entry in plan.selected.ended(Outcome.CHANGED, Outcome.FAILED, Outcome.UNKNOWN):
-        if entry.item.key not in plan.recorded and not (entry.error or "").startswith((NOT_LISTED, NO_RULE)):
+        # What made the run leave the account, or keep an item after all, is no fault of the item.
+        theirs = entry.ended_account(plan.error) or (entry.error or "").startswith((NOT_LISTED, NO_RULE))
+        if entry.item.key not in plan.recorded and not theirs:
             plan.stuck.note(entry, cutoffs[entry.decision.rule])
     plan.warnings[:] = dict.fromkeys(plan.warnings + deletion.provider.warnings)
 

@@ -34,9 +34,14 @@ VERDICTS: Mapping[int, str] = {
 
 
 class ConfcleanupError(Exception):
-    """Anything this program can explain. Its text is one sentence for a person, without secrets."""
+    """Anything this program can explain. Its text is one sentence for a person, without secrets.
+
+    ``reported``: whether an earlier run reported the same, so that ``-q`` does not print it again; None where that is
+    not remembered.
+    """
 
     exit_code = ExitCode.NOT_DONE
+    reported: bool | None = None
 
 
 class Problem(NamedTuple):
@@ -116,7 +121,12 @@ class HttpError(ProviderError):
 
 
 class AccessDenied(HttpError):
-    """The vendor refuses this account as a whole: credentials, rights or the state of the account."""
+    """The vendor refuses this account as a whole: credentials, rights or the state of the account.
+
+    ``since``: when it refused these credentials, if that is remembered.
+    """
+
+    since: str | None = None
 
 
 class OutcomeUnknown(HttpError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from fractions import Fraction
 
 import msgspec
@@ -43,13 +43,17 @@ class PreviousRuns(msgspec.Struct, frozen=True):
 
     ``selected``: how many items the last runs of the same rules selected, without those that were refused.
     ``left``: how many items of a source are there since the last run that listed it, as far as that is known.
+    ``backlogs``: how many selected items runs of the same rules did not try, with the time of the run, newest first.
     """
 
     selected: Sequence[int] = ()
     left: Mapping[str, int] = msgspec.field(default_factory=dict)
+    backlogs: Sequence[tuple[datetime, int]] = ()
 
 
 NO_RUNS = PreviousRuns()
+WEEK = timedelta(days=6, hours=12)
+"""After so long a backlog should have become smaller; half a day less than a week, as no two runs begin together."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -79,6 +83,16 @@ def check_guards(
             f"{humanize(limits.max_clock_skew)}: set the clock that is wrong (ages are computed from this machine's)"
         )
     return [objection for objection in found if objection]
+
+
+def lasting_backlog(untried: int, previous: PreviousRuns, now: datetime) -> int | None:
+    """How many items were left a week ago, if every run since then left some and there are no fewer now."""
+    for at, left in previous.backlogs:
+        if not left:
+            return None
+        if at <= now - WEEK:
+            return left if untried >= left else None
+    return None
 
 
 def shrunken(lists: Mapping[str, Listed], previous: PreviousRuns) -> list[str]:

@@ -67,6 +67,7 @@ def make_plan(listing: Listing) -> Plan:
         due = plan.selected.by_source(None)
     except (ProviderError, Stopped, LedgerError) as error:
         _fail(plan, str(error))
+        plan.cause = getattr(error, "since", None) or ""
     except DATA_ERRORS as error:
         log.debug("the listing of %s could not be read", listing.account, exc_info=True)
         _fail(plan, f"an answer of the provider could not be read ({type(error).__name__}); please report this")
@@ -77,7 +78,9 @@ def make_plan(listing: Listing) -> Plan:
         unmet.reach = {what: provider.reach(what, speaking) for what, speaking in sources.items()}
         unmet.counts = {what: listed.count for what, listed in plan.lists.items()}
         plan.unmet = unmet
-        plan.notices += unmet.warnings()
+        # A tag may be meant for items to come; an id is of one that should be there.
+        plan.attention |= dict.fromkeys(unmet.marks("keep_ids"), True) | dict.fromkeys(unmet.marks("keep_tags"), False)
+        plan.notices += [*plan.attention, *unmet.filters()]
     for what, speaking in sources.items():
         source = provider.sources[what]
         part, count, lasting = source.asked_for(provider.settings, speaking), plan.lists[what].count, source.deletes

@@ -59,6 +59,9 @@ class Plan(msgspec.Struct):
     """What was found in one account, what is to go, and in the end what became of it.
 
     ``error``: the account could not be listed, or stopped early. ``refusals``: guards.
+    ``cause``: what makes it the same error in another run, if its text does not.
+    ``attention``: those of the warnings and notices on which a person has to act; False: to be reported once only.
+    ``backlog``: how many items were left a week ago, if runs left some ever since and there are no fewer now.
     ``recorded``: what the ledger has as deleted or gone and is listed again, by key, and when that was recorded.
     ``lists`` are how many were listed of each source; ``which`` says in words which items ``listed`` counts.
     ``unmet``: what is written to keep or to select items and fits nothing that is listed; ``notices`` say so.
@@ -85,6 +88,9 @@ class Plan(msgspec.Struct):
     which: str = "listed"
     unmet: Unmet | None = None
     notices: list[str] = msgspec.field(default_factory=list)
+    attention: dict[str, bool] = msgspec.field(default_factory=dict)
+    cause: str = ""
+    backlog: int | None = None
 
     def count(self, outcome: Outcome) -> int:
         """How many of the selected items ended this way."""
@@ -129,11 +135,16 @@ class Plan(msgspec.Struct):
                 continue
             if len(self.recorded) < SHOWN:
                 what = f"{entry.item.what} {harmless(entry.item.id)} ({harmless(entry.item.title or 'no title')})"
-                self.warnings.append(f"{what}: recorded as deleted on {when:%Y-%m-%d}, still there")
+                self.warn(f"{what}: recorded as deleted on {when:%Y-%m-%d}, still there")
             elif len(self.recorded) == SHOWN:
                 self.warnings.append("and others that are recorded as deleted, and still there")
             self.recorded[entry.item.key] = when
             self.stuck.add(entry)
+
+    def warn(self, *warnings: str) -> None:
+        """Adds warnings on which a person has to act."""
+        self.warnings += warnings
+        self.attention |= dict.fromkeys(warnings, True)
 
     @property
     def left(self) -> dict[str, int]:

@@ -23,7 +23,7 @@ from .deadline import Deadline
 from .deleter import Deletion, carry_out
 from .errors import ConfcleanupError, ExitCode, LedgerError, fault
 from .filter import Rule
-from .guards import BLIND, NO_RUNS, check_guards
+from .guards import BLIND, NO_RUNS, check_guards, lasting_backlog
 from .items import Outcome
 from .listing import Listing, make_plan
 from .outcomes import settle
@@ -281,7 +281,7 @@ class AccountRun:
             return
         began = time.monotonic()
         self._plan = make_plan(self._listing())
-        self._plan.warnings += open_ends
+        self._plan.warn(*open_ends)
         self._remember()
         plan, took = self._plan, time.monotonic() - began
         log.info("%s: listed %d, selected %d, in %.1f s", plan.account, plan.listed, len(plan.selected), took)
@@ -298,6 +298,7 @@ class AccountRun:
             carry_out(self._deletion(self._journal))
             deleted, took = self._plan.count(Outcome.DELETED), time.monotonic() - began
             log.info("%s: deleted %d of %d in %.1f s", self._plan.account, deleted, len(self._plan.selected), took)
+            self._plan.backlog = lasting_backlog(self._plan.count(Outcome.DEFERRED), self._previous, self._options.now)
         self._baseline.record(self._plan, self._previous, self._journal)
 
     def _listing(self) -> Listing:
@@ -356,7 +357,7 @@ class AccountRun:
             while entries := list(islice(chosen, AT_ONCE)):
                 plan.note_recorded(entries, journal.recorded([entry.item for entry in entries]))
         except LedgerError as error:
-            plan.warnings.append(f"what earlier runs deleted could not be looked up: {error}")
+            plan.warn(f"what earlier runs deleted could not be looked up: {error}")
 
     def _cutoffs(self) -> dict[str, str]:
         return {rule.name: rule.cutoff.isoformat(timespec="seconds") for rule in self._rules}
@@ -366,7 +367,9 @@ def _note_unmet_holds(plans: Sequence[Plan]) -> None:
     """Names the holds that fit nothing, if each of the accounts, which are all there are, was listed completely."""
     accounts = [plan.unmet for plan in plans if plan.unmet]
     if len(accounts) == len(plans):
-        plans[0].notices += unmet_holds(accounts)
+        unmet = unmet_holds(accounts)
+        plans[0].notices += unmet
+        plans[0].attention |= dict.fromkeys(unmet, True)
 
 
 def check(

@@ -13,6 +13,8 @@ from .protection import FIELDS, Hold, Mark
 
 Filter = tuple[str, str, str]
 """A rule's name, a key of it, and what is written there."""
+Found = dict[tuple[str, str, str], list[tuple[str, Iterable[str]]]]
+"""By rule, key and source: what fits nothing, and what it may stand for."""
 SHOWN = 10
 """So many of one kind are named in a warning."""
 REMEMBERED = 20_000
@@ -59,19 +61,29 @@ class Unmet:
             for entry in [entry for entry in still if _fits(*entry[1:], item)]:
                 del still[entry]
 
-    def warnings(self) -> list[str]:
-        """What each rule says and nothing fits, in words."""
-        found: dict[tuple[str, str, str], list[tuple[str, Iterable[str]]]] = {}
+    def marks(self, line: str) -> list[str]:
+        """What the rules have in keep_ids or keep_tags and fits nothing, in words: it protects nothing."""
+        found: Found = {}
+        for rule in self._rules:
+            for mark in self._unmet() if self.reach[rule.what].keeps else ():
+                mine = (mark.rule, mark.line, mark.foreign) == (rule.name, line, False)
+                if mine and FIELDS[mark.kind] not in self._missing:
+                    found.setdefault((rule.name, mark.line, rule.what), []).append((mark.text, mark.ids))
+        return self._told(found)
+
+    def filters(self) -> list[str]:
+        """What the rules select by and fits nothing, in words; often because all of it is deleted."""
+        found: Found = {}
         for rule in self._rules:
             reach = self.reach[rule.what]
-            for mark in self._unmet() if reach.keeps else ():
-                if mark.rule == rule.name and not mark.foreign and FIELDS[mark.kind] not in self._missing:
-                    found.setdefault((rule.name, mark.line, rule.what), []).append((mark.text, mark.ids))
             if not reach.filters or not (self.counts[rule.what] or reach.only):
                 continue
             for name, key, text in self._filters[rule.what]:
                 if name == rule.name and key not in self._missing:
                     found.setdefault((name, key, rule.what), []).append((text, ()))
+        return self._told(found)
+
+    def _told(self, found: Found) -> list[str]:
         told: dict[str, list[str]] = {}
         for (name, key, what), unmet in found.items():
             texts = [self.named(*one) for one in unmet[:SHOWN]]

@@ -63,6 +63,10 @@ class Entry(msgspec.Struct):
     number: int | None = None
     intent: int | None = None
 
+    def ended_account(self, error: str | None) -> bool:
+        """Whether it failed for the reason for which its whole account was left, which is ``error``."""
+        return bool(error and self.error) and str(error).endswith(str(self.error))
+
 
 class Place(NamedTuple):
     """That an item counts in a group of a rule with ``keep_last``, whose number is ``keeper``, and when it ended."""

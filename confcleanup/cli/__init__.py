@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import ConfcleanupError, ConfigError, ExitCode
-from .options import RESULTS, Globals, global_options
+from ..errors import VERDICTS, ConfcleanupError, ConfigError, ExitCode
+from .options import AGAIN, RESULTS, Globals, global_options
 
 log = logging.getLogger("confcleanup")
 
@@ -74,9 +74,11 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except ConfigError as error:
             explain_config(error)
+            _note_repetition(error)
             ctx.exit(error.exit_code)
         except ConfcleanupError as error:
-            log.error("%s", error)
+            log.error("%s", error, extra={"urgent": not error.reported})
+            _note_repetition(error)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             log.error("interrupted")
@@ -93,15 +95,21 @@ class Commands(click.Group):
             ctx.exit(ExitCode.NOT_DONE)
 
 
+def _note_repetition(error: ConfcleanupError) -> None:
+    if error.reported is False:
+        log.error("%s, exit status %d. %s", VERDICTS[error.exit_code], error.exit_code, AGAIN)
+
+
 def explain_config(error: ConfigError) -> None:
     """Every mistake on a line of its own."""
     where = f" in {error.source}" if error.source else ""
     if len(error.problems) == 1 and not error.problems[0].key:
-        log.error("%s", error.problems[0])
+        log.error("%s", error.problems[0], extra={"urgent": not error.reported})
         return
     count = len(error.problems)
     lines = "\n".join(f"  {problem}" for problem in error.problems)
-    log.error("%d mistake%s%s; no vendor was contacted:\n%s", count, "" if count == 1 else "s", where, lines)
+    text = f"{count} mistake{'' if count == 1 else 's'}{where}; no vendor was contacted:\n{lines}"
+    log.error("%s", text, extra={"urgent": not error.reported})
 
 
 def _group(callback: Callable[..., None]) -> Commands:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from ..errors import ExitCode
+from ..errors import ConfcleanupError, ExitCode
 from ..system import HANGUPS, INTERRUPTS, TERMINATIONS
 from .options import ACCOUNTS, RULES, SHARD, Globals, chosen, clock, name_run, require_ready, with_rules
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..run import Ports, Run, RunOptions
     from .notices import RunResult
     from .output import Screen
+    from .reporting import Reporting
 
 log = logging.getLogger("confcleanup")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -87,24 +88,56 @@ class Given(NamedTuple):
     @property
     def whole(self) -> bool:
         """Whether every rule of the accounts is applied as the config has it."""
-        return not (self.rule_names or self.plan_file or self.older_than or self.before)
+        return not self.rule_names and not self.special
+
+    @property
+    def part(self) -> tuple[str, ...]:
+        """What says which accounts are taken; nothing if all are."""
+        return (*self.account_names, *([self.shard] if self.shard else []))
+
+    @property
+    def special(self) -> bool:
+        """Whether rules are applied in another way than the config has it, as somebody does by hand."""
+        return bool(self.plan_file or self.older_than or self.before)
 
 
 def clean(settings: Globals, **options: Any) -> None:
     """The whole of ``plan`` and ``run``; ends the program with the run's exit status."""
+    from functools import partial
+
     from ..run import run_id
     from .notices import notified
+    from .reporting import OUTPUT, Reporting, not_started, remembering
 
     given, now = Given(**options), clock()  # the one instant from which everything below counts its ages
     ident = run_id(now)
     name_run(ident)
-    config = settings.load()
-    with notified(config, settings.state_folder(config), delete=given.delete) as result:
-        run = _clean(settings, config, given, now, result, ident)
+    config: Config | None = None
+    result: RunResult | None = None
+    lasting = given.delete and not given.special
+    try:
+        config = settings.load()
+        state = remembering(settings, config) if lasting else None
+        reporting = partial(Reporting, state, given.rule_names, given.part, now=now)
+        with notified(config, settings, given.delete, reporting) as result:
+            run = _clean(settings, config, given, now, result, reporting(OUTPUT), ident)
+    except ConfcleanupError as error:
+        if settings.quiet and lasting and not (result and result.run):
+            state = remembering(settings, config)
+            not_started(error, Reporting(state, given.rule_names, given.part, OUTPUT, now))
+        raise
     sys.exit(int(run.exit_code))
 
 
-def _clean(settings: Globals, config: Config, given: Given, now: datetime, result: RunResult, ident: str) -> Run:
+def _clean(
+    settings: Globals,
+    config: Config,
+    given: Given,
+    now: datetime,
+    result: RunResult,
+    reporting: Reporting,
+    ident: str,
+) -> Run:
     """Plans and, if asked to, deletes; shows what came of it."""
     from ..lock import lock
     from ..records.ledger import Ledger
@@ -138,7 +171,7 @@ def _clean(settings: Globals, config: Config, given: Given, now: datetime, resul
         if given.delete and ledger and run.exit_code == ExitCode.DONE:
             _shorten(ledger, config, run)
         words = _command_line(settings, given)
-        screen.finish(run, words)
+        screen.finish(run, words, reporting)
         if html_file and tally:
             page.write(html_file, run, tally, ledger, config.zone, words)
     return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ..plan import Plan
     from ..records.ledger import Ledger
     from ..run import Run
+    from .options import Globals
+    from .reporting import Reporting
 
 
 LONGEST = 500
@@ -32,15 +34,23 @@ class RunResult(msgspec.Struct):
 
 
 @contextlib.contextmanager
-def notified(config: Config, folder: Path, *, delete: bool) -> Iterator[RunResult]:
-    """Sends what ``[notify]`` asks for when a run begins and when it ends, whatever ends it."""
+def notified(
+    config: Config, settings: Globals, delete: bool, reporting: Callable[[str], Reporting]
+) -> Iterator[RunResult]:
+    """Sends what ``[notify]`` asks for when a run begins and when it ends, whatever ends it.
+
+    ``reporting`` makes what remembers a way of reporting.
+    """
     result, wanted = RunResult(), config.notify
     if not (wanted.ping or wanted.prometheus or wanted.apprise) or not (delete or wanted.dry_runs):
         yield result
         return
+    from ..reports.findings import findings, not_started
     from ..reports.notify import Notifier
     from ..reports.summary import Summary
+    from .reporting import MESSAGES, UNSENT
 
+    folder = settings.state_folder(config)
     began, before, notifier = clock(), last_status(folder, config), Notifier(wanted)
     mode = "run" if delete else "plan"
     notifier.begin()
@@ -55,7 +65,27 @@ def notified(config: Config, folder: Path, *, delete: bool) -> Iterator[RunResul
         explained = isinstance(error, (ConfcleanupError, click.ClickException))
         why = str(error) if explained else type(error).__name__ if error else None
         good = last_good(folder, config)
-        notifier.end(Summary(int(status), mode, began, clock(), result.run, why, before, good))
+        found = findings(result.run) if result.run else []
+        found += [not_started(why)] if why else []
+        messages = reporting(MESSAGES)
+        due = messages.due(found)
+        summary = Summary(int(status), mode, began, clock(), result.run, why, before, good, found, bool(due))
+        unsent = notifier.end(summary)
+        if wanted.apprise:
+            messages.remember(found, [] if unsent else due, result.run)
+        _report_unsent(unsent, reporting(UNSENT), quiet=settings.quiet)
+
+
+def _report_unsent(unsent: Sequence[str], reporting: Reporting, *, quiet: bool) -> None:
+    """Names the notifications that were not sent, in one warning."""
+    from ..reports.attention import Finding, Kind
+
+    text = f"some notifications were not sent (the run itself is not affected): {'; '.join(unsent)}"
+    found = [Finding("", Kind.WARNING, text, text, text)] if unsent else []
+    due = reporting.due(found)
+    for finding in found:
+        log.warning("%s", reporting.line(finding) if quiet else finding.line(), extra={"urgent": finding in due})
+    reporting.remember(found, due if quiet else ())
 
 
 def _status(error: BaseException | None) -> int:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("confcleanup")
 URGENT = {"urgent": True}
-"""Marks a warning that is shown with ``--quiet`` too, as ``extra`` of a log call."""
+"""Marks a warning that is shown with ``--quiet`` too, as ``extra`` of a log call; False hides an error there."""
+AGAIN = "Reported again if something changes, or after 7 days."
+"""Ends what ``--quiet`` prints, so that the next days' silence is not taken for success."""
 F = TypeVar("F", bound=Callable[..., Any])
 RESULTS = "confcleanup.results"
 """The logger of what commands print of their results: for the log file alone, as the screen has it already."""
@@ -113,7 +115,7 @@ def global_options(function: F) -> F:
 
     @click.option("-c", "--config", metavar="FILE", help="The config file [env: CONFCLEANUP_CONFIG].")
     @click.option("--state", metavar="DIR", help="Directory for the lock file and the history.")
-    @click.option("-q", "--quiet", count=True, help="Print only warnings and errors that need action.")
+    @click.option("-q", "--quiet", count=True, help="Print only what needs action; the same once, then every 7 days.")
     @click.option("-v", "--verbose", count=True, help="Print more on standard error; -vv prints every request.")
     @click.option("--log-format", type=click.Choice(["text", "json"]), help="Format of messages on standard error.")
     @click.option("--log-file", metavar="FILE", help="Append messages and results to this file too, with -q as well.")
@@ -230,7 +232,7 @@ def _log(settings: Globals) -> None:
     logger.handlers[:] = [screen]
     logger.propagate = False
     if settings.quiet:
-        screen.addFilter(lambda record: record.levelno > logging.WARNING or hasattr(record, "urgent"))
+        screen.addFilter(lambda record: getattr(record, "urgent", record.levelno > logging.WARNING))
     logger.setLevel(level)
     if settings.log_file:
         from ..config.places import typed

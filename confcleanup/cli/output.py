@@ -8,26 +8,30 @@ from __future__ import annotations
 import logging
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
-from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from ..cutoff import humanize
+from ..errors import ExitCode
 from ..filter import Reason
 from ..items import Outcome
-from ..plan import Plan, Stuck, Watcher
+from ..plan import Plan, Watcher
 from ..redact import harmless, redact
-from ..run import NO_ANSWER, Run
-from .options import RESULTS, URGENT
+from ..reports.findings import findings, totals
+from ..run import Run
+from .options import AGAIN, RESULTS, URGENT
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from ..reports.attention import Finding
     from ..reports.data import Collector
     from ..worklist import Entry
     from .options import Globals
     from .progress import Bars
+    from .reporting import Reporting
 
 log = logging.getLogger("confcleanup")
 results = logging.getLogger(RESULTS)
@@ -48,8 +52,6 @@ WIDE = 140
 """Columns of a terminal from which on an id of 36 characters and another number fit beside each other."""
 NARROW = 80
 """On a terminal with fewer columns, an item takes two lines instead of a row."""
-LINES = 20
-LONGEST = 300
 
 
 def screen_for(settings: Globals, style: str, *, selected_only: bool) -> Screen:
@@ -103,17 +105,34 @@ class Screen:
         for plan in run.plans:
             print(planned_line(run, plan), file=sys.stderr)
 
-    def finish(self, run: Run, command: str) -> None:
-        """Shows the result of the run."""
+    def finish(self, run: Run, command: str, reporting: Reporting) -> None:
+        """Shows the result of the run, and remembers what of it was reported."""
         log_results(run, command, declined=self.declined)
         if not self.quiet and not self.declined:
             self.body(run)
-        for plan in run.plans:
-            log_problems(plan, declined=self.declined)
+        self.report(run, reporting)
         if self.declined:
             print("Nothing was deleted.")
         elif not self.quiet:
             self.closing(run, command)
+
+    def report(self, run: Run, reporting: Reporting) -> None:
+        """Writes to standard error what the run found, and how it ended if something went wrong.
+
+        With -q that is only what is due, and it is remembered; nothing if nothing is due.
+        """
+        found = findings(run, declined=self.declined)
+        told = reporting.due(found) if self.quiet else found
+        log_findings(found, told, reporting, quiet=self.quiet)
+        if self.declined:
+            return
+        remembered = reporting.remember(found, told if self.quiet else (), run)
+        if told if self.quiet else self.closes(run):
+            log_closing(run, found, again=self.quiet and remembered)
+
+    def closes(self, run: Run) -> bool:
+        """Whether a line on standard error says how the run ended."""
+        return run.mode == "run" and run.exit_code != ExitCode.DONE
 
     def body(self, run: Run) -> None:
         for plan in run.plans:
@@ -134,11 +153,10 @@ class DataScreen(Screen):
         self._collector = collector
         self.watcher = collector
 
-    def finish(self, run: Run, command: str) -> None:
+    def finish(self, run: Run, command: str, reporting: Reporting) -> None:
         self._collector.finish(run)
         log_results(run, command, declined=self.declined)
-        for plan in run.plans:
-            log_problems(plan, declined=self.declined)
+        self.report(run, reporting)
         if self.declined:
             print("Nothing was deleted.", file=sys.stderr)
         if run.mode == "plan" and not self.quiet:
@@ -172,6 +190,9 @@ class TableScreen(Screen):
 
     def closing(self, run: Run, command: str) -> None:
         print(closing_line(run, command))
+
+    def closes(self, run: Run) -> bool:
+        return False  # the last line on standard output does
 
 
 def log_results(run: Run, command: str, *, declined: bool) -> None:
@@ -299,58 +320,21 @@ def closing_line(run: Run, command: str) -> str:
     return text + needs + ("" if run.exit_code == 0 else f" Not everything was done: exit status {int(run.exit_code)}.")
 
 
-def stuck_line(stuck: Stuck) -> str:
-    """The items that are stuck, and the oldest of them."""
-    entry = stuck.oldest
-    if entry is None:
-        return "nothing is stuck"
-    item = entry.item
-    since = f"from {stuck.since:%Y-%m-%d}, " if stuck.since else ""
-    return (
-        f"{stuck.told()}; oldest: {item.what} {_short(item.id)} ({since}{_short(entry.error or entry.decision.reason)})"
-    )
-
-
-def _short(text: str) -> str:
-    """Text from outside, made harmless and shortened."""
-    text = harmless(text)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
-
-
 def _items(count: int) -> str:
     return f"{count} item{'' if count == 1 else 's'}"
 
 
-def log_problems(plan: Plan, *, declined: bool = False) -> None:
-    """Writes warnings and errors of an account to standard error.
+def log_findings(found: Sequence[Finding], told: Sequence[Finding], reporting: Reporting, *, quiet: bool) -> None:
+    """Writes findings as warnings and errors. With ``quiet`` standard error gets those that are ``told``."""
+    for finding in found:
+        logger = logging.LoggerAdapter(log, {"account": finding.account or None, "urgent": finding in told})
+        account = f"{finding.account}: " if finding.account else ""
+        line = reporting.line(finding) if quiet else f"{account}{finding.line()}"
+        logger.log(logging.ERROR if finding.error else logging.WARNING, "%s", line)
 
-    ``declined``: the user said no, and needs no advice on how to say yes.
-    """
-    name = plan.account
-    logger = logging.LoggerAdapter(log, {"account": name})
-    for warning in plan.warnings + plan.notices:
-        logger.warning("%s: %s", name, warning)
-    if plan.stuck.oldest:
-        urgent = logging.LoggerAdapter(log, {"account": name, **URGENT})
-        urgent.warning("%s: %s", name, stuck_line(plan.stuck))
-    if plan.failed:
-        logger.error("%s: could not be listed, so nothing was deleted there: %s", name, plan.error)
-    elif plan.error:
-        logger.error("%s: stopped early: %s", name, plan.error)
-    elif not plan.refusals and (left := plan.count(Outcome.DEFERRED)):
-        why = "max_runtime was reached, or the run was told to stop; the next run continues"
-        urgent = logging.LoggerAdapter(log, {"account": name, **URGENT})
-        urgent.warning("%s: %s not tried: %s", name, f"{_items(left)} {'was' if left == 1 else 'were'}", why)
-    for part in plan.unlisted:
-        logger.error("%s: could not be listed, so nothing in it was deleted: %s", name, _short(part))
-    for refusal in plan.refusals:
-        if not (declined and refusal == NO_ANSWER):
-            logger.error("%s: refused, nothing is deleted there: %s", name, refusal)
-    bad = plan.selected.ended(Outcome.FAILED, Outcome.UNKNOWN)
-    for entry in islice(chain(bad, plan.overdue), LINES):
-        what = f"{entry.item.what} {_short(entry.item.id)} ({_short(entry.item.title or 'no title')})"
-        said = f"{entry.outcome}: {entry.error}" if entry.outcome else f"kept: {entry.decision.reason}"
-        logger.error("%s: %s: %s", name, what, _short(said))
-    more = plan.count(Outcome.FAILED) + plan.count(Outcome.UNKNOWN) + len(plan.overdue) - LINES
-    if more > 0:
-        logger.error("%s: and %d more like these; --format json shows all", name, more)
+
+def log_closing(run: Run, found: Sequence[Finding], *, again: bool) -> None:
+    """Writes how the run ended, and what the accounts came to on which a person has to act."""
+    line = totals(run, {finding.account for finding in found if finding.acts})
+    level = logging.ERROR if run.exit_code else logging.WARNING
+    log.log(level, "%s", f"{line}. {AGAIN}" if again else line, extra=URGENT)

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any
 
 from ..items import Item, Outcome
@@ -15,6 +16,8 @@ NOT_DONE = ("run", "account", "provider", "at", "status", "error")
 RESTORE = ("run", "account", "provider", "what", "id", "new_id", "at", "error")
 
 
+RUNS_OF_A_WEEK = 1000
+"""So many runs are looked back at for a backlog: every 15 minutes for more than a week."""
 RECORDED = """
 SELECT i.body, json_extract(o.body, '$.finished_at')
 FROM json_each(?) AS wanted
@@ -69,6 +72,21 @@ class Queries:
             count,
         )
         return [selected for (selected,) in found]
+
+    def backlogs(self, account: str, rules: str) -> list[tuple[datetime, int]]:
+        """When the last runs of these rules listed an account, and how many selected items they did not try.
+
+        Newest first; no refused runs.
+        """
+        found = self._rows(
+            "SELECT json_extract(body, '$.at'), json_extract(body, '$.untried') FROM event WHERE kind = 'listing' "
+            "AND account = ? AND json_extract(body, '$.rules') = ? AND NOT json_extract(body, '$.refused') "
+            "ORDER BY seq DESC LIMIT ?",
+            account,
+            rules,
+            RUNS_OF_A_WEEK,
+        )
+        return [(datetime.fromisoformat(at), left or 0) for at, left in found]
 
     def left(self, account: str, what: str, scope: str) -> int | None:
         """The number of items that the last run that listed this scope of a source left there; None if no run did.

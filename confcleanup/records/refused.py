@@ -98,17 +98,19 @@ class SignInGate:
         if self._by_hand or not isinstance(entry, dict) or entry.get("mark") != self._mark(content["key"]):
             return
         names = " or ".join(name for name, _ in self._settings.secrets()) or "the credentials"
-        raise AccessDenied(
+        error = AccessDenied(
             f"the sign-in was refused on {entry.get('at')} ({entry.get('error')}) and is not sent again, because some "
             f"vendors lock a user after three wrong ones; correct {names}, or try it by hand: "
             f"confcleanup check --account {self._account}"
         )
+        error.since = entry.get("at")
+        raise error
 
     def refused(self, error: AccessDenied) -> None:
         """Remembers these credentials, if it is they that were refused."""
         if error.status in FINAL:
             key = self._memory.read()["key"]
-            at = f"{self._clock().astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+            error.since = at = f"{self._clock().astimezone(UTC):%Y-%m-%d %H:%M} UTC"
             self._memory.change(
                 self._account, {"mark": self._mark(key), "at": at, "error": redact(str(error))[:200]}, key
             )

@@ -82,8 +82,8 @@ class Notifier:
             self._start = _Channel("ping", partial(self._ping, self._settings.ping, START))
             self._start.begin()
 
-    def end(self, summary: Summary) -> None:
-        """Sends how the run ended. One warning names all notifications that were not sent."""
+    def end(self, summary: Summary) -> list[str]:
+        """Sends how the run ended. Returns the notifications that were not sent, and why."""
         deadline = time.monotonic() + self._seconds
         channels = list(self._channels(summary))
         for channel in channels:
@@ -93,8 +93,7 @@ class Notifier:
                 channel.join(max(0.0, deadline - time.monotonic()))
             if channel.is_alive():
                 channel.error = f"not finished within {self._seconds:g} s"
-        if errors := [f"{channel.name}: {channel.error}" for channel in channels if channel.error]:
-            log.warning("some notifications were not sent (the run itself is not affected): %s", "; ".join(errors))
+        return [f"{channel.name}: {channel.error}" for channel in channels if channel.error]
 
     def _channels(self, summary: Summary) -> Iterator[_Channel]:
         settings = self._settings
@@ -103,7 +102,7 @@ class Notifier:
             yield _Channel("ping", partial(self._ping, settings.ping, suffix, summary.status), after=self._start)
         if settings.prometheus:
             yield _Channel("prometheus", partial(metrics.write, settings.prometheus, summary))
-        wanted = {"always": True, "trouble": summary.status != 0, "change": summary.changed}[settings.when]
+        wanted = {"always": True, "trouble": summary.due, "change": summary.changed}[settings.when]
         for number, url in enumerate(settings.apprise if wanted else (), 1):
             yield _Channel(f"apprise[{number}]", partial(self._message, url, summary))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 
@@ -17,6 +17,7 @@ from ..redact import harmless, redact
 from ..run import Run
 from ..worklist import Entry
 from . import data as report
+from .attention import Finding, Kind
 
 SHOWN = 20
 """Items of an account that are named, if titles are requested."""
@@ -26,6 +27,7 @@ class Summary(msgspec.Struct, frozen=True):
     """How a run ended. ``run`` is None if it ended before anything was listed; ``error`` then says why.
 
     ``before`` is the status of the run before it; ``last_good`` when each account was last cleaned without errors.
+    ``found`` is what the run found; ``due``: a person has to act on some of it and was not told in the last days.
     """
 
     status: int
@@ -36,6 +38,8 @@ class Summary(msgspec.Struct, frozen=True):
     error: str | None = None
     before: int | None = None
     last_good: Mapping[str, datetime] = msgspec.field(default_factory=dict)
+    found: Sequence[Finding] = ()
+    due: bool = False
 
     @property
     def plans(self) -> list[Plan]:
@@ -54,31 +58,30 @@ class Summary(msgspec.Struct, frozen=True):
         """The run in one line."""
         verdict = VERDICTS.get(self.status, "ended")
         dry = "dry run, " if self.mode == "plan" else ""
+        acts = not self.status and any(finding.acts for finding in self.found)
+        verdict += ", but something needs action" if acts else ""
         return f"confcleanup on {socket.gethostname()}: {dry}{verdict} (status {self.status})"
 
     def text(self, *, titles: bool) -> str:
         """The run in a few lines, without secrets."""
-        lines = [line for plan in self.plans for line in _account(plan, titles=titles)]
+        lines = [line for plan in self.plans for line in self._account(plan, titles=titles)]
+        lines += [finding.text for finding in self.found if not finding.account and finding.text != self.error]
         lines += (self.error or "").splitlines()
         lines += [f"run {self.run.id}"] if self.run else []
         return redact("\n".join(map(harmless, lines)))
 
-
-def _account(plan: Plan, *, titles: bool) -> Iterator[str]:
-    found = report.account(plan)
-    counts = {name: found[name] for name in ("listed", "selected", *map(str, Outcome), "undecided")}
-    numbers = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name in ("listed", "selected"))
-    yield f"{plan.account}: {plan.status}; {numbers}"
-    if found["error"]:
-        yield f"  {found['error']}"
-    if found["deferred"]:
-        yield f"  {found['deferred']} left for the next run"
-    if found["stuck"]["count"]:
-        yield f"  {plan.stuck.told()}"
-    if titles:
-        yield from (f"  warning: {warning}" for warning in found["warnings"])
-        entries = chain(plan.overdue, plan.selected)
-        yield from (f"  {_item(entry)}" for entry in heapq.nsmallest(SHOWN, entries, key=_succeeded))
+    def _account(self, plan: Plan, *, titles: bool) -> Iterator[str]:
+        account = report.account(plan)
+        counts = {name: account[name] for name in ("listed", "selected", *map(str, Outcome), "undecided")}
+        always = ("listed", "selected")
+        numbers = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name in always)
+        yield f"{plan.account}: {plan.status}; {numbers}"
+        for finding in self.found:
+            if finding.account == plan.account and (titles or finding.acts or finding.kind is Kind.BACKLOG):
+                yield f"  {finding.line() if titles else finding.brief}"
+        if titles:
+            entries = chain(plan.overdue, plan.selected)
+            yield from (f"  {_item(entry)}" for entry in heapq.nsmallest(SHOWN, entries, key=_succeeded))
 
 
 def _succeeded(entry: Entry) -> bool:

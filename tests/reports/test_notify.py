@@ -262,7 +262,44 @@ def test_a_summary_comes_always_or_on_trouble_or_on_change(hq: Setting, when: st
     hq("run", "--yes", notify=told)
     after_the_same_trouble = len(hq.receiver.messages)
     counts = (after_a_deletion, after_nothing, after_trouble, after_the_same_trouble)
-    assert counts == {"always": (1, 2, 3, 4), "trouble": (0, 0, 1, 2), "change": (1, 1, 2, 2)}[when]
+    assert counts == {"always": (1, 2, 3, 4), "trouble": (0, 0, 1, 1), "change": (1, 1, 2, 2)}[when]
+
+
+def test_a_stuck_item_is_told_once_although_the_status_is_0(hq: Setting) -> None:
+    hq.server.add_conference("0073310049", topic="Endless", ended=400 * DAY, state="running")
+    for _ in range(2):
+        assert hq("run", "--yes", notify={"apprise": [hq.apprise]}).exit_code == 0
+    (message,) = hq.receiver.messages
+    assert message["title"].endswith("done, but something needs action (status 0)")
+    assert "stuck: 1 item" in message["message"]
+    assert "0073310049" not in json.dumps(message)
+
+
+def test_a_message_that_was_not_accepted_is_sent_again_by_the_next_run(hq: Setting) -> None:
+    fail_deletions(hq)
+    hq.receiver.status = 500
+    hq("run", "--yes", notify={"apprise": [hq.apprise]})
+    hq.receiver.status = 200
+    hq("run", "--yes", notify={"apprise": [hq.apprise]})
+    hq("run", "--yes", notify={"apprise": [hq.apprise]})
+    assert [seen.status for seen in hq.receiver.seen] == [500, 200]
+
+
+def test_mail_by_cron_and_messages_remember_for_themselves_and_agree(hq: Setting) -> None:
+    fail_deletions(hq)
+    told = {"apprise": [hq.apprise]}
+    mailed = [hq("-q", "run", "--yes", notify=told if number else {}).stderr for number in range(3)]
+    assert ["1 failed of 1" in text for text in mailed] == [True, False, False]
+    (message,) = hq.receiver.messages
+    assert ("1 item failed" in message["message"], "status 1" in message["title"]) == (True, True)
+    assert "exit status 1" in mailed[0]
+
+
+def test_a_receiver_that_refuses_every_night_is_printed_once_with_quiet(hq: Setting) -> None:
+    hq.receiver.status = 500
+    told = {"apprise": [hq.apprise], "when": "always"}
+    printed = [hq("-q", "run", "--yes", notify=told).stderr for _ in range(2)]
+    assert ["apprise[1]" in text for text in printed] == [True, False]
 
 
 def test_a_summary_has_counts_and_no_titles_or_ids(hq: Setting) -> None:
@@ -284,7 +321,7 @@ def test_a_summary_of_a_run_that_could_not_begin_says_why(hq: Setting) -> None:
 def test_a_summary_of_trouble_says_what_and_titles_only_if_asked(hq: Setting) -> None:
     fail_deletions(hq)
     hq("run", "--yes", notify={"apprise": [hq.apprise]})
-    hq("run", "--yes", notify={"apprise": [hq.apprise], "titles": True})
+    hq("run", "--yes", notify={"apprise": [hq.apprise], "titles": True, "when": "always"})
     without, with_titles = hq.receiver.messages
     assert (without["type"], "1 failed" in without["message"]) == ("failure", True)
     assert "Budget" not in without["message"]
@@ -455,4 +492,6 @@ def test_each_line_of_a_json_log_tells_the_run_and_the_account_where_there_is_on
     done = hq("-vv", "--log-format", "json", "run", "--yes", "--format", "json")
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert {line["run"] for line in lines} == {json.loads(done.stdout)["run"]}
-    assert {line.get("account") for line in lines if line["level"] == "error"} == {"hq"}
+    *errors, closing = [line for line in lines if line["level"] == "error"]
+    assert {line.get("account") for line in errors} == {"hq"}
+    assert "hq: 0 deleted, 1 failed of 1" in closing["message"]
