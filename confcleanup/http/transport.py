@@ -11,7 +11,6 @@ import http
 import http.client
 import io
 import logging
-import os
 import re
 import socket
 import ssl
@@ -31,6 +30,7 @@ from .. import __version__
 from ..errors import AccessDenied, HttpError, OutcomeUnknown
 from ..redact import harmless, redact
 from ..settings.tables import is_loopback
+from . import tls
 from .urls import origin, reach
 
 log = logging.getLogger(__name__)
@@ -315,11 +315,10 @@ def session(concurrency: int, ca_file: str | None = None, guard: Guard | None = 
     """A session for one account: no .netrc, no cookies, no retries, no redirects.
 
     With a ``guard`` it is for files, and addresses are judged before each connection; where a proxy connects, it
-    resolves names itself. Certificates are checked against ``ca_file``, else what the environment names, else
-    requests' own.
+    resolves names itself. Whom it trusts is for ``tls.trusted`` to say.
     """
     made = _Session()
-    made.verify = ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or True
+    made.verify = tls.trusted(ca_file)
     made.trust_env = False  # no .netrc, which would replace our Authorization header
     made.headers["User-Agent"] = f"confcleanup/{__version__}"
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

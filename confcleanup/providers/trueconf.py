@@ -238,7 +238,7 @@ class TrueConf(Provider):
         from .trueconf_room import schedule
 
         pin = self.settings.room_pin.reveal() if self.settings.room_pin else None
-        rows = schedule(self.settings.room_url, pin, self.settings.timeout.total_seconds())
+        rows = schedule(self.settings.room_url, pin, self.settings.timeout.total_seconds(), self.settings.ca_file)
         self.http.sign_in()
         if (
             self.http.skew is None

@@ -15,6 +15,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from ..errors import AccessDenied, ProviderError
+from ..http import tls
 from ..redact import harmless, redact
 from .base import rows_of, whole
 
@@ -24,16 +25,16 @@ _frames = logging.getLogger(f"{__name__}.frames")
 _frames.setLevel(logging.INFO)  # at DEBUG the library logs every frame, the PIN among them
 
 
-def schedule(url: str, pin: str | None, timeout: float) -> Collection[dict[str, Any]]:
+def schedule(url: str, pin: str | None, timeout: float, ca_file: str | None = None) -> Collection[dict[str, Any]]:
     """The conferences of ``getScheduler``, as they came. ``timeout`` (seconds) bounds the whole exchange.
 
     Raises AccessDenied if the Room refuses the PIN, ProviderError for anything else that is not a list.
     """
     deadline = time.monotonic() + timeout
+    options: dict[str, Any] = {"open_timeout": timeout, "close_timeout": 1, "max_size": LARGEST_FRAME}
     try:
-        with connect(
-            url, open_timeout=timeout, close_timeout=1, max_size=LARGEST_FRAME, proxy=None, logger=_frames
-        ) as room:
+        context = tls.context(ca_file) if url.startswith("wss:") else None
+        with connect(url, ssl=context, proxy=None, logger=_frames, **options) as room:
             _sign_in(room, pin, deadline)
             answer = _ask(room, {"method": "getScheduler"}, "schedule-1", deadline)
     except TimeoutError:

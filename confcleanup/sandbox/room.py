@@ -7,6 +7,7 @@ of (sheet 10). Event frames come before every answer. A command before a good si
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from datetime import timedelta
 from typing import Any
@@ -59,6 +60,7 @@ class Room:
         local_ended: timedelta = timedelta(days=-2),
         admits: bool = True,
         logged_in: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.emulator = emulator
         self.pin = pin
@@ -71,13 +73,14 @@ class Room:
         self.seen: list[dict[str, Any]] = []
         self.snapshot: list[dict[str, Any]] = []
         self.refresh()
-        self._server = serve(self._talk, "127.0.0.1", 0)
+        self._scheme = "wss" if tls else "ws"
+        self._server = serve(self._talk, "127.0.0.1", 0, ssl=tls)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     @property
     def url(self) -> str:
         """Where the Room listens."""
-        return f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.socket.getsockname()[1]}"
 
     def refresh(self) -> None:
         """What the Room does by itself every 8 to 12 minutes."""
