@@ -205,6 +205,7 @@ class _Deleter:
     def _held_against(self, entry: Entry, fresh: Item | None) -> Item | Result:
         if fresh is None:
             return Result(Outcome.GONE)
+        entry.live = fresh.live
         why = no_longer(entry.item, fresh, self._rules, self._now)
         return Result(Outcome.CHANGED, why) if why else fresh
 
@@ -230,6 +231,7 @@ class _Deleter:
                 except ProviderError as error:
                     return self._unannounced(entry, said, error)
             self._stop.wait(said.wait.total_seconds())
+            entry.announced = True
             return None
         return Result(Outcome.FAILED, f"its end could not be announced, so it was not ended: {stale}")
 
@@ -239,6 +241,7 @@ class _Deleter:
             return found
         if not said.optional:
             return Result(Outcome.FAILED, f"its end could not be announced, so it was not ended: {error}")
+        entry.announced = False
         name = harmless(entry.item.id)
         self._plan.warnings.append(f'the end of "{name}" could not be announced; ending it all the same: {error}')
         return None
@@ -314,7 +317,8 @@ class _Deleter:
         new = [entry for entry in entries if entry.intent is None]
         if not new:
             return
-        numbers = self._record.intend([(entry.item, entry.decision.rule) for entry in new])
+        going = [(entry.item, entry.decision.rule) for entry in new]
+        numbers = self._record.intend(going, [entry.facts for entry in new])
         for entry, number in zip(new, numbers, strict=True):
             entry.intent = number
             self._begun[number] = entry

@@ -22,6 +22,7 @@ from .protection import Hold as Hold
 from .protection import Protection, hold_marks, keep_marks
 
 WHOLE_SECONDS = timedelta(seconds=1)
+HANGS_UP = "; hangs up on "  # in the reason of a live room, before the people whom its end disconnects
 
 
 class Reason(StrEnum):
@@ -218,7 +219,8 @@ def decide_known(item: Item, rule: Rule, now: datetime) -> Decision:
 def _by_times(item: Item, rule: Rule, now: datetime) -> Decision:
     """Applies the rest of the table: states, types and times."""
     if item.kind is LIVE:
-        return _announced(_decide_live(item, rule, rule.live or LiveRule(), now), rule.live)
+        live_rule = rule.live or LiveRule()
+        return _hanging_up(_decide_live(item, rule, live_rule, now), item.live or Live(), live_rule)
     if stays := _without_end(item, rule):
         return Decision(False, *stays, rule.name)
     end, verb = (item.ended_at, "ended") if item.kind in ENDING else (item.created_at, "created")
@@ -285,7 +287,7 @@ def _decide_live(item: Item, rule: Rule, live_rule: LiveRule, now: datetime) -> 
         return _live_by(rule, scheduled, "its scheduled end", now)
     ends = []
     if live_rule.max_duration is not None:
-        ends.append((began + live_rule.max_duration, f"the most it may last ({humanize(live_rule.max_duration)})"))
+        ends.append((began + live_rule.max_duration, f"its maximum duration ({humanize(live_rule.max_duration)})"))
     if (alone := _alone_since(live, began, live_rule.max_members)) and live_rule.abandoned_after is not None:
         left = alone + live_rule.abandoned_after
         ends.append((left, f"being abandoned for {humanize(live_rule.abandoned_after)}"))
@@ -302,12 +304,13 @@ def begun_after(began: datetime, scheduled: datetime) -> bool:
     return began > scheduled + WHOLE_SECONDS
 
 
-def _announced(decision: Decision, live_rule: LiveRule | None) -> Decision:
-    """The decision, saying that the room is told before it is ended, where the rule wants that."""
-    said = live_rule and live_rule.announcement
-    if not (said and decision.delete):
+def _hanging_up(decision: Decision, live: Live, live_rule: LiveRule) -> Decision:
+    """The decision, saying who is disconnected, and whether they are told before."""
+    if not decision.delete:
         return decision
-    return replace(decision, reason=f"{decision.reason}; announced to it {humanize(said.wait)} before")
+    said = live_rule.announcement
+    told = f"announced {humanize(said.wait)} before" if said else "without an announcement"
+    return replace(decision, reason=f"{decision.reason}{HANGS_UP}{live.people}, {told}")
 
 
 def _alone_since(live: Live, began: datetime, max_members: int) -> datetime | None:

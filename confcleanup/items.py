@@ -60,6 +60,13 @@ class Live(msgspec.Struct, frozen=True):
     members: int | None = None
     youngest: timedelta | None = None
 
+    @property
+    def people(self) -> str:
+        """How many people are in it, in words."""
+        if self.members is None:
+            return "an unknown number of people"
+        return f"{self.members} {'person' if self.members == 1 else 'people'}"
+
 
 class Item(msgspec.Struct, frozen=True, gc=False):
     """One thing that a vendor keeps: a conference, a recording, a live room.

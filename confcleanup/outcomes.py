@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, auto
-from typing import Protocol
+from typing import Any, Protocol
 
 from .changes import difference
 from .deadline import Deadline
@@ -22,8 +22,11 @@ Answer = Result | Exception
 class Record(Protocol):
     """Where deletions are recorded. What cannot be recorded raises, and is not deleted."""
 
-    def intend(self, deletions: Sequence[tuple[Item, str]]) -> list[int]:
-        """Durably records that these items, each with its rule, are about to be deleted; a number for each."""
+    def intend(self, deletions: Sequence[tuple[Item, str]], facts: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+        """Durably records that these items, each with its rule, are about to be deleted; a number for each.
+
+        ``facts`` says more about each.
+        """
 
     def finish(self, intent: int, result: Result) -> None:
         """Records what became of an intent."""

@@ -6,10 +6,11 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 import msgspec
 
-from .filter import UNDECIDED, Reason
+from .filter import UNDECIDED, Decision, Reason
 from .guards import Listed
 from .items import Outcome
 from .redact import harmless
@@ -22,6 +23,18 @@ DATA_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticErr
 SHOWN = 5
 """So many items that are recorded as deleted and listed again are named in warnings."""
 STUCK_FOR = timedelta(days=1)
+
+
+class Group(StrEnum):
+    """What a decision means for an item, in the order in which people are shown the groups."""
+
+    GOES = "delete"
+    STAYS = "keep"
+
+
+def group_of(decision: Decision) -> Group:
+    """The group in which people are shown an item of this decision."""
+    return Group.GOES if decision.delete else Group.STAYS
 
 
 class Stuck(msgspec.Struct):
@@ -167,3 +180,26 @@ class Watcher:
 
     def done(self, account: str, entry: Entry) -> None:
         """An item's outcome is known."""
+
+
+class Both(Watcher):
+    """Passes everything on to several watchers."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def listed(self, account: str, count: int) -> None:
+        for watcher in self._watchers:
+            watcher.listed(account, count)
+
+    def kept(self, account: str, entry: Entry) -> None:
+        for watcher in self._watchers:
+            watcher.kept(account, entry)
+
+    def planned(self, account: str, count: int) -> None:
+        for watcher in self._watchers:
+            watcher.planned(account, count)
+
+    def done(self, account: str, entry: Entry) -> None:
+        for watcher in self._watchers:
+            watcher.done(account, entry)

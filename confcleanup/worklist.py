@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from .errors import LedgerError
-from .filter import Decision
-from .items import Item, Outcome, Result
+from .filter import HANGS_UP, Decision
+from .items import Item, Live, Outcome, Result
 
 PREPARE = (
     "PRAGMA cache_size = -1024",  # KiB of memory for an account's selected items
@@ -54,7 +54,11 @@ BY_SOURCE = "SELECT what, outcome, count(*) FROM entry GROUP BY what, outcome"
 
 
 class Entry(msgspec.Struct):
-    """An item, what was decided, and what became of it. ``number`` is its place among the selected."""
+    """An item, what was decided, and what became of it. ``number`` is its place among the selected.
+
+    ``live`` is a live room as it was looked at last. ``announced``: whether its end was announced to the people in it;
+    None if its rule asks for no announcement.
+    """
 
     item: Item
     decision: Decision
@@ -62,6 +66,16 @@ class Entry(msgspec.Struct):
     error: str | None = None
     number: int | None = None
     intent: int | None = None
+    live: Live | None = None
+    announced: bool | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is recorded of the decision: why the item goes, and of a live room whom that disconnects."""
+        if not (live := self.live or self.item.live):
+            return {"reason": self.decision.reason}
+        reason = self.decision.reason.partition(HANGS_UP)[0]
+        return {"reason": reason, "people": live.members, "announced": self.announced}
 
     def ended_account(self, error: str | None) -> bool:
         """Whether it failed for the reason for which its whole account was left, which is ``error``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -99,7 +99,7 @@ class Memory:
         self.trouble: LedgerError | None = None
         self._lock = threading.Lock()
 
-    def intend(self, deletions: Sequence[tuple[Item, str]]) -> list[int]:
+    def intend(self, deletions: Sequence[tuple[Item, str]], facts: Sequence[Mapping[str, Any]] = ()) -> list[int]:
         if self.trouble:
             raise self.trouble
         with self._lock:

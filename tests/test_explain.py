@@ -128,7 +128,7 @@ def test_a_live_room_is_explained_by_what_its_rule_says() -> None:
     room = thing("Room", kind=Kind.LIVE, live=Live(timedelta(hours=1)), started_at=NOW - timedelta(hours=1))
     lines = told(room, rule(cutoff=NOW, live=LiveRule(max_duration=timedelta(hours=8))), age=None)
     assert lines[1] == "  a live room: its end is what the rule says"
-    assert lines[-1].startswith("It stays: 7 hours before the most it may last")
+    assert lines[-1].startswith("It stays: 7 hours before its maximum duration")
 
 
 @given(st.sampled_from(list(Kind)), st.sampled_from(list(State)), st.integers(0, 60), st.sampled_from([(), ("keep",)]))

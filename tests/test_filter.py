@@ -464,7 +464,7 @@ def test_reasons_are_sentences_that_name_the_age_and_the_rules_retention() -> No
 def test_where_the_rule_has_no_words_for_its_retention_the_cutoff_is_told() -> None:
     assert decide(meeting(), rule(age=""), NOW).reason == "ended 40 days ago, kept for 30 days"
     late = replace(live_rule(max_duration=8 * HOUR, cutoff=NOW - 3 * HOUR), age="")
-    assert decide(live(10 * HOUR), late, NOW).reason.endswith("it may last (8 hours), kept for 3 hours")
+    assert decide(live(10 * HOUR), late, NOW).reason.endswith("its maximum duration (8 hours), kept for 3 hours")
 
 
 def test_a_decision_carries_the_rule_and_the_end_that_was_compared() -> None:

@@ -21,7 +21,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from confcleanup.cli import cli
-from confcleanup.cli.output import TableScreen
 from confcleanup.errors import HttpError, OutcomeUnknown, ProviderError
 from confcleanup.http import client as http
 from confcleanup.http import transport
@@ -437,9 +436,7 @@ TITLES["vonage-company"] = "cnam"
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is shown is what a terminal gets."""
-    monkeypatch.setattr(
-        "confcleanup.cli.output.screen_for", lambda settings, style, selected_only: TableScreen(settings)
-    )
+    monkeypatch.setattr("confcleanup.cli.item_tables.terminal_width", lambda out: 120)
 
 
 def titled(hq: Desk, name: str, title: str) -> None:

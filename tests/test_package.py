@@ -122,7 +122,7 @@ def works(program: list[str | Path], folder: Path, **environment: str) -> None:
     version = re.search(r'__version__ = "(.+)"', (ROOT / "confcleanup" / "__init__.py").read_text(encoding="utf-8"))
     assert version
     assert run(*program, "--version", folder=folder, **environment).strip() == f"confcleanup {version[1]}"
-    assert "nothing is due any more" in run(*program, "demo", folder=folder, **environment)
+    assert "nothing is left to delete" in run(*program, "demo", folder=folder, **environment)
 
 
 def test_it_works_from_a_virtual_environment(wheel: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,19 @@ def test_every_account_is_well(call: Any) -> None:
     done = call("check")
     assert done.exit_code == 0, done.stderr
     assert done.stdout.count(": OK") == 6
+
+
+def test_past_meetings_that_a_rule_lists_are_shown_by_plan_though_they_never_go(
+    sandbox: Sandbox, call: Any, tmp_path: Path
+) -> None:
+    config = tmp_path / "config.toml"
+    rule = '\n[[accounts.huawei.rules]]\nname = "past meetings"\nwhat = "meetings"\n'
+    config.write_text(sandbox.served["huawei"].config + rule, "utf-8")
+    plan = call("plan").stdout
+    items = json.loads(call("plan", "--format", "json").stdout)["accounts"][0]["items"]
+    meetings = [item["id"] for item in items if item["what"] == "meetings"]
+    assert len(meetings) > 5
+    for ident in meetings:
+        line = f"^  huawei +keep +20.* UTC +meetings +{ident} .* no API deletes the record of a past meeting"
+        assert re.search(line, plan, re.MULTILINE)
+    assert len(call("run", "--yes").stdout.splitlines()) == 1

@@ -92,7 +92,7 @@ def windows(tmp_path: Path) -> Iterator[Windows]:
 def test_the_demo_runs_where_nothing_is_posix(windows: Windows) -> None:
     done = windows("demo")
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"nothing is due any more" in done.stdout
+    assert b"nothing is left to delete" in done.stdout
 
 
 def test_a_plan_a_run_with_an_archive_and_the_history_work_where_nothing_is_posix(windows: Windows) -> None:

@@ -140,6 +140,7 @@ def _clean(
 ) -> Run:
     """Plans and, if asked to, deletes; shows what came of it."""
     from ..lock import lock
+    from ..plan import Both
     from ..records.ledger import Ledger
     from ..records.refused import RefusedSignIns
     from ..run import Ports
@@ -150,9 +151,9 @@ def _clean(
     html_file = page.ready(given.html, config.path) if given.html else None
     plan_to = _ready(given.save_to, config.path) if given.save_to else None
     given, options = _resolve(config, given, now, ident)
-    screen = screen_for(settings, given.style, selected_only=given.selected_only)
+    screen = screen_for(settings, config, given.style, selected_only=given.selected_only, delete=given.delete)
     tally = page.tally() if html_file else None
-    watcher = page.Both(screen.watcher, tally) if tally else screen.watcher
+    watcher = Both(screen.watcher, tally) if tally else screen.watcher
     with contextlib.ExitStack() as stack:
         folder = settings.writable_state_folder(config) if given.delete else settings.state_folder(config)
         if given.delete:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sys
 import tempfile
+import textwrap
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ExitCode
+from ..filter import Reason
 from ..items import Outcome
-from ..plan import Watcher
 from ..redact import harmless
 from ..worklist import Entry
 from .files import write_private
 from .options import Globals, clock, global_options
-from .output import WORDS
 
 if TYPE_CHECKING:
     from ..config.load import Config
@@ -24,7 +25,20 @@ if TYPE_CHECKING:
     from ..run import Run
     from ..sandbox.sandbox import Sandbox
 
-WIDTH = 96
+WIDTH = 80
+EXAMPLES = ("trueconf-v3", "vobiz", "huawei")
+"""Accounts of which one item is shown."""
+IN_WORDS = {
+    Reason.TOO_YOUNG: "It ended less than 30 days ago, or is not over yet.",
+    Reason.END_UNKNOWN: "The vendor gives no end time that can be read.",
+    Reason.STATE_UNKNOWN: "The vendor does not say whether it is over.",
+    Reason.RUNNING: "It is in progress, or its recording is unfinished.",
+    Reason.KEEP_TAG: "It carries a tag that the config says to keep.",
+    Reason.KEEP_ID: "The config names it as one to keep.",
+    Reason.RECURS: "It is repeated, like a weekly meeting.",
+    Reason.ROOM: "It is a permanent room: it has no end.",
+}
+"""Why items are kept, for somebody who has read nothing."""
 
 
 @click.command("demo")
@@ -42,68 +56,69 @@ def command(settings: Globals) -> None:
         file = Path(folder) / "config.toml"
         write_private(file, sandbox.config)
         loaded = config.load(file)
-        print(f"{len(loaded.accounts)} accounts of four emulated vendors are served on loopback. Each holds every kind")
-        print("of item, old and young; the rules keep everything for 30 days.")
-        stayed = _Stayed()
         with Ledger(Path(folder)) as ledger:
-            planned = _run(loaded, stayed, ledger, delete=False)
-            _show_plan(planned, stayed)
-            done = _run(loaded, Watcher(), ledger, delete=True)
+            planned = _run(loaded, ledger, delete=False)
+            _show_plan(planned)
+            done = _run(loaded, ledger, delete=True)
             _show_run(done)
-            again = _run(loaded, Watcher(), ledger, delete=False)
+            again = _run(loaded, ledger, delete=False)
+            _show_end(again)
         mistakes = _mistakes(sandbox, planned, done, again)
-    left = f"{again.selected} items are still due" if again.selected else "nothing is due any more"
-    print(f"\n3. confcleanup plan, once more: {left}, {sum(plan.listed for plan in again.plans)} items stay.")
-    print("\nAll of this was emulated. For your own platform: confcleanup init, then check, then plan.")
     if mistakes:
         print("\n".join(mistakes), file=sys.stderr)
         sys.exit(int(ExitCode.NOT_DONE))
 
 
-class _Stayed(Watcher):
-    """Remembers kept items, to show a few."""
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[str, Entry]] = []
-
-    def kept(self, account: str, entry: Entry) -> None:
-        self.entries.append((account, entry))
-
-
-def _run(config: Config, watcher: Watcher, ledger: Ledger, *, delete: bool) -> Run:
+def _run(config: Config, ledger: Ledger, *, delete: bool) -> Run:
     from ..run import Ports, resolve, run
 
     options = resolve(config, list(config.accounts.values()), clock(), delete=delete)
-    return run(options, Ports(clock=clock, confirm=None, ledger=ledger, watcher=watcher))
+    return run(options, Ports(clock=clock, confirm=None, ledger=ledger))
 
 
-def _show_plan(run: Run, stayed: _Stayed) -> None:
-    print("\n1. confcleanup plan: the dry run; nothing is deleted yet.\n")
+def _show_plan(run: Run) -> None:
+    listed = sum(plan.listed for plan in run.plans)
+    print("This demo needs no account and no network, and it changes nothing of yours. It")
+    print(f"emulates the servers of four vendors on this computer, with {listed} meetings, rooms")
+    print("and recordings, many of them odd on purpose. The rules: delete what ended more")
+    print("than 30 days ago, end live rooms that are open for too long, keep all in doubt.")
+    print("\n1. The dry run, confcleanup plan. It shows what would be deleted, and why.\n")
+    print(f"   {'account':14} {'found':>6} {'would be deleted':>17} {'kept':>6}")
     for plan in run.plans:
-        reasons = ", ".join(f"{count} {WORDS.get(why, why)}" for why, count in plan.kept.most_common(3))
-        would = f"{len(plan.selected):3} of {plan.listed:3} would go; {plan.kept.total():3} stay"
-        line = f"   {plan.account:13} {would}: {reasons}, …"
-        print(line if len(line) <= WIDTH else line[:WIDTH].rpartition(",")[0] + ", …")
-    print()
-    for plan in run.plans[::2]:
-        _show("goes", plan.account, plan.selected.first(1)[0])
-    shown: dict[str, tuple[str, Entry]] = {}
-    for account, entry in stayed.entries:
-        shown.setdefault(entry.decision.why, (account, entry))
-    for account, entry in list(shown.values())[:6]:
-        _show("stays", account, entry)
+        print(f"   {plan.account:14} {plan.listed:6} {len(plan.selected):17} {plan.kept.total():6}")
+    print("\n   Would be deleted, for example:")
+    for plan in run.plans:
+        if plan.account in EXAMPLES:
+            _example(plan.account, plan.selected.first(1)[0])
+    kept = sum((plan.kept for plan in run.plans), Counter[Reason]())
+    print("\n   Kept, and why:")
+    for why, count in kept.most_common():
+        print(f"   {count:6}  {IN_WORDS.get(why, f'{why[0].upper()}{why[1:]}.')}")
 
 
-def _show(word: str, account: str, entry: Entry) -> None:
+def _example(account: str, entry: Entry) -> None:
     title = harmless(entry.item.title or entry.item.id)
-    print(f"   {word:5} {account:13} {title[:28]:28}  {entry.decision.reason}"[:WIDTH])
+    text = f'"{title}" ({account}): {entry.decision.reason}'
+    print(textwrap.fill(text, WIDTH, initial_indent=" " * 3, subsequent_indent=" " * 6))
 
 
 def _show_run(run: Run) -> None:
-    print("\n2. confcleanup run --yes\n")
+    print("\n2. The deletion, confcleanup run --yes. The vendors answer over real HTTP.\n")
     for plan in run.plans:
         others = [f", {plan.count(o)} {o}" for o in Outcome if o is not Outcome.DELETED and plan.count(o)]
-        print(f"   {plan.account:13} deleted {plan.count(Outcome.DELETED)} of {len(plan.selected)}{''.join(others)}")
+        done = f"{plan.count(Outcome.DELETED)} of {len(plan.selected)}{''.join(others)}"
+        print(f"   {plan.account:14} deleted {done}")
+
+
+def _show_end(run: Run) -> None:
+    kept = sum(plan.listed for plan in run.plans)
+    left = f"{run.selected} items are left to delete" if run.selected else "nothing is left to delete"
+    print(f"\n3. The dry run once more: {left}; the {kept} others are kept.")
+    print("\nFor your own platform, run these in turn:\n")
+    print("   confcleanup init    asks a few questions and writes a config file")
+    print("   confcleanup check   tries the sign-in; deletes nothing")
+    print("   confcleanup plan    shows what would be deleted; deletes nothing")
+    print("   confcleanup run     asks, then deletes")
 
 
 def _mistakes(sandbox: Sandbox, planned: Run, done: Run, again: Run) -> list[str]:

@@ -6,25 +6,33 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import ConfigError
 from ..items import Outcome
+from ..records.entries import told
 from .options import ACCOUNTS, Globals, global_options, log, offered
+from .table import Column, Table, terminal_width, when
 
 if TYPE_CHECKING:
     from ..records.ledger import Ledger
 
 COLUMNS = (
     *("run", "account", "provider", "rule", "what", "id", "title", "ended_at"),
-    *("intended_at", "finished_at", "outcome", "error", "aliases"),
+    *("intended_at", "finished_at", "outcome", "error", "aliases", "reason", "people", "announced"),
+)
+TABLE = (
+    *(Column("time"), Column("outcome"), Column("account", 8), Column("what", below=True), Column("id", below=True)),
+    *(Column("title", 12), Column("rule", 8, below=True), Column("reason", below=True)),
 )
 STATUSES = {
-    "failed": "could not be listed",
-    "refused": "was refused, nothing deleted",
-    "partial": "was not finished",
+    "failed": "the account could not be listed",
+    "refused": "the account was refused, nothing was deleted there",
+    "partial": "the account was not finished",
 }
 
 
@@ -54,7 +62,8 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
     from ..records.ledger import Ledger
     from ..reports import data as report
 
-    filters |= {name: _time(filters[name], name, settings) for name in ("since", "until")}
+    zone = _zone(settings, needed=bool(filters["since"] or filters["until"]))
+    filters |= {name: _time(filters[name], name, zone) for name in ("since", "until")}
     folder = settings.state_folder_alone()
     Ledger.require(folder)
     with Ledger(folder, writable=False, whole=verify) as ledger:
@@ -78,7 +87,10 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
             writer.writerow(COLUMNS)
             writer.writerows([report.cell(entry[name]) for name in COLUMNS] for entry in found)
         else:
-            _table(found, restored, not_done)
+            table = Table(TABLE, terminal_width(sys.stdout))
+            shown = table.write(_row(one, one["intended_at"], one["outcome"], told(one), zone) for one in wanted)
+            table.write(chain(_restored(restored, zone), _not_done(not_done, zone)))
+            print(f"{shown} deletion{'' if shown == 1 else 's'}.")
 
 
 def _verify(ledger: Ledger) -> None:
@@ -142,36 +154,40 @@ def document(head: Mapping[str, Any], lists: Mapping[str, Iterable[Any]]) -> Ite
     yield "}\n"
 
 
-def _time(text: str | None, option: str, settings: Globals) -> datetime | None:
+def _zone(settings: Globals, *, needed: bool) -> tzinfo:
+    """The config's time zone. A config that cannot be read is no obstacle, unless a time is to be understood by it."""
+    try:
+        return settings.zone()
+    except ConfigError:
+        if needed:
+            raise
+        return UTC
+
+
+def _time(text: str | None, option: str, zone: tzinfo) -> datetime | None:
     from ..cutoff import parse_instant
 
     try:
-        return parse_instant(text, settings.zone()) if text else None
+        return parse_instant(text, zone) if text else None
     except ValueError as error:
         raise click.UsageError(f"--{option}: {error}") from None
 
 
-def _table(
-    found: Iterator[dict[str, Any]], restored: Iterator[dict[str, Any]], not_done: Iterator[dict[str, Any]]
-) -> None:
-    from ..redact import harmless
+def _restored(entries: Iterable[Mapping[str, Any]], zone: tzinfo) -> Iterator[list[str]]:
+    for entry in entries:
+        outcome, why = ("restored", f"as {back}") if (back := entry["new_id"]) else ("not restored", entry["error"])
+        yield _row(entry, entry["at"], outcome, why, zone)
 
-    shown = 0
-    for entry in found:
-        shown += 1
-        title = harmless(entry["title"] or "")
-        error = f"  {harmless(entry['error'])}" if entry["error"] else ""
-        known_as = f" ({', '.join(entry['aliases'])})" if entry["aliases"] else ""
-        where = f"{entry['account']} {entry['what']} {harmless(entry['id'] + known_as)}"
-        print(f"{entry['intended_at']}  {entry['outcome']:8}  {where}  {title}  [{entry['rule']}]{error}")
-    for entry in restored:
-        came = (
-            f"restored as {harmless(entry['new_id'])}"
-            if entry["new_id"]
-            else f"not restored: {harmless(entry['error'])}"
-        )
-        print(f"{entry['at']}  {entry['account']} {entry['what']} {harmless(entry['id'])}  {came}")
-    for entry in not_done:
-        why = f": {harmless(entry['error'])}" if entry["error"] else ""
-        print(f"{entry['at']}  {entry['account']} {STATUSES.get(entry['status'], entry['status'])}{why}")
-    print(f"{shown} deletion{'' if shown == 1 else 's'}.")
+
+def _not_done(entries: Iterable[Mapping[str, Any]], zone: tzinfo) -> Iterator[list[str]]:
+    for entry in entries:
+        why = ": ".join(filter(None, [STATUSES.get(entry["status"]), entry["error"]]))
+        yield _row(entry, entry["at"], entry["status"], why, zone)
+
+
+def _row(entry: Mapping[str, Any], at: str, outcome: str, why: str | None, zone: tzinfo) -> list[str]:
+    """An entry as a row of the table; what it does not have stays empty."""
+    known_as = f" ({', '.join(entry['aliases'])})" if entry.get("aliases") else ""
+    what, ident = entry.get("what"), (entry.get("id") or "") + known_as
+    cells = (entry["account"], what, ident, entry.get("title"), entry.get("rule"), why)
+    return [when(datetime.fromisoformat(at), zone), outcome, *(cell or "" for cell in cells)]

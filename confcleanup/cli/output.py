@@ -1,6 +1,7 @@
-"""Show a run: a table on a terminal, one line for each account elsewhere, or data.
+"""Show a plan or a run, for people or as data.
 
-Data goes to standard output; questions, progress, warnings and errors to standard error.
+A plan shows every item, also where there is no terminal; a run without a terminal prints one line for each account.
+Results go to standard output; questions, progress, warnings and errors to standard error.
 """
 
 from __future__ import annotations
@@ -16,67 +17,64 @@ from ..cutoff import humanize
 from ..errors import ExitCode
 from ..filter import Reason
 from ..items import Outcome
-from ..plan import Plan, Watcher
-from ..redact import harmless, redact
+from ..plan import Both, Plan, Watcher
 from ..reports.findings import findings, totals
 from ..run import Run
+from .item_tables import ROWS, ItemTables, ListedOnly
 from .options import AGAIN, RESULTS, URGENT
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
+    from ..config.load import Config
     from ..reports.attention import Finding
     from ..reports.data import Collector
-    from ..worklist import Entry
     from .options import Globals
     from .progress import Bars
     from .reporting import Reporting
 
 log = logging.getLogger("confcleanup")
 results = logging.getLogger(RESULTS)
-ROWS = 40
-ID_WIDTH, TITLE_LEAST, REASON_WIDTH, OUTCOME_WIDTH = 36, 12, 50, 10
-"""Columns of the table on a terminal; a title takes what the others leave."""
 WORDS = {
     Reason.KEEP_TAG: "with a keep tag",
-    Reason.STATE_UNKNOWN: "of unknown state",
+    Reason.UNDELETABLE: "that cannot be deleted",
+    Reason.STATE_UNKNOWN: "whose state is not known",
     Reason.ROOM: "without a schedule",
-    Reason.END_UNKNOWN: "without a known end",
+    Reason.END_UNKNOWN: "whose end is not known",
     Reason.NOT_KNOWN: "with a field that is not known",
 }
 """Reasons as they read after a number; the others are used as they are."""
 SHORT = 5
 """Seconds below which the duration of a run is not shown."""
-WIDE = 140
-"""Columns of a terminal from which on an id of 36 characters and another number fit beside each other."""
-NARROW = 80
-"""On a terminal with fewer columns, an item takes two lines instead of a row."""
 
 
-def screen_for(settings: Globals, style: str, *, selected_only: bool) -> Screen:
+def screen_for(settings: Globals, config: Config, style: str, *, selected_only: bool, delete: bool) -> Screen:
     """The screen that fits the options and what the program is connected to."""
     if style != "table":
         from ..reports.data import Collector
 
-        return DataScreen(settings, Collector(style, sys.stdout, selected_only=selected_only))
-    return TableScreen(settings) if sys.stdout.isatty() else Screen(settings)
+        return DataScreen(settings, config, Collector(style, sys.stdout, selected_only=selected_only))
+    return Screen(settings, config, listed_only=not delete)
 
 
 class Screen:
-    """Without a terminal: one line for each account, and warnings and errors on standard error. cron mails it."""
+    """For people: results on standard output, warnings and errors on standard error. cron mails both."""
 
     declined = False
     """Whether the user was asked to confirm and did not."""
 
-    def __init__(self, settings: Globals) -> None:
+    def __init__(self, settings: Globals, config: Config, *, listed_only: bool = False) -> None:
         self.quiet = settings.quiet
         self.watcher: Watcher = Watcher()
+        self._zone = config.zone
         self._bars: Bars | None = None
+        self._previewed = False
         if sys.stderr.isatty() and not self.quiet:
             from .progress import Bars
 
             self.watcher = self._bars = Bars()
+        sources = {name: account.provider.sources for name, account in config.accounts.items()}
+        self._listed_only = ListedOnly(sources)
+        if listed_only and not self.quiet:
+            self.watcher = Both(self.watcher, self._listed_only)
 
     def __enter__(self) -> Screen:
         return self
@@ -94,16 +92,12 @@ class Screen:
         if self._bars:
             self._bars.stop()
         self.declined = True  # until there is another answer
-        self.preview(run)
-        accounts = sum(bool(plan.due) and not plan.refusals for plan in run.plans)
-        what = f"{_items(run.due)} of {accounts} account{'' if accounts == 1 else 's'}"
-        self.declined = not click.confirm(f"Delete {what}? This cannot be undone.", default=False, err=True)
-        return not self.declined
-
-    def preview(self, run: Run) -> None:
-        """What is shown before the question."""
+        tables = ItemTables(sys.stderr, self._zone, {})
         for plan in run.plans:
-            print(planned_line(run, plan), file=sys.stderr)
+            tables.show(plan, planned_line(run, plan), ROWS, "confcleanup plan shows them all")
+        self._previewed = True
+        self.declined = not click.confirm(question(run), default=False, err=True)
+        return not self.declined
 
     def finish(self, run: Run, command: str, reporting: Reporting) -> None:
         """Shows the result of the run, and remembers what of it was reported."""
@@ -131,27 +125,38 @@ class Screen:
             log_closing(run, found, again=self.quiet and remembered)
 
     def closes(self, run: Run) -> bool:
-        """Whether a line on standard error says how the run ended."""
-        return run.mode == "run" and run.exit_code != ExitCode.DONE
+        """Whether a line on standard error says how the run ended; on a terminal the last line of the results does."""
+        return run.mode == "run" and run.exit_code != ExitCode.DONE and not sys.stdout.isatty()
 
     def body(self, run: Run) -> None:
+        """Shows every item of a plan; of a run one line for each account, and on a terminal the first items too."""
+        tables = ItemTables(sys.stdout, self._zone, self._listed_only.found)
         for plan in run.plans:
-            if not plan.failed:
+            if run.mode == "plan":
+                tables.show(plan, planned_line(run, plan))
+            elif tables.width is not None and not self._previewed:
+                tables.show(plan, account_line(run, plan), ROWS, "confcleanup history shows them all")
+            elif tables.width is not None or not plan.failed:
                 print(account_line(run, plan))
 
     def closing(self, run: Run, command: str) -> None:
-        if run.mode == "plan":
+        if run.mode == "plan" or sys.stdout.isatty():
             print(closing_line(run, command))
 
 
 class DataScreen(Screen):
     """json, jsonl, csv: data on standard output, warnings and errors on standard error."""
 
-    def __init__(self, settings: Globals, collector: Collector) -> None:
-        self.quiet = settings.quiet
+    def __init__(self, settings: Globals, config: Config, collector: Collector) -> None:
+        super().__init__(settings, config)
+        self._collector = self.watcher = collector
         self._bars = None
-        self._collector = collector
-        self.watcher = collector
+
+    def body(self, run: Run) -> None:
+        """The collector has written the items."""
+
+    def closes(self, run: Run) -> bool:
+        return run.mode == "run" and run.exit_code != ExitCode.DONE
 
     def finish(self, run: Run, command: str, reporting: Reporting) -> None:
         self._collector.finish(run)
@@ -163,38 +168,6 @@ class DataScreen(Screen):
             print(closing_line(run, command), file=sys.stderr)
 
 
-class TableScreen(Screen):
-    """On a terminal: a table for each account, and a closing line."""
-
-    def __init__(self, settings: Globals) -> None:
-        super().__init__(settings)
-        self._shown = False
-
-    def preview(self, run: Run) -> None:
-        self._tables(run, before=True)
-        self._shown = True
-
-    def body(self, run: Run) -> None:
-        if self._shown:
-            for plan in run.plans:
-                print(account_line(run, plan))
-            return
-        self._tables(run, before=run.mode == "plan")
-
-    def _tables(self, run: Run, *, before: bool) -> None:
-        from rich.console import Console
-
-        console = Console(highlight=False, soft_wrap=False)
-        for plan in run.plans:
-            show_plan(console, run, plan, before=before)
-
-    def closing(self, run: Run, command: str) -> None:
-        print(closing_line(run, command))
-
-    def closes(self, run: Run) -> bool:
-        return False  # the last line on standard output does
-
-
 def log_results(run: Run, command: str, *, declined: bool) -> None:
     """Writes the results as text to a log file."""
     for plan in run.plans:
@@ -203,54 +176,25 @@ def log_results(run: Run, command: str, *, declined: bool) -> None:
     results.info("%s", "Nothing was deleted." if declined else closing_line(run, command))
 
 
-def show_plan(console: Console, run: Run, plan: Plan, *, before: bool) -> None:
-    """Prints one account: what goes and why, and what stays, by reason. ``before``: nothing has been done yet."""
-    from rich.text import Text
-
-    console.print()
-    console.print(Text(planned_line(run, plan) if before else account_line(run, plan), style="bold"))
-    if not plan.selected:
-        return
-    shown = plan.selected.first(ROWS)
-    if console.width < NARROW:
-        for entry in shown:
-            console.print(Text(redact(harmless(f"{entry.item.what} {entry.item.id} {entry.item.title or ''}"))))
-            outcome = f"; {entry.outcome}" if entry.outcome else ""
-            console.print(Text(redact(harmless(f"  {entry.decision.reason}{outcome}"))))
-    else:
-        console.print(_table(shown, console.width, before=before))
-    if len(plan.selected) > ROWS:
-        console.print(Text(f"  … and {len(plan.selected) - ROWS} more; --format csv shows them all", style="dim"))
+def question(run: Run) -> str:
+    """The question before the first deletion. It says how many people are disconnected, as far as that is known."""
+    accounts = sum(bool(plan.due) and not plan.refusals for plan in run.plans)
+    what = f"{_items(run.due)} of {accounts} account{'' if accounts == 1 else 's'}"
+    rooms = [
+        entry.item.live for plan in run.plans if not plan.refusals for entry in plan.selected.due() if entry.item.live
+    ]
+    if not rooms:
+        return f"Delete {what}? This cannot be undone."
+    known = [room.members for room in rooms if room.members is not None]
+    people = sum(known)
+    told = [f"{people} {'person' if people == 1 else 'people'} in {_rooms(len(known))}"] if known else []
+    if silent := len(rooms) - len(known):
+        told.append(f"an unknown number of people in {_rooms(silent)}")
+    return f"Delete {what}? This hangs up on {' and on '.join(told)}. It cannot be undone."
 
 
-def _table(shown: list[Entry], width: int, *, before: bool) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 2))
-    what = max(len(entry.item.what) for entry in shown)
-    widest = ID_WIDTH if width < WIDE else 2 * ID_WIDTH
-    names = [_names(entry, widest) for entry in shown]
-    ident = min(widest, max(map(len, names)))
-    left = width - what - ident - REASON_WIDTH - (OUTCOME_WIDTH if not before else 0)
-    table.add_column("what", no_wrap=True)
-    table.add_column("id", no_wrap=True, min_width=ident, overflow="ellipsis", max_width=widest)
-    table.add_column("title", no_wrap=True, overflow="ellipsis", max_width=max(TITLE_LEAST, left))
-    table.add_column("why it goes")
-    if not before:
-        table.add_column("outcome", no_wrap=True)
-    for entry, name in zip(shown, names, strict=True):
-        cells = [entry.item.what, name, entry.item.title or "", entry.decision.reason]
-        cells += [str(entry.outcome or "")] if not before else []
-        table.add_row(*(Text(redact(harmless(text))) for text in cells))
-    return table
-
-
-def _names(entry: Entry, widest: int) -> str:
-    """An item's id, and its other numbers where there is room for them."""
-    item = entry.item
-    whole = f"{item.id} ({', '.join(item.aliases)})"
-    return whole if item.aliases and len(whole) <= widest else item.id
+def _rooms(count: int) -> str:
+    return f"{count} live room{'' if count == 1 else 's'}"
 
 
 def account_line(run: Run, plan: Plan) -> str:

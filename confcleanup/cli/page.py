@@ -9,7 +9,6 @@ import click
 
 from ..config.places import typed
 from ..errors import ConfcleanupError
-from ..plan import Watcher
 from .files import replace_private, require_writable
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from ..records.ledger import Ledger
     from ..reports.html.tally import Tally
     from ..run import Run
-    from ..worklist import Entry
 
 
 def ready(file: str | None, config: Path | None) -> Path | None:
@@ -43,29 +41,6 @@ def tally() -> Tally:
     from ..reports.html.tally import Tally
 
     return Tally()
-
-
-class Both(Watcher):
-    """Passes everything on to several watchers."""
-
-    def __init__(self, *watchers: Watcher) -> None:
-        self._watchers = watchers
-
-    def listed(self, account: str, count: int) -> None:
-        for watcher in self._watchers:
-            watcher.listed(account, count)
-
-    def kept(self, account: str, entry: Entry) -> None:
-        for watcher in self._watchers:
-            watcher.kept(account, entry)
-
-    def planned(self, account: str, count: int) -> None:
-        for watcher in self._watchers:
-            watcher.planned(account, count)
-
-    def done(self, account: str, entry: Entry) -> None:
-        for watcher in self._watchers:
-            watcher.done(account, entry)
 
 
 def write(path: Path, run: Run, tally: Tally, ledger: Ledger | None, zone: tzinfo, command: str) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 from ..items import Item, Kind, Live, Outcome, State
 from ..redact import redact
 
+FACTS = ("reason", "people", "announced")
+"""What is recorded of a decision; the last two of live rooms. Ledgers of earlier releases do not have it."""
+
 
 def fields_of(item: Item) -> dict[str, Any]:
     """What is recorded of an item: enough to name it, and to look at it again."""
@@ -47,13 +50,22 @@ def item_of(body: Mapping[str, Any]) -> Item:
 
 def deletion_of(intent: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, Any]:
     """An attempted deletion as the contract's JSON object, with its size. ``outcome`` is empty if none was recorded."""
-    known = {
-        name: intent.get(name) for name in ("run", "account", "provider", "rule", "what", "id", "title", "ended_at")
-    }
+    names = ("run", "account", "provider", "rule", "what", "id", "title", "ended_at", "kind", *FACTS)
+    known = {name: intent.get(name) for name in names}
     known |= {"size_bytes": intent.get("size_bytes"), "intended_at": intent["intended_at"]}
     ends = {name: outcome.get(name) for name in ("finished_at", "outcome", "error")}
     known["aliases"] = intent.get("aliases", [])
     return {**known, **ends, "outcome": ends["outcome"] or str(Outcome.UNKNOWN)}
+
+
+def told(deletion: Mapping[str, Any]) -> str:
+    """Why an item was to be deleted, whom that disconnected, and what went wrong, in words, as far as recorded."""
+    words = [deletion["reason"]] if deletion["reason"] else []
+    if deletion["kind"] == Kind.LIVE and deletion["reason"] is not None:
+        people = Live(members=deletion["people"]).people
+        announced = {True: "announced before", False: "the announcement failed", None: "without an announcement"}
+        words.append(f"{people} in the room, {announced[deletion['announced']]}")
+    return ": ".join(filter(None, ["; ".join(words), deletion["error"] or ""]))
 
 
 def timestamp(when: datetime | None) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain, repeat
 from typing import Any
 
 from ..changes import same_times
@@ -30,10 +31,13 @@ class Journal:
         self._head = {"run": run, "account": account, "provider": provider, "url": url}
         self._clock = clock
 
-    def intend(self, deletions: Sequence[tuple[Item, str]]) -> list[int]:
+    def intend(self, deletions: Sequence[tuple[Item, str]], facts: Sequence[Mapping[str, Any]] = ()) -> list[int]:
         """Records that these items (each with its rule) are about to be deleted; their numbers. Durable on return."""
         at = timestamp(self._clock())
-        bodies = ({**self._head, "rule": rule, "intended_at": at, **fields_of(item)} for item, rule in deletions)
+        bodies = (
+            {**self._head, "rule": rule, "intended_at": at, **fields_of(item), **_redacted(more)}
+            for (item, rule), more in zip(deletions, chain(facts, repeat({})), strict=False)
+        )
         return self._ledger.append(*(("intent", body, None) for body in bodies))
 
     def finish(self, intent: int, result: Result) -> None:
@@ -79,3 +83,7 @@ class Journal:
     def _here(self, found: Sequence[tuple[int, Mapping[str, Any]]]) -> list[tuple[int, Item]]:
         mine = ("provider", "url")
         return [(n, item_of(body)) for n, body in found if all(body.get(key) == self._head[key] for key in mine)]
+
+
+def _redacted(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: redact(fact) if isinstance(fact, str) else fact for name, fact in facts.items()}

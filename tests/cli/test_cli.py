@@ -74,14 +74,36 @@ def test_the_readme_names_every_exit_status_and_command_it_shows() -> None:
         assert status in readme
 
 
-def test_without_a_terminal_a_plan_is_one_line_an_account_and_one_that_tells_the_mode(hq: Setting) -> None:
+def test_without_a_terminal_a_plan_is_one_uncut_line_an_item_with_its_end_owner_and_reason(hq: Setting) -> None:
     hq.one_rule()
+    title = "An uncommonly long title " * 20
+    hq.emulator.add_conference("0073310047", topic=title.strip(), ended=400 * DAY, owner="boris")
     done = hq("plan")
     assert done.exit_code == 0
-    first, last = done.stdout.splitlines()
-    assert first == "hq: would delete 1 of 2 listed; kept 1 (1 too young)"
-    assert last.startswith("Dry run: nothing was deleted. To delete 1 item: confcleanup -c ")
+    account, head, first, second, last = done.stdout.splitlines()
+    assert account == "hq: would delete 2 of 3 listed; kept 1 (1 too young)"
+    assert head.split() == ["account", "result", "end", "what", "id", "title", "owner", "reason"]
+    end = r"20\d\d-\d\d-\d\d \d\d:\d\d UTC"
+    whose = r"anna@vc\.example\.org"
+    reason = "ended 41 days ago, kept for 30 days"
+    assert re.fullmatch(rf"  hq +delete +{end}  conferences  0073310045  Budget review +{whose}  {reason}", first)
+    assert re.search(rf"  0073310047  {title.strip()}  boris +ended 400 days ago, kept for 30 days$", second)
+    assert last.startswith("Dry run: nothing was deleted. To delete 2 items: confcleanup -c ")
     assert done.stderr == ""
+
+
+def test_a_plan_shows_a_refused_account_s_items_as_refused(hq: Setting) -> None:
+    hq.write(one_rule(hq.emulator.account("hq", hq.url, max_deletions=0)))
+    done = hq("plan")
+    assert done.exit_code == 3
+    assert re.search(r"^  hq +refused +.* 0073310045 ", done.stdout, re.MULTILINE)
+    assert "hq  delete" not in done.stdout
+
+
+def test_a_plan_in_a_file_names_an_account_that_could_not_be_listed(hq: Setting) -> None:
+    hq.one_rule()
+    hq.emulator.interfere.append(lambda request: Response(403, {}) if request.method == "GET" else None)
+    assert hq("plan").stdout.splitlines()[0] == "hq: could not be listed; nothing was deleted here"
 
 
 def test_without_a_terminal_a_run_is_one_line_an_account(hq: Setting) -> None:
@@ -332,8 +354,8 @@ def test_the_demo_tells_its_story_in_one_screen_and_finds_no_mistake() -> None:
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) <= 45
-    assert max(map(len, lines)) <= 100
-    assert "nothing is due any more" in done.stdout
+    assert max(map(len, lines)) <= 80
+    assert "nothing is left to delete" in done.stdout
 
 
 def run_python(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -86,13 +86,19 @@ def hq(tmp_path: Path) -> Iterator[tuple[TrueConf, Terminal]]:
         yield emulator, Terminal(config)
 
 
-def test_a_plan_is_a_table_with_reasons_and_ends_with_what_was_not_done(hq: tuple[TrueConf, Terminal]) -> None:
+def test_a_plan_is_a_table_of_every_item_with_reasons_and_ends_with_what_was_not_done(
+    hq: tuple[TrueConf, Terminal],
+) -> None:
     emulator, terminal = hq
     status, shown = terminal("plan")
     assert status == 0
     assert "hq: would delete 45 of 46 listed; kept 1 (1 too young)" in shown
-    assert re.search(r"conferences +0000000000 +Meeting 0 +ended 41 days ago, kept for 30 days", shown)
-    assert "and 5 more; --format csv shows them all" in shown
+    assert re.search(r"^  end +what +id +title +owner +reason", shown, re.MULTILINE)
+    for number in range(45):
+        line = (
+            rf" UTC +conferences +{number:010} +Meeting {number} +anna@vc.example.org +ended 41 days ago, kept for 30"
+        )
+        assert re.search(line, shown)
     assert "Dry run: nothing was deleted. To delete 45 items: confcleanup -c" in shown
     assert len(emulator.conferences) == 46
 
@@ -104,6 +110,7 @@ def test_a_run_shows_the_plan_asks_and_tells_what_it_did(hq: tuple[TrueConf, Ter
     assert (
         shown.index("would delete 45") < shown.index("Delete 45 items of 1 account?") < shown.index("deleted 45 of 45")
     )
+    assert "… and 5 more; confcleanup plan shows them all" in shown
     assert "hq: deleting" in shown
     assert shown.rstrip().endswith("Deleted 45 items of 45 selected.")
     assert set(emulator.conferences) == {"young"}
@@ -130,22 +137,24 @@ def test_a_run_with_yes_shows_a_table_with_outcomes(hq: tuple[TrueConf, Terminal
     _, terminal = hq
     status, shown = terminal("run", "--yes")
     assert status == 0
-    assert re.search(r"0000000000 +Meeting 0 +ended 41 days ago, kept for 30 days +deleted", shown)
+    assert re.search(r"deleted +20.* UTC +conferences +0000000000 +Meeting 0 ", shown)
+    assert "… and 5 more; confcleanup history shows them all" in shown
 
 
-def test_on_a_narrow_terminal_an_item_is_two_lines_and_its_reason_and_outcome_stay_readable(
-    hq: tuple[TrueConf, Terminal],
+@pytest.mark.parametrize("columns", [40, 80])
+def test_on_a_narrow_terminal_no_line_of_an_item_is_cut_off_and_its_reason_stays_readable(
+    hq: tuple[TrueConf, Terminal], columns: int
 ) -> None:
     _, terminal = hq
-    terminal.environment["COLUMNS"] = "40"
+    terminal.environment["COLUMNS"] = str(columns)
     _, planned = terminal("plan")
-    assert re.search(
-        r"^conferences 0000000000 Meeting 0\s+ended 41 days ago, kept for 30 days\s*$", planned, re.MULTILINE
-    )
-    _, shown = terminal("run", "--yes")
-    table = shown[shown.index("hq: deleted 45 of 45") :]
-    assert table.count("deleted") >= 40
-    assert max(map(len, table.splitlines())) <= 80
+    table = planned[planned.index("hq: would delete") :]
+    lines = table[: table.index("Dry run")].splitlines()[1:]
+    assert max(map(len, lines)) <= columns
+    once = re.sub(r"\s+", " ", table)
+    assert "Meeting 0" in once
+    assert once.count("ended 41 days ago, kept for 30 days") == 45
+    assert all(f"conferences {number:010}" in once for number in range(45))
 
 
 def test_no_color_means_no_color(hq: tuple[TrueConf, Terminal]) -> None:

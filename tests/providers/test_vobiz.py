@@ -1046,7 +1046,7 @@ def test_hazard_21_a_dry_run_says_that_it_would_be_announced_and_says_nothing_to
     emulator = today()
     emulator.add_room("board", running=9 * HOUR)
     (entry,) = account(command(emulator, "plan", "--format", "json", rules=[GOODBYE]))["items"]
-    assert entry["reason"].endswith("; announced to it 20 seconds before")
+    assert entry["reason"].endswith("; hangs up on 2 people, announced 20 seconds before")
     assert (emulator.announcements, emulator.requests("POST")) == ([], [])
 
 
@@ -1084,6 +1084,70 @@ def test_hazard_21_it_is_ended_all_the_same_if_the_rule_says_so_and_the_failure_
     result = command(emulator, "run", "--yes", "--format", "json", rules=[rule])
     assert (result.exit_code, outcomes(result)) == (0, {"board": "deleted"})
     assert any('"board" could not be announced' in warning for warning in account(result)["warnings"])
+
+
+def history_of(command: Any, emulator: sandbox.Vobiz, **more: Any) -> dict[str, Any]:
+    """The one entry of the history after a run."""
+    assert command(emulator, "run", "--yes", **more).exit_code == 0
+    (entry,) = json.loads(command(emulator, "history", "--format", "json").stdout)["deletions"]
+    return dict(entry)
+
+
+def test_the_history_says_why_a_room_was_ended_who_was_in_it_and_that_it_was_announced(
+    command: Any, waited: list[float]
+) -> None:
+    emulator = today()
+    emulator.add_room("board", running=9 * HOUR)
+    entry = history_of(command, emulator, rules=[GOODBYE])
+    said = {name: entry[name] for name in ("reason", "people", "announced")}
+    assert said == {"reason": "4 hours past its maximum duration (4 hours)", "people": 2, "announced": True}
+    line = "4 hours past its maximum duration (4 hours); 2 people in the room, announced before"
+    assert line in command(emulator, "history").stdout
+
+
+def test_the_history_says_that_an_announcement_failed(command: Any, waited: list[float]) -> None:
+    emulator = today(speak="missing")
+    emulator.add_room("board", running=9 * HOUR)
+    assert history_of(command, emulator, rules=[GOODBYE | {"end_without_announcement": True}])["announced"] is False
+    assert "2 people in the room, the announcement failed" in command(emulator, "history").stdout
+
+
+def test_the_history_counts_the_people_at_the_last_look(command: Any, waited: list[float]) -> None:
+    emulator = today()
+    room = emulator.add_room("board", running=9 * HOUR)
+
+    def leave(request: Request) -> None:
+        if request.method == "POST":
+            room.members.pop()
+
+    emulator.interfere.append(leave)
+    assert history_of(command, emulator, rules=[GOODBYE])["people"] == 1
+
+
+def test_who_is_in_a_room_without_details_is_said_to_be_unknown(command: Any) -> None:
+    emulator = today(details="some")
+    emulator.add_room("board", running=9 * HOUR, details=False)
+    over = (emulator.clock() - HOUR).isoformat()
+    rules = [{"rooms": [{"name": "board", "ends_at": over}], "end_without_details": True}]
+    plan = command(emulator, "plan", rules=rules).stdout
+    assert "; hangs up on an unknown number of people, without an announcement" in plan
+    assert history_of(command, emulator, rules=rules)["people"] is None
+    assert "an unknown number of people in the room, without an announcement" in command(emulator, "history").stdout
+
+
+def test_the_question_says_how_many_people_are_disconnected(command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("confcleanup.cli.cleaning._asking", lambda: True)
+    emulator = today(details="some")
+    for name, joined in (("one", [9 * HOUR]), ("two", [9 * HOUR, 3 * HOUR])):
+        emulator.add_room(name, running=9 * HOUR, joined=joined)
+    rules: list[dict[str, Any]] = [{"max_duration": "4 hours"}]
+    asked = command(emulator, "run", rules=rules).stderr
+    assert "Delete 2 items of 1 account? This hangs up on 3 people in 2 live rooms. It cannot be undone." in asked
+    emulator.add_room("silent", running=9 * HOUR, details=False)
+    over = (emulator.clock() - HOUR).isoformat()
+    rules.append({"rooms": [{"name": "silent", "ends_at": over}], "end_without_details": True})
+    asked = command(emulator, "run", rules=rules).stderr
+    assert "3 people in 2 live rooms and on an unknown number of people in 1 live room. It cannot" in asked
 
 
 def test_hazard_21_where_the_vendor_no_longer_speaks_the_room_stays(command: Any, waited: list[float]) -> None:

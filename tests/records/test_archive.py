@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -474,7 +475,8 @@ def test_history_shows_restorations(tmp_path: Path) -> None:
     with setting(tmp_path, TrueConf()) as hq:
         hq("run", "--yes")
         hq("restore", "hq", "room_tagged", "--yes")
-        assert "hq conferences room_tagged  restored as room_tagged" in hq("history").stdout
+        line = r"UTC  restored +hq +conferences +room_tagged .* as room_tagged"
+        assert re.search(line, hq("history").stdout)
         (entry,) = json.loads(hq("history", "--format", "json").stdout)["restores"]
         assert (entry["id"], entry["new_id"], entry["error"]) == ("room_tagged", "room_tagged", None)
         assert json.loads(hq("history", "--format", "json", "--id", "other").stdout)["restores"] == []

@@ -1,0 +1,98 @@
+"""Show the items of a plan or a run: a table for each account on a terminal, else a plain line for each item."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import tzinfo
+from itertools import groupby
+from operator import attrgetter
+from typing import IO
+
+from ..plan import Group, Plan, Watcher, group_of
+from ..providers.base import Source
+from ..worklist import Entry, Worklist
+from .table import Column, Table, terminal_width, when
+
+ROWS = 40
+"""So many items of an account are shown before the question, and after a run; a plan shows all of them."""
+END, WHAT, ID = Column("end"), Column("what", below=True), Column("id", below=True)
+OWNER, TITLE, REASON = Column("owner", 8), Column("title", 12), Column("reason", below=True)
+ON_A_TERMINAL = (Column("outcome"), END, WHAT, ID, TITLE, OWNER, REASON)
+PLAIN = (Column("account"), Column("result"), END, WHAT, ID, TITLE, OWNER, REASON)
+HEADINGS = {Group.STAYS: "Listed only; the vendor has no request that deletes these:"}
+"""What a terminal shows above a group; what would be deleted is below the line of the account itself."""
+REFUSED = "refused"
+
+
+class ListedOnly(Watcher):
+    """Keeps, outside of memory, the items that a rule only lists, as they are told. Thread-safe.
+
+    They never go, so a plan's worklist has none of them; but who has them listed wants to see them.
+    """
+
+    def __init__(self, sources: Mapping[str, Mapping[str, Source]]) -> None:
+        self._sources = sources
+        self._lock = threading.Lock()
+        self.found: dict[str, Worklist] = {}
+
+    def kept(self, account: str, entry: Entry) -> None:
+        if self._sources[account][entry.item.what].deletes:
+            return
+        with self._lock:
+            self.found.setdefault(account, Worklist()).extend([entry])
+
+
+class ItemTables:
+    """Writes accounts with their items to ``out``. ``zone`` is for the times."""
+
+    def __init__(self, out: IO[str], zone: tzinfo, listed_only: Mapping[str, Worklist]) -> None:
+        self._out, self._zone, self._listed_only = out, zone, listed_only
+        self.width = terminal_width(out)
+        self._plain_table = Table(PLAIN, None, self._put)
+
+    def show(self, plan: Plan, headline: str, most: int | None = None, rest: str = "") -> None:
+        """Shows an account: its line, then its items; no more than ``most``, and then where to see the rest."""
+        self._line(headline, "bold")
+        if plan.failed:
+            return
+        self._items(plan, plan.selected if most is None else plan.selected.first(most))
+        if most is not None and len(plan.selected) > most:
+            self._line(f"  … and {len(plan.selected) - most} more; {rest}", "dim")
+        if most is None and (listed := self._listed_only.get(plan.account)):
+            if self.width is not None:
+                self._line(f"  {HEADINGS[Group.STAYS]}", "")
+            self._items(plan, listed)
+        if self.width is not None:
+            self._line("", "")
+
+    def _items(self, plan: Plan, entries: Iterable[Entry]) -> None:
+        if self.width is None:
+            self._plain_table.write(self._plain(plan, entries))
+        else:
+            for _, some in groupby(entries, attrgetter("item.what")):  # so that each source has fitting columns
+                table = Table(ON_A_TERMINAL, self.width, self._put, lambda line: self._line(line, "dim"))
+                table.write([entry.outcome or "", *self._cells(entry)] for entry in some)
+
+    def _put(self, line: str) -> None:
+        self._out.write(line + "\n")
+
+    def _line(self, line: str, style: str) -> None:
+        if self.width is None:
+            self._put(line)
+            return
+        from rich.console import Console
+        from rich.text import Text
+
+        Console(file=self._out, highlight=False, soft_wrap=True).print(Text(line, style=style))
+
+    def _plain(self, plan: Plan, entries: Iterable[Entry]) -> Iterator[list[str]]:
+        for entry in entries:
+            result = REFUSED if plan.refusals and entry.decision.delete else group_of(entry.decision)
+            yield [plan.account, entry.outcome or result, *self._cells(entry)]
+
+    def _cells(self, entry: Entry) -> list[str]:
+        item, decision = entry.item, entry.decision
+        known_as = f" ({', '.join(item.aliases)})" if item.aliases else ""
+        end = when(decision.ended_at or item.ended_at, self._zone)
+        return [end, item.what, item.id + known_as, item.title or "", item.owner or "", entry.error or decision.reason]
