@@ -290,7 +290,7 @@ def _decide_live(item: Item, rule: Rule, live_rule: LiveRule, now: datetime) -> 
         ends.append((began + live_rule.max_duration, f"its maximum duration ({humanize(live_rule.max_duration)})"))
     if (alone := _alone_since(live, began, live_rule.max_members)) and live_rule.abandoned_after is not None:
         left = alone + live_rule.abandoned_after
-        ends.append((left, f"being abandoned for {humanize(live_rule.abandoned_after)}"))
+        ends.append((left, f"the limit for an abandoned room ({humanize(live_rule.abandoned_after)})"))
     if not ends:
         return Decision(False, Reason.TOO_YOUNG, "no line of the rule ends this room", rule.name)
     return _live_by(rule, *min(ends), now)

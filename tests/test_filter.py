@@ -551,7 +551,7 @@ def test_of_two_ends_the_earlier_counts() -> None:
     decision = decide(live(5 * HOUR, 1, 4 * HOUR), by, NOW)
     assert decision.delete
     assert decision.ended_at == NOW - 2 * HOUR
-    assert "being abandoned" in decision.reason
+    assert "the limit for an abandoned room" in decision.reason
 
 
 @pytest.mark.parametrize(("late", "another"), [(-HOUR, False), (SECOND, False), (2 * SECOND, True), (HOUR, True)])

@@ -103,7 +103,7 @@ def _example(account: str, entry: Entry) -> None:
 
 
 def _show_run(run: Run) -> None:
-    print("\n2. The deletion, confcleanup run --yes. The vendors answer over real HTTP.\n")
+    print("\n2. The deletion, confcleanup run --yes. The vendors answer over real HTTP.")
     for plan in run.plans:
         others = [f", {plan.count(o)} {o}" for o in Outcome if o is not Outcome.DELETED and plan.count(o)]
         done = f"{plan.count(Outcome.DELETED)} of {len(plan.selected)}{''.join(others)}"
@@ -114,11 +114,10 @@ def _show_end(run: Run) -> None:
     kept = sum(plan.listed for plan in run.plans)
     left = f"{run.selected} items are left to delete" if run.selected else "nothing is left to delete"
     print(f"\n3. The dry run once more: {left}; the {kept} others are kept.")
-    print("\nFor your own platform, run these in turn:\n")
+    print("\nFor your own platform, run these in turn, and then confcleanup run:")
     print("   confcleanup init    asks a few questions and writes a config file")
     print("   confcleanup check   tries the sign-in; deletes nothing")
     print("   confcleanup plan    shows what would be deleted; deletes nothing")
-    print("   confcleanup run     asks, then deletes")
 
 
 def _mistakes(sandbox: Sandbox, planned: Run, done: Run, again: Run) -> list[str]:

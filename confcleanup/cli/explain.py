@@ -11,6 +11,7 @@ import click
 from ..errors import ExitCode
 from ..redact import harmless, redact
 from .options import Globals, chosen, clock, global_options, log, offered, require_ready
+from .table import folded, terminal_width
 
 if TYPE_CHECKING:
     from ..items import Item
@@ -42,7 +43,7 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     rules = resolved(config, [account], now)[account.name]
     ages = [config.age(account, rule) for rule in account.rules]
     stop = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds())
-    found, keepers = False, keepers_of(rules)
+    found, keepers, width = False, keepers_of(rules), terminal_width(sys.stdout)
     with account.provider(account.settings, stop, clock) as provider:
         for what in dict.fromkeys(rule.what for rule in rules):
             everything = Rule("", what, now)  # so that the vendor is asked to leave nothing out
@@ -59,7 +60,7 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
             staying = {entry.item.key: decision for entry, decision in newest(due, keepers, what)}
             for listed in seen:
                 for line in (_named(listed), *explain(listed, rules, ages, config.zone, now, staying.get(listed.key))):
-                    print(redact(harmless(line)))
+                    print("\n".join(folded(redact(harmless(line)), width)))
     if not found:
         log.error(
             "%s lists no item with the id %r; if it was deleted from here: confcleanup history --id ID",

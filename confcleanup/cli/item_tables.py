@@ -12,7 +12,7 @@ from typing import IO
 from ..plan import Group, Plan, Watcher, group_of
 from ..providers.base import Source
 from ..worklist import Entry, Worklist
-from .table import Column, Table, terminal_width, when
+from .table import Column, Table, folded, terminal_width, when
 
 ROWS = 40
 """So many items of an account are shown before the question, and after a run; a plan shows all of them."""
@@ -84,7 +84,8 @@ class ItemTables:
         from rich.console import Console
         from rich.text import Text
 
-        Console(file=self._out, highlight=False, soft_wrap=True).print(Text(line, style=style))
+        text = "\n".join(folded(line, self.width))
+        Console(file=self._out, highlight=False, soft_wrap=True).print(Text(text, style=style))
 
     def _plain(self, plan: Plan, entries: Iterable[Entry]) -> Iterator[list[str]]:
         for entry in entries:

@@ -144,6 +144,16 @@ def _cut(text: str, width: int) -> str:
     return text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
 
 
+def folded(line: str, width: int | None) -> list[str]:
+    """A line in as many as a terminal of this width needs, broken between words; without a terminal as it is."""
+    if width is None or cell_len(line) <= width:
+        return [line]
+    indent = " " * (len(line) - len(line.lstrip()))
+    first, *rest = _wrapped(line, width)
+    more = _wrapped(" ".join(rest), width - len(indent) - 2 * len(GAP))
+    return [first, *(f"{indent}{2 * GAP}{part}" for part in more)]
+
+
 def _wrapped(text: str, width: int) -> list[str]:
     from rich.text import Text
 

@@ -90,5 +90,5 @@ def _succeeded(entry: Entry) -> bool:
 
 def _item(entry: Entry) -> str:
     item, decision = entry.item, entry.decision
-    outcome = entry.outcome or ("would go" if decision.delete else "stays")
+    outcome = entry.outcome or ("would be deleted" if decision.delete else "kept")
     return f'{outcome}: {item.what} {item.id} "{item.title or ""}": {entry.error or decision.reason}'

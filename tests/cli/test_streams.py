@@ -89,6 +89,15 @@ def test_a_reader_that_has_left_is_no_error(shell: Shell, words: str, streams: s
     assert all_gone(shell)
 
 
+@pytest.mark.parametrize("streams", ["| head -n 1", "| true"])
+def test_a_plan_of_which_only_the_beginning_is_read_is_no_error(shell: Shell, streams: str) -> None:
+    status, shown, err = shell("plan", streams)
+    assert status == 0
+    assert "error" not in err.lower()
+    assert "broken pipe" not in err.lower()
+    assert len(shown.splitlines()) == (1 if "head" in streams else 0)
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_report_that_a_full_disk_did_not_take_is_an_error_and_the_deletions_stand(
     shell: Shell, unbuffered: str

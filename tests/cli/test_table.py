@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from confcleanup.cli.table import AT_ONCE, Column, Table
+from confcleanup.cli.table import AT_ONCE, Column, Table, folded
+from confcleanup.redact import harmless
 
 COLUMNS = (Column("end"), Column("id", below=True), Column("title", 12), Column("reason", below=True))
 ROW = ["2026-01-05 06:30 UTC", "0048411003", "Budget review", "ended 41 days ago, kept for 30 days"]
@@ -74,6 +75,15 @@ def test_a_column_in_which_nothing_stands_is_left_out_on_a_terminal_and_stays_el
 def test_the_names_of_the_columns_come_again_if_a_later_row_needs_another_one() -> None:
     lines = written([[*ROW[:2], "", ROW[3]]] * AT_ONCE + [ROW], 100)
     assert [number for number, line in enumerate(lines) if "reason" in line] == [0, AT_ONCE + 1]
+
+
+@given(TEXT.map(harmless), st.integers(24, 200))
+def test_a_long_line_is_folded_between_words_and_nothing_of_it_is_lost(text: str, width: int) -> None:
+    line = f"  {text} and {text}"
+    parts = folded(line, width)
+    assert all(cell_len(part) <= width for part in parts)
+    assert "".join("".join(parts).split()) == "".join(line.split())
+    assert folded(line, None) == [line]
 
 
 def test_the_memory_does_not_grow_with_the_rows() -> None:

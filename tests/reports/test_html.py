@@ -25,8 +25,8 @@ from msgspec.structs import replace
 
 from confcleanup.cli import cli
 from confcleanup.cli.history import COLUMNS
-from confcleanup.items import Item, Outcome, Result
-from confcleanup.plan import Plan
+from confcleanup.items import Item, Kind, Live, Outcome, Result
+from confcleanup.plan import Group, Plan
 from confcleanup.records.journal import Journal
 from confcleanup.records.ledger import Ledger
 from confcleanup.redact import redact
@@ -100,7 +100,9 @@ def words(document: Document) -> str:
 
 def test_a_dry_run_says_first_that_nothing_was_deleted_and_then_how_much_would_be() -> None:
     text = words(shown(run_of(ended(None, None, kept=3)[0], mode="plan")))
-    assert re.search(r"Dry run Nothing was deleted\. 2 of 5 items would go\..*To delete them: confcleanup run", text)
+    assert re.search(
+        r"Dry run Nothing was deleted\. 2 of 5 items would be deleted\..*To delete them: confcleanup run", text
+    )
 
 
 def test_a_dry_run_with_nothing_due_says_so_and_names_no_command() -> None:
@@ -112,7 +114,7 @@ def test_a_dry_run_with_nothing_due_says_so_and_names_no_command() -> None:
 def test_a_dry_run_that_would_be_refused_says_so_and_why() -> None:
     text = words(shown(run_of(replace(ended(None)[0], refusals=["too many"]), mode="plan")))
     assert "Nothing was deleted. A run would be refused." in text
-    assert "hq was refused; nothing is deleted there: too many" in text
+    assert "hq was refused by a safety limit; nothing is deleted there: too many" in text
 
 
 def test_a_run_says_how_many_of_the_selected_were_deleted_and_what_its_status_means() -> None:
@@ -135,6 +137,48 @@ def test_what_failed_stands_first_with_its_reason() -> None:
     assert text.index("the server said 503") < text.index("By account and rule")
 
 
+def test_what_would_be_deleted_comes_first_and_is_open_whatever_its_number() -> None:
+    plan = plan_of(*(entry(thing(f"t{n}")) for n in range(100)), unlisted=["a part"])
+    document = shown(run_of(plan, mode="plan"))
+    text = words(document)
+    assert text.index("Would be deleted hq: 100 items") < text.index("Needs attention") < text.index("By account")
+    assert "open" in document.all("details")[0]
+
+
+def test_an_item_is_shown_with_its_owner_its_end_with_its_zone_and_its_reason() -> None:
+    text = words(shown(run_of(plan_of(entry(thing("x", owner="anna"))), mode="plan")))
+    assert "Item Owner End Reason Title of x things x" in text
+    assert "anna 2026-01-20 12:00 UTC ended 40 days ago, kept for 30 days old" in text
+
+
+def test_what_a_safety_limit_refused_is_not_among_what_would_be_deleted() -> None:
+    refused = plan_of(entry(thing("x")), refusals=["too many"])
+    text = words(shown(run_of(refused, plan_of(entry(thing("y")), name="far"), mode="plan")))
+    first, second = text.index("Would be deleted far: 1 item"), text.index("Selected, but refused by a safety limit hq")
+    assert first < second
+    assert "would be deleted 1 refused by a safety limit 1 kept by the rules 0" in text
+
+
+def test_red_is_for_what_failed_alone() -> None:
+    partial = plan_of(entry(thing("x"), Outcome.UNKNOWN, "no clear answer"), unlisted=["a part"])
+    refused = plan_of(entry(thing("y")), name="far", refusals=["too many"])
+    unclear = shown(run_of(partial, refused))
+    assert not [attributes for _, attributes in unclear.elements if "bad" in str(attributes.get("class"))]
+    assert "look" in [attributes.get("class") for attributes in unclear.all("section")]
+    failed = shown(run_of(plan_of(entry(thing("x"), Outcome.FAILED, "503"))))
+    assert "look failure" in [attributes.get("class") for attributes in failed.all("section")]
+    assert {"class": "bad"} in failed.all("span")
+
+
+def test_one_is_singular_and_more_are_plural() -> None:
+    one = words(shown(run_of(plan_of(entry(thing("x"))), mode="plan")))
+    assert "hq: 1 item " in one
+    assert " account 1 " in one
+    more = words(shown(run_of(ended(None, None)[0], ended(None, name="far")[0], mode="plan")))
+    assert "hq: 2 items " in more
+    assert " accounts 2 " in more
+
+
 def test_an_account_that_could_not_be_listed_is_named_with_its_reason() -> None:
     text = words(shown(run_of(Plan("hq", "fake", error="no route", failed=True), mode="plan")))
     assert "hq could not be listed; nothing was deleted there: no route" in text
@@ -146,8 +190,16 @@ def test_bytes_are_those_of_what_was_deleted_and_unknown_sizes_are_counted() -> 
     outcomes = [Outcome.DELETED, Outcome.DELETED, Outcome.FAILED]
     plan = plan_of(*(entry(item, out) for item, out in zip(items, outcomes, strict=True)))
     text = words(shown(run_of(plan)))
-    assert "freed 1 of unknown size 4.0 MB" in text
+    assert "hq fake · not finished 2 1 selected, not deleted 4.0 MB 0" in text
     assert "13.0 MB" not in text
+
+
+@pytest.mark.parametrize(("known", "headline"), [(1, False), (2, False), (3, True), (4, True)])
+def test_bytes_are_in_the_headline_only_if_most_sizes_are_known(known: int, headline: bool) -> None:
+    items = [thing(str(n), size_bytes=1_000_000 if n < known else None) for n in range(4)]
+    text = words(shown(run_of(plan_of(*(entry(item, Outcome.DELETED) for item in items)))))
+    assert (f" freed {'without 1 item of unknown size ' if known == 3 else ''}{known}.0 MB" in text) is headline
+    assert f"hq fake 4 {known}.0 MB 0" in text
 
 
 def test_what_was_already_gone_is_not_called_deleted() -> None:
@@ -168,20 +220,20 @@ def test_what_stays_is_counted_under_the_rule_that_decided() -> None:
     for one in kept:
         counted.kept("hq", one)
     text = words(shown(run_of(plan, mode="plan"), counted))
-    assert "hq fake 1 – 9 old 1 – 9" in text
+    assert "hq fake 1 9 old 1 9" in text
 
 
-@pytest.mark.parametrize(("mode", "cells"), [("plan", "unknown – unknown"), ("run", "0 – unknown")])
+@pytest.mark.parametrize(("mode", "cells"), [("plan", "unknown unknown"), ("run", "0 unknown")])
 def test_an_account_that_could_not_be_listed_is_unknown_and_not_0(mode: str, cells: str) -> None:
     plan, kept = ended(kept=2)
     counted = Tally()
     counted.kept("hq", kept[0])
     failed = replace(plan, error="no route", failed=True)
     text = words(shown(run_of(failed, mode=mode), counted))
-    assert f"hq fake · failed {cells} " in text
+    assert f"hq fake · could not be listed {cells} " in text
     assert text.count("Unknown: hq, which could not be listed.") == 2
-    assert "Nothing was selected" not in text
-    assert "Nothing stays" not in text
+    assert not re.search("Nothing was selected|Nothing would be deleted|No item is kept", text)
+    assert "kept by the rules without 1 account that could not be listed 0" in text
     assert "too young" not in text
     assert counted.sums.total().stays.count == 0
 
@@ -284,8 +336,8 @@ def test_the_page_asks_for_nothing_and_allows_its_own_style_alone() -> None:
 def test_the_page_does_not_grow_with_the_number_of_items() -> None:
     plans = [plan_of(*(entry(thing(f"{name}-{n}")) for n in range(5000)), name=name) for name in ("hq", "far")]
     document = shown(run_of(*plans, mode="plan"))
-    assert "10,000 of 10,000 items would go." in words(document)
-    assert f"The first {ROWS} of 5000; --format csv shows them all" in words(document)
+    assert "10,000 of 10,000 items would be deleted." in words(document)
+    assert f"The first {ROWS} of 5,000; --format csv shows them all" in words(document)
     assert len(document.all("tr")) < 2 * ROWS + 60
 
 
@@ -294,7 +346,7 @@ def test_many_accounts_share_the_room_for_rows() -> None:
     for number in range(20):
         selected = [entry(thing(str(n))) for n in range(ROWS)]
         counted.take(plan_of(*selected, name=f"account-{number}"), "plan")
-    assert sum(map(len, counted.rows.values())) == ROWS_IN_ALL
+    assert sum(map(len, counted.rows[Group.GOES].values())) == ROWS_IN_ALL
 
 
 # --- the history ------------------------------------------------------------------------------------
@@ -327,7 +379,7 @@ def test_the_report_counts_runs_deletions_and_bytes(ledger: Ledger) -> None:
     text = history(ledger)
     assert "Deleted 2 items in 2 runs." in text
     assert "freed 6.0 MB" in text
-    newer, older = "2026-03-01 12:00 UTC 1 account 40 1 2.0 MB none", "2026-02-28 12:00 UTC 1 account 40 1 4.0 MB"
+    newer, older = "2026-03-01 12:00 UTC 1 account 40 1 2.0 MB", "2026-02-28 12:00 UTC 1 account 40 1 4.0 MB"
     assert 0 < text.index(newer) < text.index(older)
 
 
@@ -337,17 +389,35 @@ def test_a_run_that_deleted_nothing_is_in_the_history_too(ledger: Ledger) -> Non
     assert "2026-03-01 12:00 UTC 1 account 40 0" in history(ledger)
 
 
+def test_what_failed_in_several_runs_needs_attention_once_and_no_more_when_it_is_deleted(ledger: Ledger) -> None:
+    remember(ledger, "one", (thing("a"), Outcome.FAILED))
+    remember(ledger, "two", (thing("a"), Outcome.FAILED))
+    assert history(ledger).count("hq: things a (") == 1
+    remember(ledger, "three", (thing("a"), Outcome.DELETED))
+    assert "Needs attention" not in history(ledger)
+
+
+def test_the_history_says_who_was_in_a_room_that_was_ended(ledger: Ledger) -> None:
+    room = thing("board", kind=Kind.LIVE, live=Live(members=3))
+    facts = {"reason": "90 minutes past its end", "people": 3, "announced": True}
+    journal = Journal(ledger, "one", "hq", "fake", lambda: NOW)
+    (number,) = journal.intend([(room, "rule")], [facts])
+    journal.finish(number, Result(Outcome.DELETED))
+    journal.flush()
+    assert "90 minutes past its end; 3 people in the room, announced before" in history(ledger)
+
+
 def test_what_failed_stands_first_in_the_report(ledger: Ledger) -> None:
     remember(ledger, "one", (thing("a"), Outcome.FAILED))
     assert "Needs attention hq: things a" in history(ledger)
-    assert "1 failed or unknown" in history(ledger)
+    assert "failed: 1 item" in history(ledger)
 
 
 def test_the_page_of_a_run_shows_the_runs_before(ledger: Ledger) -> None:
     remember(ledger, "earlier", (thing("a"), Outcome.DELETED))
     text = words(shown(run_of(ended(None)[0], mode="plan"), past=Past(ledger)))
-    assert "Past runs Every run in the ledger, the newest first. " in text
-    assert "2026-03-01 12:00 UTC 1 account 40 1 – none" in text
+    assert "Past runs Every run in the history, the newest first. " in text
+    assert "2026-03-01 12:00 UTC 1 account 40 1 Made by" in text
 
 
 def test_an_entry_of_an_older_program_has_no_size_and_is_counted(ledger: Ledger) -> None:
@@ -365,7 +435,7 @@ def test_plan_writes_the_page_for_its_owner_alone_and_deletes_nothing(hq: Settin
     hq.one_rule()
     done = hq("plan", "--html", str(file))
     assert (done.exit_code, done.stderr) == (0, "")
-    assert "Nothing was deleted. 1 of 2 items would go." in file.read_text("utf-8")
+    assert "Nothing was deleted. 1 of 2 items would be deleted." in file.read_text("utf-8")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "0073310045" in hq.emulator.conferences
 
@@ -449,7 +519,8 @@ def test_a_run_that_could_do_nothing_has_a_line_and_its_reason(ledger: Ledger) -
     text = history(ledger)
     assert "Deleted 0 items in 1 run. Not everything was done in 1 run." in text
     assert "Needs attention hq could not be listed; nothing was deleted there: HTTP 500 <b> ( 2026-03-01" in text
-    assert "2026-03-01 12:00 UTC 1 account unknown 0 – 1 account not finished" in text
+    assert "2026-03-01 12:00 UTC 1 account unknown 0 could not be listed: hq" in text
+    assert "hq fake · could not be listed in its last run 0 0" in text
     assert "What was not done" in text
 
 
@@ -458,7 +529,7 @@ def test_what_was_done_since_needs_no_attention_and_is_still_in_the_history(ledg
     end(ledger, "two", status="ok", error=None, good=True)
     text = history(ledger)
     assert "Needs attention" not in text
-    assert "more than max_deletions refused" in text
+    assert "more than max_deletions refused by a safety limit" in text
     assert "Not everything was done in 1 run." in text
 
 
@@ -466,7 +537,7 @@ def test_what_the_time_limit_left_over_needs_no_attention(ledger: Ledger) -> Non
     end(ledger, "one", status="partial", error="7 deferred", good=True)
     text = history(ledger)
     assert "Needs attention" not in text
-    assert "7 deferred partial" in text
+    assert "7 deferred not finished" in text
 
 
 def test_an_end_that_an_older_release_recorded_has_no_reason(ledger: Ledger) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from ... import __version__
 from ...errors import VERDICTS, ConfcleanupError, ExitCode
 from ...items import Outcome
+from ...plan import Group
 from ...redact import harmless, redact
 from ...run import Run
 from ...system import install
@@ -47,13 +48,14 @@ def of_run(run: Run, tally: Tally, past: Past | None, zone: tzinfo, command: str
         zone,
         mode="Dry run" if dry else "Run",
         headline=_planned(run) if dry else _done(run),
+        rest=_missing(run),
         made=run.now,
         run=run,
         dry=dry,
         command=_whole(command) if dry and run.due else "",
         meaning=VERDICTS[run.exit_code],
         accounts=accounts,
-        rows=tally.rows,
+        rows=tally.rows[Group.GOES],
         sums=tally.sums,
         short=run.selected <= SHORT,
         bad=tally.bad,
@@ -66,20 +68,19 @@ def of_ledger(past: Past, now: datetime, zone: tzinfo) -> str:
     total = past.sums.total()
     runs = f"{len(past.runs):,} run{'' if len(past.runs) == 1 else 's'}"
     undone = sum(bool(one.undone) for one in past.runs.values())
-    rest = f" Not everything was done in {undone:,} run{'' if undone == 1 else 's'}." if undone else ""
+    rest = f"Not everything was done in {undone:,} run{'' if undone == 1 else 's'}." if undone else ""
     return _page(
         zone,
         mode="History",
-        headline=f"Deleted {_items(total.goes.count)} in {runs}.{rest}"
-        if past.runs
-        else "The ledger holds no run yet.",
+        headline=f"Deleted {_items(total.goes.count)} in {runs}." if past.runs else "The history holds no run yet.",
+        rest=rest,
         made=now,
         run=None,
         dry=False,
         command="",
         accounts=list(past.waiting.values()),
         sums=past.sums,
-        bad=list(past.bad)[::-1],
+        bad=list(past.bad.values())[::-1],
         past=past,
     )
 
@@ -87,18 +88,21 @@ def of_ledger(past: Past, now: datetime, zone: tzinfo) -> str:
 def _planned(run: Run) -> str:
     listed = sum(plan.listed for plan in run.plans)
     if run.due:
-        return f"Nothing was deleted. {run.due:,} of {_items(listed)} would go.{_missing(run)}"
+        return f"Nothing was deleted. {run.due:,} of {_items(listed)} would be deleted."
     refused = any(plan.refusals for plan in run.plans)
     doubt = any(plan.doubtful for plan in run.plans)
-    return f"Nothing was deleted. {'A run would be refused.' if refused else _nothing(doubt)}{_missing(run)}"
+    return f"Nothing was deleted. {'A run would be refused.' if refused else _nothing(doubt)}"
 
 
 def _missing(run: Run) -> str:
-    failed = sum(plan.failed for plan in run.plans)
-    missing = f" {failed:,} account{'' if failed == 1 else 's'} could not be listed." if failed else ""
-    if partly := sum(bool(plan.unlisted) for plan in run.plans):
-        missing += f" {partly:,} account{'' if partly == 1 else 's'} could be listed only in part."
-    return missing
+    """How many accounts are not, or not wholly, in the numbers above it."""
+    refused = sum(bool(plan.refusals) for plan in run.plans)
+    found = [
+        (sum(plan.failed for plan in run.plans), "could not be listed"),
+        (sum(bool(plan.unlisted) for plan in run.plans), "could be listed only in part"),
+        (refused, f"{'was' if refused == 1 else 'were'} refused by a safety limit"),
+    ]
+    return " ".join(f"{count:,} account{'' if count == 1 else 's'} {words}." for count, words in found if count)
 
 
 def _nothing(doubt: bool) -> str:
@@ -145,7 +149,7 @@ def _page(zone: tzinfo, **facts: Any) -> str:
     environment.filters |= {
         "n": lambda number: f"{number:,}",
         "when": lambda time: f"{time.astimezone(zone):%Y-%m-%d %H:%M %Z}",
-        "day": lambda time: f"{time.astimezone(zone):%Y-%m-%d}",
+        "parsed": datetime.fromisoformat,
         "iso": lambda time: time.astimezone(UTC).isoformat(timespec="seconds"),
     }
     template = environment.from_string((folder / "page.html").read_text(encoding="utf-8"))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from ...items import Outcome
+from ...records.entries import told
 from ...records.ledger import Ledger
 from .tally import ROWS, Fate, Row, Sum, Sums
 
@@ -21,8 +22,8 @@ FATES = {Outcome.DELETED: Fate.GOES, Outcome.GONE: Fate.GONE}
 class PastRun(msgspec.Struct):
     """One run, as the ledger recorded it.
 
-    ``listed``: None if no account was listed. ``bad``: deletions that failed or whose outcome is unknown.
-    ``undone``: accounts that were not finished.
+    ``listed``: None if no account was listed. ``failed`` and ``unknown``: deletions with these outcomes.
+    ``undone``: the accounts that were not finished, by status.
     """
 
     id: str
@@ -32,22 +33,25 @@ class PastRun(msgspec.Struct):
     deleted: Sum = msgspec.field(default_factory=Sum)
     gone: int = 0
     changed: int = 0
-    bad: int = 0
-    undone: int = 0
+    failed: int = 0
+    unknown: int = 0
+    undone: dict[str, list[str]] = msgspec.field(default_factory=dict)
 
 
 class Past:
     """All past runs, oldest first, the sums over them, and the last rows.
 
-    ``undone``: the newest records of accounts that were not finished. ``waiting``: of those, by account, the ones
-    that no later run has finished.
+    ``accounts``: each account that was ever cleaned, with its provider and how its last run ended. ``bad``: items whose
+    last deletion failed or has an unknown outcome. ``undone``: the newest records of accounts that were not finished.
+    ``waiting``: of those, by account, the ones that no later run has finished.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self.runs: dict[str, PastRun] = {}
         self.sums = Sums()
         self.rows: deque[Row] = deque(maxlen=ROWS)
-        self.bad: deque[Row] = deque(maxlen=ROWS)
+        self.bad: dict[tuple[str, str, str], Row] = {}
+        self.accounts: dict[str, dict[str, str]] = {}
         for deletion in ledger.deletions():
             self._add(deletion)
         for listing in ledger.events("listing"):
@@ -67,14 +71,16 @@ class Past:
     def _run(self, event: Mapping[str, Any], at: str) -> PastRun:
         found = self.runs.setdefault(event["run"], PastRun(event["run"], datetime.fromisoformat(at)))
         found.accounts.add(event["account"])
+        self.accounts.setdefault(event["account"], {"provider": event["provider"], "status": "ok"})
         return found
 
     def _end(self, end: Mapping[str, Any]) -> None:
         run = self._run(end, end["at"])
         self.waiting.pop(end["account"], None)
+        self.accounts[end["account"]]["status"] = end["status"]
         if end["status"] == "ok":
             return
-        run.undone += 1
+        run.undone.setdefault(end["status"], []).append(end["account"])
         at = datetime.fromisoformat(end["at"])
         found = {**end, "at": at, "error": end.get("error") or "no reason was recorded"}
         self.undone.append(found)
@@ -89,10 +95,20 @@ class Past:
             run.deleted.add(size)
         run.gone += outcome == Outcome.GONE
         run.changed += outcome == Outcome.CHANGED
-        run.bad += outcome in (Outcome.FAILED, Outcome.UNKNOWN)
+        run.failed += outcome == Outcome.FAILED
+        run.unknown += outcome == Outcome.UNKNOWN
         names = {name: deletion[name] for name in ("account", "rule", "what", "id")}
-        said = {"title": deletion["title"] or "", "reason": deletion["error"] or ""}
-        row = Row(**names, **said, ended_at=ended, size=size, outcome=outcome)
+        said = {"title": deletion["title"] or "", "reason": told(deletion) or "no reason was recorded"}
+        at = datetime.fromisoformat(deletion["intended_at"])
+        row = Row(**names, **said, ended_at=ended, size=size, outcome=outcome, at=at)
         self.rows.append(row)
-        if outcome in (Outcome.FAILED, Outcome.UNKNOWN):
-            self.bad.append(row)
+        self._note_bad(row._replace(reason=deletion["error"] or row.reason))
+
+    def _note_bad(self, row: Row) -> None:
+        """Remembers the newest items that need attention, each once, until a later run has dealt with them."""
+        key = (row.account, row.what, row.id)
+        self.bad.pop(key, None)
+        if row.outcome in (Outcome.FAILED, Outcome.UNKNOWN):
+            self.bad[key] = row
+        if len(self.bad) > ROWS:
+            del self.bad[next(iter(self.bad))]

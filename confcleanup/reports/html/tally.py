@@ -1,4 +1,4 @@
-"""Count what went and what stayed, by account and rule, for the web page.
+"""Count what is deleted and what is kept, by account and rule, for the web page.
 
 Memory grows with the number of rules, not of items: only the first few items of each account are kept.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from ...items import Outcome
-from ...plan import Plan, Watcher
+from ...plan import Group, Plan, Watcher, group_of
 from ...worklist import Entry
 
 ROWS = 200
@@ -96,6 +96,8 @@ class Row(NamedTuple):
     reason: str
     size: int | None
     outcome: str
+    owner: str = ""
+    at: datetime | None = None
 
 
 def row(account: str, entry: Entry) -> Row:
@@ -104,7 +106,8 @@ def row(account: str, entry: Entry) -> Row:
     said = entry.error or decision.reason
     ended = decision.ended_at or item.ended_at
     title, outcome = item.title or "", str(entry.outcome or "")
-    return Row(account, decision.rule, item.what, item.id, title, ended, said, item.size_bytes, outcome)
+    names = (account, decision.rule, item.what, item.id, title)
+    return Row(*names, ended, said, item.size_bytes, outcome, item.owner or "")
 
 
 class Tally(Watcher):
@@ -112,7 +115,7 @@ class Tally(Watcher):
 
     def __init__(self) -> None:
         self.sums = Sums()
-        self.rows: dict[str, list[Row]] = {}
+        self.rows: dict[Group, dict[str, list[Row]]] = {group: {} for group in Group}
         self.bad: list[Row] = []
         self._lock = threading.Lock()
 
@@ -124,8 +127,9 @@ class Tally(Watcher):
         """Counts what a plan selected, by what became of it, and keeps the first rows."""
         if plan.failed:  # what was seen before the listing failed says nothing about the account
             self.sums.forget(plan.account)
-        room = min(ROWS, ROWS_IN_ALL - sum(map(len, self.rows.values())))
-        self.rows[plan.account] = [row(plan.account, entry) for entry in plan.selected.first(room)]
+        room = min(ROWS, ROWS_IN_ALL - sum(len(rows) for group in self.rows.values() for rows in group.values()))
+        for entry in plan.selected.first(room):
+            self.rows[group_of(entry.decision)].setdefault(plan.account, []).append(row(plan.account, entry))
         for entry in plan.selected:
             self.sums.add(plan.account, entry.decision.rule, _fate(plan, entry, mode), entry.item.size_bytes)
             if entry.outcome in (Outcome.FAILED, Outcome.UNKNOWN) and len(self.bad) < ROWS:
