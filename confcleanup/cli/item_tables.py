@@ -56,15 +56,20 @@ class ItemTables:
         self._line(headline, "bold")
         if plan.failed:
             return
-        self._items(plan, plan.selected if most is None else plan.selected.first(most))
-        if most is not None and len(plan.selected) > most:
-            self._line(f"  … and {len(plan.selected) - most} more; {rest}", "dim")
-        if most is None and (listed := self._listed_only.get(plan.account)):
-            if self.width is not None:
-                self._line(f"  {HEADINGS[Group.STAYS]}", "")
-            self._items(plan, listed)
+        for group, entries in self._groups(plan):
+            if group in HEADINGS and self.width is not None:
+                self._line(f"  {HEADINGS[group]}", "")
+            self._items(plan, entries if most is None else entries.first(most))
+            if most is not None and len(entries) > most:
+                self._line(f"  … and {len(entries) - most} more; {rest}", "dim")
         if self.width is not None:
             self._line("", "")
+
+    def _groups(self, plan: Plan) -> Iterator[tuple[Group, Worklist]]:
+        """The items to show, by what the plan means for them."""
+        yield Group.GOES, plan.selected
+        if listed := self._listed_only.get(plan.account):
+            yield Group.STAYS, listed
 
     def _items(self, plan: Plan, entries: Iterable[Entry]) -> None:
         if self.width is None:

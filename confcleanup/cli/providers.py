@@ -32,8 +32,8 @@ def command(settings: Globals, style: str) -> None:
         for source in provider["sources"]:
             can = "" if source["deletes"] else " (list only)"
             print(f"  what = {source['what']!r}{can}: {source['text']}")
-            print(click.wrap_text(", ".join(source["rule_keys"]), 96, "    rule keys: ", "      "))
-        print(click.wrap_text(", ".join(provider["settings"]), 96, "  settings: ", "    "))
+            print(click.wrap_text(", ".join(source["rule_keys"]), 78, "    rule keys: ", "      "))
+        print(click.wrap_text(", ".join(provider["settings"]), 78, "  settings: ", "    "))
         print()
 
 

@@ -85,9 +85,9 @@ def test_without_a_terminal_a_plan_is_one_uncut_line_an_item_with_its_end_owner_
     assert head.split() == ["account", "result", "end", "what", "id", "title", "owner", "reason"]
     end = r"20\d\d-\d\d-\d\d \d\d:\d\d UTC"
     whose = r"anna@vc\.example\.org"
-    reason = "ended 41 days ago, kept for 30 days"
+    reason = "ended 4[01] days ago, kept for 30 days"
     assert re.fullmatch(rf"  hq +delete +{end}  conferences  0073310045  Budget review +{whose}  {reason}", first)
-    assert re.search(rf"  0073310047  {title.strip()}  boris +ended 400 days ago, kept for 30 days$", second)
+    assert re.search(rf"  0073310047  {title.strip()}  boris +ended (399|400) days ago, kept for 30 days$", second)
     assert last.startswith("Dry run: nothing was deleted. To delete 2 items: confcleanup -c ")
     assert done.stderr == ""
 

@@ -1097,11 +1097,11 @@ def test_the_history_says_why_a_room_was_ended_who_was_in_it_and_that_it_was_ann
     command: Any, waited: list[float]
 ) -> None:
     emulator = today()
-    emulator.add_room("board", running=9 * HOUR)
+    emulator.add_room("board", running=9.5 * HOUR)
     entry = history_of(command, emulator, rules=[GOODBYE])
     said = {name: entry[name] for name in ("reason", "people", "announced")}
-    assert said == {"reason": "4 hours past its maximum duration (4 hours)", "people": 2, "announced": True}
-    line = "4 hours past its maximum duration (4 hours); 2 people in the room, announced before"
+    assert said == {"reason": "5 hours past its maximum duration (4 hours)", "people": 2, "announced": True}
+    line = "5 hours past its maximum duration (4 hours); 2 people in the room, announced before"
     assert line in command(emulator, "history").stdout
 
 
