@@ -23,7 +23,7 @@ from .deadline import Deadline
 from .deleter import Deletion, carry_out
 from .errors import ConfcleanupError, ExitCode, LedgerError, fault
 from .filter import Rule
-from .guards import BLIND, NO_RUNS, check_guards, lasting_backlog
+from .guards import NO_RUNS, lasting_backlog
 from .items import Outcome
 from .listing import Listing, make_plan
 from .outcomes import settle
@@ -370,22 +370,3 @@ def _note_unmet_holds(plans: Sequence[Plan]) -> None:
         unmet = unmet_holds(accounts)
         plans[0].notices += unmet
         plans[0].attention |= dict.fromkeys(unmet, True)
-
-
-def check(
-    account: Account, stop: Deadline, clock: Callable[[], datetime], refused: RefusedSignIns
-) -> tuple[list[str], list[str]]:
-    """Signs in and reads a little of each source that the account's rules name; also what was refused before.
-
-    Returns the errors and the warnings, in words.
-    """
-    with account.provider(account.settings, stop, clock) as provider:
-        provider.http.guard_sign_in(refused.gate(account.name, account.settings, clock, by_hand=True))
-        trouble = []
-        try:
-            provider.check(list(dict.fromkeys(rule.what for rule in account.rules)))
-        except ConfcleanupError as error:
-            trouble.append(str(error))
-        trouble += check_guards({}, provider.http.skew, account.limits)
-        blind = [BLIND] if provider.http.sent and provider.http.skew is None else []
-        return trouble, provider.warnings + blind

@@ -120,6 +120,8 @@ def _setting(answers: Answers, key: str, folder: Path) -> None:
 
     def read(raw: str) -> str:
         value = f"https://{raw}" if _is_url(key) and raw and "://" not in raw else raw
+        if value and key.endswith("_file"):
+            value = _existing(value)
         if value and (wrong := questions.mistake(provider, key, value)):
             raise ValueError(wrong)
         return value

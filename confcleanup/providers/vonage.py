@@ -25,7 +25,7 @@ from ..http.urls import path
 from ..items import Item, Media, Outcome, Result
 from ..settings.secrets import Secret
 from ..settings.tables import AccountSettings, RuleSettings
-from ..settings.values import Pace, Value
+from ..settings.values import Pace
 from ..unmet import Reach
 from .base import (
     Access,
@@ -40,7 +40,8 @@ from .base import (
     token_of,
     visible,
 )
-from .vonage_recordings import id_mistake, is_number, page_of, recording
+from .vonage_recordings import id_mistake, page_of, recording
+from .vonage_users import Users, user_of
 
 T = TypeVar("T")
 COMPANY, ON_DEMAND = "company-recordings", "on-demand-recordings"
@@ -55,24 +56,6 @@ _ADVICE = {
     ("users", 404): "check provisioning_url; if account_id is 'self', write the account's number instead",
 }
 NO_USERS = "the list of users is empty, although the API user must be in it"
-
-
-class Users(Value):
-    """Whose on-demand recordings: "all", "self", or a list of user ids; becomes the word or a tuple of ids."""
-
-    @classmethod
-    def parse(cls, raw: Any) -> str | tuple[str, ...]:
-        if raw in ("all", "self"):
-            return str(raw)
-        ids = [text(entry) or "" for entry in raw] if isinstance(raw, list) else []
-        if not ids or not all(map(is_number, ids)):
-            raise ValueError(f'{raw!r} names no users; write "all", "self", or ids such as ["869048", "869049"]')
-        return tuple(dict.fromkeys(ids))
-
-    @classmethod
-    def describe(cls) -> dict[str, Any]:
-        ids = {"anyOf": [{"type": "string", "pattern": "^[0-9]+$"}, {"type": "integer", "minimum": 0}]}
-        return {"anyOf": [{"enum": ["all", "self"]}, {"type": "array", "items": ids, "minItems": 1}]}
 
 
 class RecordingRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -211,7 +194,7 @@ class Vonage(Provider):
             raise self._explained(error, "users") from None
         if row is None:
             raise ProviderError(NO_USERS)
-        return _user(row)[0]
+        return user_of(row)[0]
 
     # The list ---------------------------------------------------------------------------------
 
@@ -281,7 +264,7 @@ class Vonage(Provider):
         return found
 
     def _of_row(self, row: Row, rules: Sequence[Rule]) -> Iterator[Item]:
-        return self._list(ON_DEMAND, *_user(row), rules=rules)
+        return self._list(ON_DEMAND, *user_of(row), rules=rules)
 
     def _of_named(self, user: str, rules: Sequence[Rule]) -> Iterator[Item]:
         return self._list(ON_DEMAND, user, self._name_of(user, rules), rules=rules)
@@ -296,7 +279,7 @@ class Vonage(Provider):
             return user
         try:
             body = self._provisioned(lambda at: self.http.get(at, base=self.settings.provisioning_url), "users", user)
-            return _user(body.json())[1]
+            return user_of(body.json())[1]
         except HttpError as error:
             raise self._explained(error, "users") from None
 
@@ -402,14 +385,3 @@ def _latest(rules: Sequence[Rule]) -> datetime | None:
     if any(rule.keep_last for rule in rules):
         return None
     return max((rule.cutoff.astimezone(UTC) for rule in rules), default=None)
-
-
-def _user(row: Row) -> tuple[str, str]:
-    """A user's id and name, which is empty if it is not known.
-
-    Raises ProviderError without an id: nobody could list that user's recordings.
-    """
-    ident = text(row.get("id")) or ""
-    if not is_number(ident):
-        raise ProviderError(f"a user in the list has no usable id ({row.get('id')!r})")
-    return ident, text(row.get("login_name")) or text(row.get("email")) or ""
