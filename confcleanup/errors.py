@@ -108,16 +108,26 @@ class UnsafeId(ProviderError):
 class HttpError(ProviderError):
     """The vendor answered with a status that the request did not ask for.
 
-    ``body`` is the decoded JSON object of the answer, or an empty mapping; ``retry_after`` its Retry-After header;
-    ``silent`` whether the answer had no body at all.
+    ``what`` is what happened, to what; ``advice`` the next step. ``body`` is the decoded JSON object of the answer, or
+    an empty mapping; ``retry_after`` its Retry-After header; ``silent`` whether the answer had no body at all.
     """
 
-    def __init__(self, what: str, status: int | None = None, body: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, what: str, status: int | None = None, body: Mapping[str, Any] | None = None, *, advice: str = ""
+    ) -> None:
+        self.what, self.advice = what, advice
         self.status = status
         self.retry_after: str | None = None
         self.silent = False
         self.body: Mapping[str, Any] = body or {}
-        super().__init__(what)
+        super().__init__(f"{what}; {advice}" if advice else what)
+
+    def completed(self, *, advice: str = "", times: int = 1) -> HttpError:
+        """The same error with a next step, unless it has one, and how often it came."""
+        self.advice = self.advice or advice
+        self.what += f", tried {times} times" if times > 1 else ""
+        self.args = (f"{self.what}; {self.advice}" if self.advice else self.what,)
+        return self
 
 
 class AccessDenied(HttpError):

@@ -67,21 +67,22 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 def check_guards(
-    lists: Mapping[str, Listed], skew: timedelta | None, limits: Limits, previous: PreviousRuns = NO_RUNS
+    lists: Mapping[str, Listed],
+    skew: timedelta | None,
+    limits: Limits,
+    previous: PreviousRuns = NO_RUNS,
+    now: datetime | None = None,
 ) -> list[str]:
     """Every reason not to begin deleting in an account, each with what to do about it.
 
-    ``lists`` are by source. ``skew`` is the provider's clock minus this machine's, or None if it shows no clock.
+    ``lists`` are by source. ``skew`` is the provider's clock minus this machine's, or None if it shows no clock;
+    ``now`` is this machine's, for the words.
     """
     selected = sum(listed.selected for listed in lists.values())
     found = [_too_many(selected, limits), _share(lists, limits), _growth(selected, limits, previous)]
     found += [_fewer(what, lists[what].count, previous.left[what]) for what in shrunken(lists, previous)]
     if skew is not None and abs(skew) > limits.max_clock_skew:
-        ahead = "behind" if skew > timedelta(0) else "ahead of"
-        found.append(
-            f"this machine's clock is {humanize(abs(skew))} {ahead} the provider's, max_clock_skew allows "
-            f"{humanize(limits.max_clock_skew)}: set the clock that is wrong (ages are computed from this machine's)"
-        )
+        found.append(_clocks(skew, limits, now))
     return [objection for objection in found if objection]
 
 
@@ -102,6 +103,17 @@ def shrunken(lists: Mapping[str, Listed], previous: PreviousRuns) -> list[str]:
         for what, listed in lists.items()
         if listed.lasting and (left := previous.left.get(what, 0)) > 0 and _too_few(listed.count, left)
     ]
+
+
+def _clocks(skew: timedelta, limits: Limits, now: datetime | None) -> str:
+    """Which of two clocks is wrong nobody can tell from here, so both are shown."""
+    ahead = "behind" if skew > timedelta(0) else "ahead of"
+    both = f" ({now:%Y-%m-%d %H:%M:%S} UTC here, {now + skew:%Y-%m-%d %H:%M:%S} UTC there)" if now else ""
+    return (
+        f"this machine's clock is {humanize(abs(skew))} {ahead} the provider's{both}, max_clock_skew allows "
+        f"{humanize(limits.max_clock_skew)}: compare both with a clock that is right, and set the one that is wrong "
+        "(ages are computed from this machine's)"
+    )
 
 
 def _too_few(listed: int, left: int) -> bool:

@@ -93,7 +93,7 @@ def make_plan(listing: Listing) -> Plan:
         plan.warnings.append(BLIND)
     _estimate(plan, provider, listing.limits, due)
     plan.lists = {what: replace(listed, selected=due[what]) for what, listed in plan.lists.items()}
-    plan.refusals += check_guards(plan.lists, provider.http.skew, listing.limits, listing.previous)
+    plan.refusals += check_guards(plan.lists, provider.http.skew, listing.limits, listing.previous, listing.now)
     return plan
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from .errors import LedgerError, Locked
 from .redact import redact
+from .system import why_denied
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -39,7 +40,9 @@ def lock(state: Path) -> Iterator[None]:
         raise Locked(f"another run holds {state}{who}; wait for it to end") from None
     except OSError as error:
         held.release()
-        raise LedgerError(f"the state folder {state} cannot be used ({error}); nothing was contacted") from None
+        file = Path(error.filename or state)
+        why = why_denied(file, error, own=state)
+        raise LedgerError(f"the state folder cannot be used, so nothing was contacted: {why}") from None
     try:
         yield
     finally:

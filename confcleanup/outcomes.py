@@ -13,6 +13,7 @@ from .errors import AccessDenied, HttpError, OutcomeUnknown, ProviderError
 from .items import Item, Outcome, Result
 from .providers.base import Provider
 from .redact import harmless
+from .worklist import STILL
 
 log = logging.getLogger(__name__)
 Answer = Result | Exception
@@ -86,7 +87,7 @@ def words(answer: Answer) -> str:
 
 def still(answer: Answer) -> str:
     """Describe an answer after which the item was found."""
-    return f"{words(answer)}; it was still there when looked at"
+    return words(answer) + STILL
 
 
 def settle(

@@ -80,6 +80,68 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def why_denied(path: Path, error: OSError, *, own: Path | None = None) -> str:
+    """Why the system refuses a file or a folder, whose it is, and what to do, for people.
+
+    ``own`` is the program's own folder, if the path is that or in it: all of it should be one user's.
+    """
+    if error.errno == errno.ENOSPC:
+        return f"there is no space left on the disk of {path}; free some, then start again"
+    if error.errno == errno.EROFS:
+        return f"{path} is on a file system that is mounted read-only; mount it for writing, or name another place"
+    if error.errno == errno.ENOENT:
+        return f"there is no {path}; correct the path, or create it"
+    if error.errno not in (errno.EACCES, errno.EPERM) or not POSIX:
+        return f"{path}: {error.strerror or type(error).__name__}"
+    at = _refusing(path)
+    if _may(at, os.R_OK | os.W_OK):
+        return f"{path}: {error.strerror}"  # something else than its mode: a security module, or the file's content
+    owner, me = at.stat().st_uid, os.geteuid()
+    whose = f"it belongs to {_user(owner)}" if at == path else f"{at} belongs to {_user(owner)}"
+    what = f"{path}: permission denied, because {whose} (mode {stat.S_IMODE(at.stat().st_mode):o})"
+    return f"{what} and this is {_user(me)}; {_way_in(at, path, own, _user(me), mine=owner == me)}"
+
+
+def _way_in(at: Path, path: Path, own: Path | None, me: str, *, mine: bool) -> str:
+    """What lets a user in where ``at`` refused. No command ever changes a folder that others may need, as /etc."""
+    if mine:
+        return f"run: {command_line(['chmod', 'u+rwX', str(at)])}"
+    if own and at.is_relative_to(own):
+        return f"run as root: {command_line(['chown', '-R', me, str(own)])}"
+    if own and at == own.parent and _may_enter(at):
+        return f"run as root: {command_line(['install', '-d', '-m', '700', '-o', me, str(own)])}"
+    if at == path:
+        return f"run as root: {command_line(['chown', me, str(at)])}"
+    return f"use a folder that {me} may enter and write"
+
+
+def _refusing(path: Path) -> Path:
+    """What refuses a path: the topmost folder on the way that may not be entered, the path, or the folder it is in."""
+    closed = (folder for folder in reversed(path.parents) if not _may_enter(folder))
+    refused = next(closed, path)
+    while not _may(refused, os.F_OK):
+        refused = refused.parent
+    return refused
+
+
+def _may_enter(folder: Path) -> bool:
+    return _may(folder, os.X_OK)
+
+
+def _may(path: Path, how: int) -> bool:
+    return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _user(number: int) -> str:
+    """A user's name, or the number where it has none, as in a container."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
 def may_run(process: int) -> bool:
     """Whether a process of this machine may still be there. False only where that is certain, which needs POSIX."""
     if POSIX:

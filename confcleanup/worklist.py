@@ -51,6 +51,8 @@ WHERE (judged.last IS NULL OR judged.latest >= judged.last) AND entry.outcome IS
 """``last`` has the last place of a group; it is null if there are fewer items. What ended together with it stays."""
 ADD = "INSERT OR IGNORE INTO entry (key, what, body, outcome, error) VALUES (?, ?, ?, ?, ?)"
 BY_SOURCE = "SELECT what, outcome, count(*) FROM entry GROUP BY what, outcome"
+STILL = "; it was still there when looked at"
+"""How the error of an item ends that was found after its deletion had been asked for."""
 
 
 class Entry(msgspec.Struct):
@@ -79,7 +81,7 @@ class Entry(msgspec.Struct):
 
     def ended_account(self, error: str | None) -> bool:
         """Whether it failed for the reason for which its whole account was left, which is ``error``."""
-        return bool(error and self.error) and str(error).endswith(str(self.error))
+        return bool(error and self.error) and str(error).endswith(str(self.error).removesuffix(STILL))
 
 
 class Place(NamedTuple):

@@ -153,7 +153,7 @@ def test_every_objection_is_told_at_once_and_says_what_to_do() -> None:
         'max_share to "5000%"',
         "max_growth to 667",
         "--accept-fewer",
-        "set the clock",
+        "set the one that is wrong",
     )
     for objection, advice in zip(told, advices, strict=True):
         assert advice in objection.rpartition(":")[2] + objection.rpartition("?")[2]

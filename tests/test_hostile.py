@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 
 from confcleanup.cli import cli
 from confcleanup.errors import HttpError, OutcomeUnknown, ProviderError
-from confcleanup.http import client as http
+from confcleanup.http import answer as http
 from confcleanup.http import transport
 from confcleanup.http.client import Http, Permit
 from confcleanup.redact import harmless

@@ -682,7 +682,7 @@ def test_the_lock_is_let_go_at_the_end_and_after_a_fault(tmp_path: Path) -> None
 
 def test_a_state_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(LedgerError, match=r"the state folder .* cannot be used"), lock(tmp_path / "file" / "state"):
+    with pytest.raises(LedgerError, match="the state folder cannot be used"), lock(tmp_path / "file" / "state"):
         pass
 
 

@@ -13,7 +13,7 @@ import click
 
 from ..errors import ConfigError, Problem
 from ..redact import redact
-from ..system import reachable
+from ..system import reachable, why_denied
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +100,7 @@ class Globals(NamedTuple):
         try:
             try_folder(folder)
         except OSError as error:
-            why = f"the folder {folder} cannot be written ({error.strerror}); name another with --state"
+            why = f"the folder cannot be written: {why_denied(folder, error, own=folder)}; or name another with --state"
             raise ConfigError([Problem("state.directory", why)]) from None
         return folder
 

@@ -16,7 +16,7 @@ from ..errors import ConfigError, Problem
 from ..protection import Hold
 from ..settings.tables import Table
 from ..settings.values import FilePath, When
-from ..system import mode_of
+from ..system import mode_of, why_denied
 
 MARKS = ("id", "owner", "title", "tag")
 COLUMNS = (*MARKS, "reason", "until")
@@ -83,10 +83,8 @@ def _from_file(path: Path) -> list[dict[str, str | None]]:
             open_to_all = (mode_of(file.fileno()) or 0) & stat.S_IWOTH
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ConfigError(
-            [Problem("holds.file", f"{path} cannot be read ({why}); without it nothing is deleted")]
-        ) from None
+        why = why_denied(path, error) if isinstance(error, OSError) else f"{path} is not UTF-8 text"
+        raise ConfigError([Problem("holds.file", f"cannot be read, so nothing is deleted: {why}")]) from None
     if open_to_all:
         raise ConfigError([Problem("holds.file", f"{path} can be written by everybody: chmod o-w {path}")])
     numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]

@@ -20,6 +20,7 @@ from ..deadline import FRESH
 from ..errors import BrokenProvider, ConfigError, Problem
 from ..filter import Rule
 from ..guards import Limits
+from ..http import tls
 from ..http.rate_limit import RateLimiter
 from ..providers.base import Provider
 from ..settings.tables import (
@@ -33,7 +34,7 @@ from ..settings.tables import (
     unknown,
 )
 from ..settings.values import FilePath
-from ..system import mode_of
+from ..system import mode_of, why_denied
 from .holds import HoldSettings
 from .places import APP
 from .syntax import parse
@@ -94,7 +95,8 @@ class Account(msgspec.Struct, frozen=True):
         Raises ConfigError that names everything that is missing.
         """
         tables = [("", self.settings), *((f"rules[{number}].", rule) for number, rule in enumerate(self.rules, 1))]
-        found = [(prefix + key, message) for prefix, table in tables for key, message in table.missing()]
+        found = [*tls.mistakes(self.settings)]
+        found += [(prefix + key, message) for prefix, table in tables for key, message in table.missing()]
         require([Problem(f"accounts.{self.name}.{key}", message) for key, message in found], "")
 
 
@@ -158,7 +160,7 @@ def _document(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         why = f"there is no file {path}. Write one with: {APP} -c {path} init"
     except OSError as error:
-        why = f"{path} cannot be read: {error.strerror}"
+        why = f"the config cannot be read: {why_denied(path, error)}"
     except ValueError as error:
         why = f"{path} {error}"
     raise ConfigError([Problem("", why)], str(path))
@@ -198,7 +200,7 @@ def _account(
         problems.append(Problem(f"{key}.provider", str(error)))
         return None
     entries = table.pop("rules", None)
-    settings = build(provider.settings_type, table, key, problems, folder=folder)
+    settings = build(provider.settings_type, table, key, problems, folder=folder, also=("rules", "limits"))
     rules = _rules(provider, entries, general, key, problems, folder)
     if settings is None or problems:
         return None

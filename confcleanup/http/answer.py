@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import msgspec
+import requests
 
 from ..errors import AccessDenied, HttpError, OutcomeUnknown, ProviderError
 from ..redact import harmless, redact
+from .failures import Asked, proxy_refusal
 
+MAX_ANSWER = 64 * 1024 * 1024
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -26,10 +30,27 @@ class Answer(msgspec.Struct, frozen=True):
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises ProviderError if it is anything else."""
         body = self.any_json()
-        if not isinstance(body, dict):
-            kind = "a list" if isinstance(body, list) else "not a JSON object"
-            raise ProviderError(f"the answer (status {self.status}) is {kind}; expected a JSON object")
-        return body
+        if isinstance(body, dict):
+            return body
+        if isinstance(body, list):
+            raise ProviderError(f"expected a JSON object, got a list (status {self.status})")
+        advice = "; is url the address of the API? A sign-in page or a proxy may have answered" if self.is_html else ""
+        raise ProviderError(f"expected JSON, got {self.kind} (status {self.status}){advice}")
+
+    @property
+    def is_html(self) -> bool:
+        """Whether it is a page for people."""
+        begins = self.content.lstrip()[:5].lower() in (b"<html", b"<!doc")
+        return begins or "html" in self.headers.get("Content-Type", "")
+
+    @property
+    def kind(self) -> str:
+        """What its body is, in words that show nothing of it."""
+        if not self.content.strip():
+            return "nothing"
+        if self.is_html:
+            return "HTML"
+        return f"{len(self.content)} bytes that are no JSON"
 
     def any_json(self) -> Any:
         """The body as whatever JSON it is; None if it is none."""
@@ -54,7 +75,7 @@ def uncontradicted(answer: Answer) -> bool:
 _ERRORS = ("error", "errors", "error_code", "errorCode", "fault")
 
 
-def _said(answer: Answer) -> str:
+def details(answer: Answer) -> str:
     """What an answer's body says against itself, if it says anything, in brackets."""
     body = answer.any_json()
     detail = vendor_message(body) if isinstance(body, dict) else ""
@@ -63,21 +84,61 @@ def _said(answer: Answer) -> str:
     return f" ({text})" if text else ""
 
 
-def _refusal(method: str, answer: Answer) -> HttpError:
+def body_of(response: requests.Response, asked: Asked) -> bytes:
+    """An answer's body, read to its end. Raises ProviderError if it is too large, and ``NETWORK_ERRORS``."""
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := response.raw.read1(65536, decode_content=True):
+        size += len(chunk)
+        if size > MAX_ANSWER:
+            why = f"the answer is larger than {MAX_ANSWER // 1024 // 1024} MiB"
+            if asked.changes:
+                raise OutcomeUnknown(f"{asked.unconfirmed}: {why}", response.status_code)
+            raise ProviderError(why)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def refusal(answer: Answer, asked: Asked) -> HttpError:
+    """The error that an answer's status means. Its next step may still be missing: the provider knows better ones."""
     body = answer.any_json()
     body = body if isinstance(body, dict) else {}
-    text = f"{method} was answered with {answer.status}"
-    if detail := vendor_message(body):
-        text += f" ({detail})"
+    detail = vendor_message(body) or ("HTML" if answer.is_html else "")
     kind: type[HttpError] = HttpError
     if answer.status in (401, 402, 403):
         kind = AccessDenied
-    elif method != "GET" and (answer.status >= 500 or answer.status < 400 or answer.status == 408):
+    elif asked.changes and (answer.status >= 500 or answer.status < 400 or answer.status == 408):
         kind = OutcomeUnknown
-    error = kind(text, answer.status, body)
+    what = asked.unconfirmed if kind is OutcomeUnknown else asked.failed
+    error = kind(f"{what}: {answer.status}" + (f" ({detail})" if detail else ""), answer.status, body)
     error.silent = not answer.content.strip()
     error.retry_after = answer.headers.get("Retry-After")
     return error
+
+
+def next_step(answer: Answer, asked: Asked) -> str:
+    """What to do about a refusal, as far as the status alone tells it."""
+    if answer.status == 407 and (refused := proxy_refusal(asked)):
+        return f"it is {refused.cause}: {refused.remedy}"
+    if answer.status in REDIRECTS:
+        return leads_elsewhere(asked.target, answer)
+    if answer.status == 429:
+        return "the vendor's limit of requests is reached: lower this account's rate, or run when others do not"
+    if answer.status in (401, 402, 403):
+        return "check the account's credentials and rights"
+    if asked.changes:
+        return ""  # what became of it is found out at once
+    return "the next run tries again; if it lasts, look at the server" if answer.status >= 500 else ""
+
+
+def leads_elsewhere(target: str, answer: Answer) -> str:
+    """Where a redirect leads, up to its path, which may hold a secret; and what to do."""
+    try:
+        there = urlsplit(urljoin(target, answer.headers.get("Location", "")))
+        place = f"{there.scheme}://{there.netloc.rpartition('@')[2]}"
+    except ValueError:
+        place = "an address that cannot be read"
+    return f"it redirects to {redact(harmless(place))[:200]}: write the address where the API is into url"
 
 
 def http_date(text: str) -> datetime | None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -18,43 +17,28 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 import requests
 
-from ..deadline import Deadline, Look
+from ..deadline import Deadline
 from ..errors import AccessDenied, HttpError, OutcomeUnknown, ProviderError, Stale, Stopped
 from ..settings.tables import AccountSettings
 from ..settings.values import Pace
 from . import transport
-from .answer import REDIRECTS, Answer, _refusal, _said, http_date, uncontradicted
-from .download import FileGuard, download
-from .rate_limit import RateLimiter, backoff
+from .answer import REDIRECTS, Answer, body_of, details, http_date, leads_elsewhere, next_step, refusal, uncontradicted
+from .download import FileGuard, download, file_asked
+from .failures import NETWORK_ERRORS, SIGN_IN, Asked, Asking, transport_error
+from .permit import Permit as Permit
+from .rate_limit import RateLimiter, asked_pause, backoff
 from .sign_in import Gate, SignIn
 from .urls import as_meant
 
 log = logging.getLogger(__name__)
 TRIES = 4
-MAX_ANSWER = 64 * 1024 * 1024
 MAX_PAUSE = 60.0
 RETRIED = frozenset({None, 429, 500, 502, 503, 504})
 """Answers to a GET that may be better a moment later; None is no answer at all."""
 
 
-class Permit:
-    """The right to change something at a vendor. Made by the deleter alone, handed down by it.
-
-    With a ``look``, it is a right for ``pace.FRESH`` seconds: what could not leave by then raises Stale.
-    """
-
-    def __init__(self, look: Look | None = None) -> None:
-        self._look = look
-
-    @property
-    def lapses(self) -> bool:
-        """Whether the right ends with its look."""
-        return self._look is not None
-
-    def require_fresh(self, ahead: float = 0.0) -> None:
-        """Raises Stale if the right has lapsed, or will have ``ahead`` seconds from now."""
-        if self._look:
-            self._look.require_fresh(ahead)
+Advise = Callable[[str, HttpError], str]
+"""What to do about a refusal of a method, by what the vendor documents; empty for nothing."""
 
 
 class Auth(Protocol):
@@ -82,12 +66,17 @@ class Http:
         timeout: timedelta = timedelta(seconds=30),
         concurrency: int = 8,
         ca_file: str | None = None,
+        strict_certificates: bool = True,
         stop: Deadline | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         retry_after: Callable[[HttpError], float | None] = lambda _: None,
         media_hosts: Collection[str] = (),
+        advise: Advise = lambda *_: "",
     ) -> None:
-        """``media_hosts`` are hosts (``*.`` for all below a domain) that may see the sign-in when a file is fetched."""
+        """``media_hosts`` are hosts (``*.`` for all below a domain) that may see the sign-in when a file is fetched.
+
+        ``advise`` says what to do about a refusal, by the vendor's documentation.
+        """
         self.base = url.rstrip("/")
         self.clock = clock
         self.stop = stop or Deadline()
@@ -96,11 +85,13 @@ class Http:
         self.sent, self.busy = 0, 0.0
         self._date = ""
         self._timeout = timeout.total_seconds()
-        self._retry_after = retry_after
-        self._sign_in = SignIn(urlsplit(self.base).hostname, partial(auth.sign_in, self), auth.token_expired)
+        self._retry_after, self._advise = retry_after, advise
+        self._ca_file = ca_file
+        self._asking = Asking()
+        self._sign_in = SignIn(urlsplit(self.base).hostname, partial(self._sign_in_by, auth), auth.token_expired)
         self._guard = FileGuard(self.base, tuple(media_hosts))
-        self._session = transport.session(concurrency, ca_file)
-        self._files = transport.session(concurrency, ca_file, self._guard.is_near)
+        session = partial(transport.session, concurrency, ca_file, strict=strict_certificates)
+        self._session, self._files = session(), session(self._guard.is_near)
 
     @classmethod
     def for_account(
@@ -111,6 +102,7 @@ class Http:
         clock: Callable[[], datetime],
         retry_after: Callable[[HttpError], float | None] = lambda _: None,
         media_hosts: Collection[str] = (),
+        advise: Advise = lambda *_: "",
     ) -> Http:
         """The session that an account's settings describe."""
         return cls(
@@ -120,10 +112,12 @@ class Http:
             timeout=settings.timeout,
             concurrency=settings.concurrency,
             ca_file=settings.ca_file,
+            strict_certificates=settings.strict_certificates,
             stop=stop,
             clock=clock,
             retry_after=retry_after,
             media_hosts=media_hosts,
+            advise=advise,
         )
 
     def close(self) -> None:
@@ -132,6 +126,11 @@ class Http:
         self._files.close()
 
     # What a provider calls -------------------------------------------------------------------
+
+    def asks(self, words: str) -> AbstractContextManager[None]:
+        """Within it, this thread's requests are for this, in the words of errors: a verb and an object
+        ("read page 2 of the recordings"). No generator may yield within it."""
+        return self._asking.about(words)
 
     def get(self, where: str, params: Iterable[tuple[str, str]] = (), *, base: str | None = None) -> Answer:
         """Reads ``where`` (made by ``path``) under the account's base address. Raises HttpError for all but 2xx."""
@@ -147,19 +146,23 @@ class Http:
         json_body: Mapping[str, Any] | None = None,
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        check: str = "the account's credentials",
     ) -> Answer:
         """The one POST that needs no permit. A refusal is never repeated, because accounts get locked.
 
-        Raises AccessDenied.
+        ``check`` names the settings that are sent, for people. Raises AccessDenied.
         """
         target = self._address(where, (), base) if where else as_meant(base or self.base)
         for attempt in range(TRIES):
             try:
                 return self._send("POST", target, headers or {}, json_body=json_body, form=form)
             except HttpError as error:
-                final = error.status is not None and error.status < 500
+                refused = error.status is not None and 400 <= error.status < 500
+                advice = f"correct {check}" if refused and error.status not in (404, 407, 429) else error.advice
+                final = refused or error.status in REDIRECTS or isinstance(error, AccessDenied)
                 if final or attempt + 1 == TRIES:
-                    raise AccessDenied(f"the sign-in failed: {error}", error.status, error.body) from None
+                    error = error.completed(times=attempt + 1)
+                    raise AccessDenied(error.what, error.status, error.body, advice=advice) from None
                 self.stop.wait(backoff(attempt))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -200,7 +203,8 @@ class Http:
             else:
                 raise refused
             if answer.status not in accepted or not proves(answer):
-                raise OutcomeUnknown(f"{method} was answered with {answer.status}{_said(answer)}", answer.status)
+                what = f"{self._asked(method, target).unconfirmed}: {answer.status}{details(answer)}"
+                raise OutcomeUnknown(what, answer.status)
             return answer
 
         return self.signed_in(send)
@@ -243,11 +247,18 @@ class Http:
     def open_file(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         """Asks for a file at the account's pace; its body is still to be read. For ``download``, which checks it."""
         self._acquire()
-        return self._transmit("GET", url, headers, session=self._files)
+        try:
+            return self._transmit("GET", url, headers, session=self._files)
+        except NETWORK_ERRORS as error:
+            raise transport_error(error, file_asked(url, self._timeout)) from None
 
     def guard_sign_in(self, gate: Gate | None) -> None:
         """Ask ``gate``, if there is one, before each sign-in, and tell it afterwards."""
         self._sign_in.gate = gate
+
+    def _sign_in_by(self, auth: Auth) -> Mapping[str, str]:
+        with self.asks(SIGN_IN):
+            return auth.sign_in(self)
 
     def sign_in(self) -> None:
         """Signs in now, if that has not been done."""
@@ -272,8 +283,9 @@ class Http:
             try:
                 answer = self._send("GET", target, headers)
             except HttpError as error:
-                if attempt + 1 >= TRIES or error.status not in RETRIED:
-                    raise
+                lasting = isinstance(error, AccessDenied) or error.status not in RETRIED
+                if attempt + 1 >= TRIES or lasting:
+                    raise error.completed(times=attempt + 1) from None
                 log.info("GET will be tried again: %s", error)
                 self._back_off(error, attempt)
                 attempt += 1
@@ -284,12 +296,13 @@ class Http:
             target = self._redirected(target, answer, hops, under)
 
     def _redirected(self, target: str, answer: Answer, hops: int, under: str) -> str:
+        failed = f"{self._asked('GET', target).failed}: {answer.status}"
         try:
             location = urljoin(target, answer.headers.get("Location", ""))
         except ValueError:
-            raise HttpError("the server redirects to an address that cannot be read", answer.status) from None
+            location = ""
         if hops > 3 or not as_meant(location).startswith(under) or location == target:
-            raise HttpError("the server redirects elsewhere; check the account's url", answer.status)
+            raise HttpError(failed, answer.status, advice=leads_elsewhere(target, answer))
         return location
 
     def _back_off(self, error: HttpError, attempt: int | None = None) -> None:
@@ -298,7 +311,7 @@ class Http:
         A 429 holds back every thread of the account for the time it names, else until the next window. A 503 to a
         change that names a time holds back all that follows: the look, its repetition, other threads.
         """
-        asked = self._asked_pause(error)
+        asked = self._retry_after(error) if error.retry_after is None else asked_pause(error, self.clock())
         if error.status == 429:
             pause = min(MAX_PAUSE, self.limiter.seconds) if asked is None else asked
             log.info("the vendor asks for fewer requests; waiting %.0f s", pause)
@@ -312,14 +325,10 @@ class Http:
             with suppress(Stopped):  # what the run has no time for is left to the limiter
                 self.stop.wait(asked)
 
-    def _asked_pause(self, error: HttpError) -> float | None:
-        header = error.retry_after
-        if header is None:
-            return self._retry_after(error)
-        if re.fullmatch(r"\s*[0-9]{1,9}\s*", header):
-            return float(header)
-        when = http_date(header)
-        return max(0.0, (when - self.clock()).total_seconds()) if when else None
+    def _asked(self, method: str, target: str, *, changes: bool = False) -> Asked:
+        """A request, as its errors speak of it."""
+        words = self._asking.now(method, target)
+        return Asked(method, words, target, changes, self._timeout, self._ca_file, self.clock())
 
     def _send(
         self,
@@ -333,13 +342,13 @@ class Http:
     ) -> Answer:
         """Sends one request. Returns 2xx and, to a GET, redirects; raises everything else."""
         self._acquire(permit)
-        began = time.monotonic()
-        leaving = permit.require_fresh if permit else None
+        began, leaving = time.monotonic(), permit.require_fresh if permit else None
+        asked = self._asked(method, target, changes=bool(permit))
         try:
             with self._transmit(method, target, headers, leaving, json_body=json_body, form=form) as response:
-                content = self._body(method, response)
-        except transport.NETWORK_ERRORS as error:
-            raise transport.transport_error(method, error) from None
+                content = body_of(response, asked)
+        except NETWORK_ERRORS as error:
+            raise transport_error(error, asked) from None
         answer = Answer(response.status_code, response.headers, content)
         self._note_clock(answer)
         took = time.monotonic() - began
@@ -348,7 +357,8 @@ class Http:
             log.debug("%s %s -> %d in %.3f s", method, urlsplit(target).path, answer.status, took)
         if 200 <= answer.status < 300 or (method == "GET" and answer.status in REDIRECTS):
             return answer
-        raise _refusal(method, answer)
+        refused = refusal(answer, asked)
+        raise refused.completed(advice=self._advise(method, refused) or next_step(answer, asked))
 
     def _acquire(self, permit: Permit | None = None) -> None:
         """Waits until the next request may begin, but not for longer than its permit holds."""
@@ -371,22 +381,8 @@ class Http:
         **body: Mapping[str, Any] | None,
     ) -> requests.Response:
         """Sends; the answer's body is still to be read. ``leaving`` may refuse when the connection is made."""
-        try:
-            with transport.leaving(leaving):
-                return transport.send(session or self._session, method, target, headers, self._timeout, **body)
-        except transport.NETWORK_ERRORS as error:
-            raise transport.transport_error(method, error) from None
-
-    def _body(self, method: str, response: requests.Response) -> bytes:
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := response.raw.read1(65536, decode_content=True):
-            size += len(chunk)
-            if size > MAX_ANSWER:
-                why = f"the answer is larger than {MAX_ANSWER // 1024 // 1024} MiB"
-                raise ProviderError(why) if method == "GET" else OutcomeUnknown(why, response.status_code)
-            chunks.append(chunk)
-        return b"".join(chunks)
+        with transport.leaving(leaving):
+            return transport.send(session or self._session, method, target, headers, self._timeout, **body)
 
     def _note_clock(self, answer: Answer) -> None:
         """The vendor's clock minus this machine's, the smallest difference seen; each second of it is read once."""

@@ -16,7 +16,9 @@ from ..errors import AccessDenied, HttpError
 from ..redact import harmless
 from ..settings.tables import is_loopback, url_mistake
 from . import transport
-from .answer import REDIRECTS, Answer, _refusal
+from .answer import REDIRECTS, Answer, next_step, refusal
+from .failures import NETWORK_ERRORS, Asked, transport_error
+from .proxies import proxies
 from .urls import origin
 
 MEDIA = re.compile(r"(audio|video)/.*|(application|binary)/octet-stream|application/(ogg|mp4)|")
@@ -45,7 +47,7 @@ class FileGuard:
             mistake = "it cannot be read"
         if mistake or parts.scheme not in ("https", own.scheme):
             raise HttpError("the download's address cannot be used")
-        if transport.proxies(origin(url)):  # the proxy resolves names, so only a numeric address can be judged
+        if proxies(origin(url)):  # the proxy resolves names, so only a numeric address can be judged
             for network in transport.networks(parts.hostname or "", numeric=True):
                 if not self.is_near(network):
                     raise HttpError(transport.forbidden(parts.hostname or "", network))
@@ -63,7 +65,7 @@ class FileGuard:
         """Whether the account's own url is in such a network, so that its files may be there too."""
         if self._own_networks is None:
             host = urlsplit(self._base).hostname or ""
-            self._own_networks = transport.networks(host, numeric=bool(transport.proxies(origin(self._base))))
+            self._own_networks = transport.networks(host, numeric=bool(proxies(origin(self._base))))
         return network in self._own_networks
 
 
@@ -77,6 +79,11 @@ class Client(Protocol):
 
     def open_file(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         """Asks for a file at the account's pace; its body is still to be read."""
+
+
+def file_asked(url: str, timeout: float = 0.0) -> Asked:
+    """The request for a file, as its errors speak of it."""
+    return Asked("GET", "read the file", url, timeout=timeout)
 
 
 @contextmanager
@@ -101,7 +108,7 @@ def download(
         response = _open(client, guard, url, given, signed, left > 0)
     with response:
         _require_media(response.headers, sized)
-        yield _chunks(client.stop, response)
+        yield _chunks(client.stop, response, url)
 
 
 def _open(
@@ -120,7 +127,8 @@ def _open(
             opened.append(response)
             return answer
         with response:
-            raise _refusal("GET", answer)
+            asked = file_asked(url)
+            raise refusal(answer, asked).completed(advice=next_step(answer, asked))
 
     try:
         client.signed_in(begin) if own else begin({})
@@ -142,15 +150,15 @@ def _require_media(headers: Mapping[str, str], sized: bool) -> None:
         raise HttpError("the download does not say how long it is, so that a cut could not be noticed")
 
 
-def _chunks(stop: Deadline, response: requests.Response) -> Iterator[bytes]:
+def _chunks(stop: Deadline, response: requests.Response, url: str) -> Iterator[bytes]:
     size = 0
     try:
         while chunk := response.raw.read1(1024 * 1024):
             stop.check()
             size += len(chunk)
             yield chunk
-    except transport.NETWORK_ERRORS as error:
-        raise transport.transport_error("GET", error) from None
+    except NETWORK_ERRORS as error:
+        raise transport_error(error, file_asked(url)) from None
     promised = response.headers.get("Content-Length", "")
     if promised.isdigit() and size != int(promised):
         raise HttpError(f"the download ended after {size} of {promised} bytes")

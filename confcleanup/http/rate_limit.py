@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
+from ..errors import HttpError
 from ..settings.values import Pace
+from .answer import http_date
 
 
 class RateLimiter:
@@ -141,3 +145,12 @@ class RateLimiter:
 def backoff(attempt: int) -> float:
     """Seconds to wait after this many tries, with some chance so that threads do not knock together."""
     return float(2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter between retries, not cryptography
+
+
+def asked_pause(error: HttpError, now: datetime) -> float | None:
+    """The seconds that a refusal's Retry-After asks for; None for a header that cannot be read, or none."""
+    header = error.retry_after or ""
+    if re.fullmatch(r"\s*[0-9]{1,9}\s*", header):
+        return float(header)
+    when = http_date(header)
+    return max(0.0, (when - now).total_seconds()) if when else None

@@ -1,4 +1,4 @@
-"""What lies under the session: connections whose answers cannot take for ever, and why one failed, in words.
+"""What lies under the session: connections whose answers cannot take for ever.
 
 ``timeout`` bounds each wait for a byte, as everywhere; here the sum is bounded too, from the first byte of the
 head on. A hostile or broken server could otherwise hold a thread with a byte now and then.
@@ -11,7 +11,6 @@ import http
 import http.client
 import io
 import logging
-import re
 import socket
 import ssl
 import threading
@@ -20,17 +19,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
 from .. import __version__
-from ..errors import AccessDenied, HttpError, OutcomeUnknown
-from ..redact import harmless, redact
-from ..settings.tables import is_loopback
-from . import tls
+from ..redact import harmless
+from . import proxies, tls
+from .failures import Forbidden, TunnelRefused
 from .urls import origin, reach
 
 log = logging.getLogger(__name__)
@@ -94,6 +91,8 @@ class _Response(_HTTPResponse):
     """
 
     surplus = False
+    told = 0
+    """The status that came, known before the head is read; a proxy's answer to CONNECT is not read any further."""
 
     def __init__(self, sock: socket.socket, *args: Any, file: bool = False, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -115,6 +114,7 @@ class _Response(_HTTPResponse):
             elif http.HTTPStatus.CONTINUE < status < http.HTTPStatus.OK:
                 raise http.client.HTTPException(f"the server answered with the interim status {status}")
             else:
+                self.told = status
                 return version, status, reason
 
     def begin(self) -> None:
@@ -210,6 +210,16 @@ class _Connection(urllib3.connection.HTTPConnection):
         except (OSError, ValueError):
             return False
 
+    def connect(self) -> None:
+        """Connects, through a proxy where there is one. Raises TunnelRefused where that proxy says no."""
+        self._last = None
+        try:
+            super().connect()
+        except OSError:
+            if self._last is not None and self._last.told >= http.HTTPStatus.MULTIPLE_CHOICES:
+                raise TunnelRefused(self._last.told) from None
+            raise
+
     def endheaders(self, *args: Any, **kwargs: Any) -> None:
         if _leaving.ask:
             if self.sock is None:
@@ -225,10 +235,10 @@ class _Connection(urllib3.connection.HTTPConnection):
             found = _addresses(self.host, self.port)
         except (OSError, UnicodeError):
             found = []
-        error: Exception | str = "the name is not known"
+        error: OSError = socket.gaierror(socket.EAI_NONAME, "the name is not known")
         for address in found:
             if (network := reach(address)) and not self._guard(network):
-                raise urllib3.exceptions.NewConnectionError(self, forbidden(self.host, network))
+                raise Forbidden(self, forbidden(self.host, network))
         for address in found:
             try:
                 return urllib3.util.connection.create_connection(
@@ -237,8 +247,8 @@ class _Connection(urllib3.connection.HTTPConnection):
             except OSError as failed:
                 error = failed
         if isinstance(error, TimeoutError):
-            raise urllib3.exceptions.ConnectTimeoutError(self, f"Connection to {self.host} timed out")
-        raise urllib3.exceptions.NewConnectionError(self, str(error))
+            raise urllib3.exceptions.ConnectTimeoutError(self, f"Connection to {self.host} timed out") from error
+        raise urllib3.exceptions.NewConnectionError(self, str(error)) from error
 
 
 class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):
@@ -276,7 +286,8 @@ def forbidden(host: str, network: str) -> str:
 class _Adapter(HTTPAdapter):
     """Connections of our own kind, also through a proxy; what is known of a server outlives its pool."""
 
-    def __init__(self, guard: Guard | None = None, **options: Any) -> None:
+    def __init__(self, trust: Callable[[], ssl.SSLContext], guard: Guard | None = None, **options: Any) -> None:
+        self._trust = functools.cache(trust)  # made when the first connection needs it: most tests and files need none
         self._guard = guard
         self._strays: dict[tuple[Any, ...], threading.Event] = {}
         super().__init__(**options)
@@ -287,7 +298,12 @@ class _Adapter(HTTPAdapter):
         guard = None if pool.proxy else self._guard
         strays = self._strays.setdefault((pool.scheme, pool.host, pool.port), threading.Event())
         pool.conn_kw |= {"strays": strays, "guard": guard, "files": self._guard is not None}
+        if pool.scheme == "https":
+            pool.conn_kw["ssl_context"] = self._trust()
         return cast(urllib3.HTTPConnectionPool, pool)
+
+    def cert_verify(self, *args: Any) -> None:
+        """Nothing more: our context has its certificates, which requests would read again for each connection."""
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """The path as it was prepared; requests would drop one of two slashes at its start."""
@@ -297,8 +313,9 @@ class _Adapter(HTTPAdapter):
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        own = {"proxy_ssl_context": self._trust()} if proxy.lower().startswith("https:") else {}
+        manager = super().proxy_manager_for(proxy, **own, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
@@ -311,18 +328,20 @@ class _Session(requests.Session):
         """Never any: requests would read a redirect's whole body to look where it leads, however large it is."""
 
 
-def session(concurrency: int, ca_file: str | None = None, guard: Guard | None = None) -> requests.Session:
+def session(
+    concurrency: int, ca_file: str | None = None, guard: Guard | None = None, *, strict: bool = True
+) -> requests.Session:
     """A session for one account: no .netrc, no cookies, no retries, no redirects.
 
     With a ``guard`` it is for files, and addresses are judged before each connection; where a proxy connects, it
-    resolves names itself. Whom it trusts is for ``tls.trusted`` to say.
+    resolves names itself. Which certificates it trusts is for ``tls.context`` to say.
     """
     made = _Session()
-    made.verify = tls.trusted(ca_file)
     made.trust_env = False  # no .netrc, which would replace our Authorization header
     made.headers["User-Agent"] = f"confcleanup/{__version__}"
     made.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-    adapter = _Adapter(guard, pool_connections=4, pool_maxsize=concurrency, max_retries=0, pool_block=True)
+    trust = functools.partial(tls.context, ca_file, strict=strict)
+    adapter = _Adapter(trust, guard, pool_connections=4, pool_maxsize=concurrency, max_retries=0, pool_block=True)
     made.mount("https://", adapter)
     made.mount("http://", adapter)
     return made
@@ -347,52 +366,7 @@ def send(
         json=json_body,
         data=form,
         timeout=timeout,
-        proxies=proxies(origin(target)),
+        proxies=proxies.proxies(origin(target)),
         allow_redirects=False,
         stream=True,
     )
-
-
-@functools.lru_cache(maxsize=64)
-def proxies(origin: str) -> dict[str, str]:
-    """The environment's proxies for what lies at an origin; none on this machine itself."""
-    if is_loopback(urlsplit(origin).hostname or ""):
-        return {}
-    return dict(requests.utils.get_environ_proxies(origin))
-
-
-NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
-"""What comes up where a request or its answer fails on the way."""
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and the errors it wraps, as requests and urllib3 wrap them."""
-    inner: Any = error
-    while isinstance(inner, BaseException):
-        yield inner
-        inner = getattr(inner, "reason", None) or next((a for a in inner.args if isinstance(a, BaseException)), None)
-
-
-def _never_connected(error: Exception) -> bool:
-    """Whether the request was certainly not sent."""
-    kinds = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError)
-    return any(isinstance(inner, kinds) for inner in _chain(error))
-
-
-def transport_error(method: str, error: Exception) -> HttpError:
-    """No usable answer came: what that means depends on whether the request may have arrived."""
-    if any(isinstance(inner, ssl.SSLCertVerificationError) for inner in _chain(error)):
-        return AccessDenied(f"the server's certificate was not accepted: {cause(error)}; see ca_file")
-    if isinstance(error, requests.exceptions.ConnectTimeout) or _never_connected(error):
-        return HttpError(f"the server cannot be reached: {cause(error)}")
-    text = f"no complete answer came to {method}: {cause(error)}"
-    return HttpError(text) if method == "GET" else OutcomeUnknown(text)
-
-
-def cause(error: Exception) -> str:
-    """The innermost reason of a network error, in one line."""
-    if isinstance(error, requests.exceptions.Timeout):
-        return "it took too long"
-    innermost = list(_chain(error))[-1]
-    text = str(innermost.args[-1] if innermost.args else "") or type(innermost).__name__
-    return redact(harmless(re.sub(r"^\w*Connection\(.*?\): ", "", text)))[:200]

@@ -225,7 +225,7 @@ def token_of(answer: Mapping[str, Any], name: str = "access_token", also: Collec
         redact.add(text(answer.get(secret)) or "")
     token = answer.get(name)
     if not isinstance(token, str) or not token:
-        raise AccessDenied("the sign-in failed: the answer holds no access token")
+        raise AccessDenied("the answer holds no access token")
     return token
 
 

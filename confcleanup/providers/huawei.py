@@ -35,6 +35,7 @@ from .huawei_sign_in import (
     PERHAPS_NO_ADMINISTRATOR,
     Auth,
     HuaweiSettings,
+    advise,
     code,
     refusal,
 )
@@ -96,7 +97,7 @@ class Huawei(Provider):
         self._history: History | None = None
         self._shown: dict[str, Window] = {}
         self._permit: Permit | None = None
-        self.http = Http.for_account(settings, self._auth, stop, clock)
+        self.http = Http.for_account(settings, self._auth, stop, clock, advise=advise)
 
     def __exit__(self, *_: object) -> None:
         # To release a token is a DELETE, and a dry run has no permit for one: its token is left to expire.
@@ -187,7 +188,9 @@ class Huawei(Provider):
 
     def _page(self, where: str, window: Window, offset: int) -> Page:
         """One page. An enterprise's recordings are shown with queryAll only (meeting_21_0048)."""
-        return self.sizes.ask(LIMIT, partial(self._asked, where, window, offset), first=offset == 0, of=where)
+        what = "recordings" if where == RECORDINGS else "meetings"
+        with self.http.asks(f"read the {what}" + (f" after number {offset}" if offset else "")):
+            return self.sizes.ask(LIMIT, partial(self._asked, where, window, offset), first=offset == 0, of=where)
 
     def _asked(self, where: str, window: Window, offset: int, size: Sequence[tuple[str, str]]) -> Page:
         params = {"startDate": window.first, "endDate": window.last, "offset": offset}

@@ -19,6 +19,11 @@ from .base import text, token_of, whole
 SIGN_IN = "v2/usg/acs/auth/appauth"
 EXPIRED = frozenset({"MMC.111070004", "MMC.111070111", "USG.000000004"})
 FORBIDDEN = frozenset({"MMC.111070002", "MMC.111070010"})
+STATES = {
+    412: "the account is disabled: have it enabled in the vendor's console",
+    423: "the account is locked: wait, or have it unlocked in the vendor's console",
+}
+"""What a refused sign-in's status says of the account (meeting_21_0311)."""
 SIGNATURE_LIFE = timedelta(minutes=10)
 NO_ADMINISTRATOR = (
     "the account is no administrator, so that only its own recordings are listed: "
@@ -76,10 +81,11 @@ class Auth:
     def sign_in(self, http: Http) -> Mapping[str, str]:
         body = self._body(http.clock())
         try:
-            answer = http.authenticate(SIGN_IN, json_body=body, headers=self._headers(body)).json()
+            check = self._settings.named("app_id", "app_key", "user_id", "corp_id")
+            answer = http.authenticate(SIGN_IN, json_body=body, headers=self._headers(body), check=check).json()
         except AccessDenied as error:
-            why = {412: "the account is disabled", 423: "the account is locked"}.get(error.status or 0)
-            raise AccessDenied(f"{error}: {why}" if why else str(error), error.status, error.body) from None
+            advice = STATES.get(error.status or 0, error.advice)
+            raise AccessDenied(error.what, error.status, error.body, advice=advice) from None
         token = token_of(answer, "accessToken", also=("refreshToken",))
         user = answer.get("user")
         user = user if isinstance(user, dict) else {}
@@ -128,5 +134,11 @@ def refusal(error: HttpError) -> HttpError:
     """The error; as a 401 or 403 if its code says that no token is good or that a right is missing."""
     for status, codes in ((401, EXPIRED), (403, FORBIDDEN)):
         if code(error) in codes:
-            return AccessDenied(str(error), status, error.body)
+            return AccessDenied(error.what, status, error.body, advice=advise("", error) or error.advice)
     return error
+
+
+def advise(_: str, error: HttpError) -> str:
+    """What to do about a refusal: these calls are for administrators (meeting_21_0048, meeting_21_0049)."""
+    denied = error.status == 403 or code(error) in FORBIDDEN
+    return "give an administrator's user_id, or none for the default administrator" if denied else ""

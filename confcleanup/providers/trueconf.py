@@ -20,6 +20,7 @@ from ..errors import AccessDenied, HttpError, ProviderError
 from ..filter import Rule
 from ..http.answer import Answer, uncontradicted
 from ..http.client import Http, Permit
+from ..http.failures import Asked
 from ..http.paging import Page, Repeated, by_page, by_page_from_0_or_1
 from ..http.urls import path
 from ..items import Item, Outcome, Result
@@ -148,7 +149,8 @@ class _Auth:
     def _fetch(self, http: Http) -> str:
         v4 = self._settings.api.startswith("v4")
         where = path("api", self._settings.api, "oauth2", "token") if v4 else path("oauth2", "v1", "token")
-        answer = http.authenticate(where, json_body=self._grant()).json()
+        check = self._settings.named("client_id", "client_secret", "username", "password")
+        answer = http.authenticate(where, json_body=self._grant(), check=check).json()
         self.scope = text(answer.get("scope"))
         return token_of(answer)
 
@@ -196,7 +198,18 @@ class TrueConf(Provider):
         super().__init__(settings, stop, clock)
         self._auth = _Auth(settings)
         self._v4 = settings.api.startswith("v4")
-        self.http = Http.for_account(settings, self._auth, stop, clock)
+        self.http = Http.for_account(settings, self._auth, stop, clock, advise=self._advise)
+
+    def _advise(self, method: str, error: HttpError) -> str:
+        """What to do about a refusal: https://developers.trueconf.com/api/server names the rights."""
+        expired = error.status == 401 or reason(error) == "accessTokenInvalid"
+        if expired and self.settings.access_token:
+            return f"create another token, because {self.settings.named('access_token')} is wrong or has expired"
+        if error.status == 404 and reason(error) != "conferenceNotFound":
+            return "the server does not know this address: check the account's url and api"
+        right = "conferences:read" if method == "GET" else "conferences:write"
+        needs = f"the application needs the right {right}: give it in the server's control panel"
+        return needs if error.status == 403 and not expired else ""
 
     def check(self, what: Sequence[str]) -> Access:
         """Sign in and read one page. A sign-in's answer names the rights; of a token that was given nobody knows."""
@@ -227,18 +240,19 @@ class TrueConf(Provider):
         filters = [("tag", tag)] if tag and not self._v4 else []
         counted = "results" if self._v4 else "cnt"
         where = path("api", self.settings.api, "conferences")
-        answer = self.sizes.ask(
-            size, lambda sized: self.http.get(where, [*params, *sized, *filters]), first=number == 1
-        )
-        body = answer.json()
-        following, total = whole(body.get("next_page_id")), count_of(body, counted)
-        return Page(rows_of(body, "conferences"), total, last=None if following is None else following <= 0)
+        with self.http.asks(f"read page {number} of the conferences"):
+            answer = self.sizes.ask(
+                size, lambda sized: self.http.get(where, [*params, *sized, *filters]), first=number == 1
+            )
+            body = answer.json()
+            following, total = whole(body.get("next_page_id")), count_of(body, counted)
+            return Page(rows_of(body, "conferences"), total, last=None if following is None else following <= 0)
 
     def _list_room(self, rules: Sequence[Rule]) -> Iterator[Item]:
         from .trueconf_room import schedule
 
         pin = self.settings.room_pin.reveal() if self.settings.room_pin else None
-        rows = schedule(self.settings.room_url, pin, self.settings.timeout.total_seconds(), self.settings.ca_file)
+        rows = schedule(self._room(), pin, strict=self.settings.strict_certificates)
         self.http.sign_in()
         if (
             self.http.skew is None
@@ -253,6 +267,18 @@ class TrueConf(Provider):
             yield replace(item, raw=Repeated(item.raw)) if key in seen else item
             seen.add(key)
 
+    def _room(self) -> Asked:
+        settings = self.settings
+        seconds = settings.timeout.total_seconds()
+        about = {
+            "timeout": seconds,
+            "ca_file": settings.ca_file,
+            "now": self.clock(),
+            "key": "room_url",
+            "proxied": False,
+        }
+        return Asked("GET", "read the Room's schedule", settings.room_url, **about)
+
     def reach(self, what: str, rules: Sequence[Rule]) -> Reach:
         """What the Room shows, or else, of API v3, what has the one tag that all rules ask for."""
         if self.settings.room_url:
@@ -262,7 +288,8 @@ class TrueConf(Provider):
 
     def get(self, item: Item) -> Item | None:
         try:
-            body = self.http.get(path("api", self.settings.api, "conferences", item.id)).json()
+            with self.http.asks("read it again"):
+                body = self.http.get(path("api", self.settings.api, "conferences", item.id)).json()
         except HttpError as error:
             _gone_or_raise(error)
             return None
@@ -305,7 +332,8 @@ class TrueConf(Provider):
 
     def _create(self, wanted: Mapping[str, Any], permit: Permit) -> dict[str, Any]:
         where = path("api", self.settings.api, "conferences")
-        return self.http.change("POST", where, permit, ok=(200, 201), json_body=wanted).json()
+        with self.http.asks("create the conference"):
+            return self.http.change("POST", where, permit, ok=(200, 201), json_body=wanted).json()
 
 
 def _gone_or_raise(error: HttpError) -> None:
@@ -313,7 +341,7 @@ def _gone_or_raise(error: HttpError) -> None:
     if error.status != 404:
         raise error
     if reason(error) != "conferenceNotFound":
-        raise AccessDenied("the server does not know this address; check the account's url and api", 404, error.body)
+        raise AccessDenied(error.what, 404, error.body, advice=error.advice)
 
 
 def _names(answer: Answer, ident: str) -> bool:

@@ -9,14 +9,16 @@ import json
 import logging
 import time
 from collections.abc import Collection
+from http.client import BadStatusLine
 from typing import Any
 
-from websockets.exceptions import WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
-from ..errors import AccessDenied, ProviderError
+from ..errors import AccessDenied, HttpError, ProviderError
 from ..http import tls
-from ..redact import harmless, redact
+from ..http.failures import Asked, transport_error
+from ..redact import redact
 from .base import rows_of, whole
 
 LARGEST_FRAME = 64 * 1024 * 1024
@@ -25,23 +27,31 @@ _frames = logging.getLogger(f"{__name__}.frames")
 _frames.setLevel(logging.INFO)  # at DEBUG the library logs every frame, the PIN among them
 
 
-def schedule(url: str, pin: str | None, timeout: float, ca_file: str | None = None) -> Collection[dict[str, Any]]:
-    """The conferences of ``getScheduler``, as they came. ``timeout`` (seconds) bounds the whole exchange.
+def schedule(asked: Asked, pin: str | None, *, strict: bool = True) -> Collection[dict[str, Any]]:
+    """The conferences of ``getScheduler``, as they came. The timeout of ``asked`` bounds the whole exchange.
 
     Raises AccessDenied if the Room refuses the PIN, ProviderError for anything else that is not a list.
     """
-    deadline = time.monotonic() + timeout
-    options: dict[str, Any] = {"open_timeout": timeout, "close_timeout": 1, "max_size": LARGEST_FRAME}
+    deadline = time.monotonic() + asked.timeout
+    context = tls.context(asked.ca_file, strict=strict) if asked.target.startswith("wss:") else None
+    options: dict[str, Any] = {"open_timeout": asked.timeout, "close_timeout": 1, "max_size": LARGEST_FRAME}
     try:
-        context = tls.context(ca_file) if url.startswith("wss:") else None
-        with connect(url, ssl=context, proxy=None, logger=_frames, **options) as room:
+        with connect(asked.target, ssl=context, proxy=None, logger=_frames, **options) as room:
             _sign_in(room, pin, deadline)
-            answer = _ask(room, {"method": "getScheduler"}, "schedule-1", deadline)
-    except TimeoutError:
-        raise ProviderError("the Room did not answer in time; check room_url and that the Room is running") from None
+            return _conferences(_ask(room, {"method": "getScheduler"}, "schedule-1", deadline))
+    except InvalidStatus as error:
+        status = error.response.status_code
+        raise HttpError(f"{asked.failed}: {status} in place of a WebSocket", status, advice="check room_url") from None
+    except InvalidMessage as error:
+        cut = isinstance(error.__cause__, EOFError)
+        raise transport_error(ConnectionResetError() if cut else BadStatusLine(""), asked) from None
+    except ConnectionClosed:
+        raise transport_error(ConnectionResetError(), asked) from None
     except (OSError, WebSocketException, EOFError) as error:
-        raise ProviderError(f"the Room cannot be reached: {redact(harmless(str(error)))[:200]}") from None
-    return _conferences(answer)
+        raise transport_error(error, asked) from None
+    except ProviderError as error:
+        error.args = (f"{asked.failed}: {error}",)
+        raise
 
 
 def _sign_in(room: ClientConnection, pin: str | None, deadline: float) -> None:
@@ -54,7 +64,7 @@ def _sign_in(room: ClientConnection, pin: str | None, deadline: float) -> None:
             redact.add(answer[name])
     if answer.get("result") is not True:
         raise AccessDenied(
-            "the Room refused the sign-in: check room_pin" if pin else "the Room asks for a PIN: set room_pin"
+            "the Room refused the sign-in; correct room_pin" if pin else "the Room asks for a PIN; set room_pin"
         )
 
 

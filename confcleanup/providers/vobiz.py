@@ -132,7 +132,16 @@ class Vobiz(Provider):
 
     def __init__(self, settings: VobizSettings, stop: Deadline, clock: Callable[[], datetime]) -> None:
         super().__init__(settings, stop, clock)
-        self.http = Http.for_account(settings, _Auth(settings), stop, clock, _asked_pause, settings.media())
+        auth, media = _Auth(settings), settings.media()
+        self.http = Http.for_account(settings, auth, stop, clock, _asked_pause, media, self._advise)
+
+    def _advise(self, _: str, error: HttpError) -> str:
+        """What to do about a refusal (errors): 401 is for the sign-in, 402 and 403 are for the account's state."""
+        if error.status == 401:
+            return f"correct {self.settings.named('auth_id', 'auth_token')}"
+        if error.status in (402, 403):
+            return "see the account's balance and state in the vendor's console"
+        return ""
 
     def _path(self, *parts: str) -> str:
         return path("api", "v1", "Account", self.settings.auth_id, *parts, slash=True)
@@ -176,9 +185,10 @@ class Vobiz(Provider):
         The list is names only, may miss live rooms, and is empty also while rooms are live
         (conference/retrieve-all-conferences). Its older shape held objects; anything but names is an error.
         """
-        names = _noted(self.http.get(self._path("Conference")).json()).get("conferences")
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ProviderError("the answer has no list of room names under 'conferences'")
+        with self.http.asks("read the list of live rooms"):
+            names = _noted(self.http.get(self._path("Conference")).json()).get("conferences")
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise ProviderError("the answer has no list of room names under 'conferences'")
         if not names:
             self.warnings.append(EMPTY_LIST)
         return names
@@ -228,7 +238,8 @@ class Vobiz(Provider):
         Any other may come from anything on the way, and nobody knows whether the thing is there.
         """
         try:
-            return _noted(self.http.get(self._path(*where)).json())
+            with self.http.asks(f"read the {'room' if where[0] == 'Conference' else 'recording'}"):
+                return _noted(self.http.get(self._path(*where)).json())
         except HttpError as error:
             _noted(error.body)
             if error.status == 404 and _names(error, where[0]):
@@ -242,14 +253,15 @@ class Vobiz(Provider):
         """
         asked = [("offset", str(offset))]
         where = self._path("Recording")
-        body = _noted(
-            self.sizes.ask(PAGE, lambda size: self.http.get(where, [*size, *asked]), first=offset == 0).json()
-        )
-        meta = body.get("meta")
-        if not isinstance(meta, dict):
-            raise ProviderError("the answer has no 'meta'")
-        rows = rows_of(body, "objects")
-        return Page(rows, count_of(meta, "total_count"), last=meta["next"] is None if "next" in meta else None)
+        with self.http.asks("read the recordings" + (f" after number {offset}" if offset else "")):
+            body = _noted(
+                self.sizes.ask(PAGE, lambda size: self.http.get(where, [*size, *asked]), first=offset == 0).json()
+            )
+            meta = body.get("meta")
+            if not isinstance(meta, dict):
+                raise ProviderError("the answer has no 'meta'")
+            rows = rows_of(body, "objects")
+            return Page(rows, count_of(meta, "total_count"), last=meta["next"] is None if "next" in meta else None)
 
     # One item ---------------------------------------------------------------------------------
 
@@ -276,9 +288,10 @@ class Vobiz(Provider):
         said = {"text": announcement.text, "voice": announcement.voice, "language": announcement.language}
         action, body = ("Play", {"url": announcement.text}) if SOUND.fullmatch(announcement.text) else ("Speak", said)
         where = self._path("Conference", room_name(item.id), "Member", "all", action)
-        answer = _noted(self.http.change("POST", where, permit, ok={200, 202}, json_body=body).json())
-        if "error" in answer:
-            raise ProviderError(f"POST was answered with an error ({vendor_message(answer)})")
+        with self.http.asks("announce the end"):
+            answer = _noted(self.http.change("POST", where, permit, ok={200, 202}, json_body=body).json())
+            if "error" in answer:
+                raise ProviderError(vendor_message(answer) or "the answer is an error")
 
     def delete(self, items: Sequence[Item], permit: Permit) -> list[Result]:
         """Hang up rooms by name and delete recordings by id, one request each: 204 acknowledges it.
@@ -331,8 +344,8 @@ def _of_the_address(error: HttpError) -> HttpError:
     """The error; as one of the whole account if it is the gateway's 404 for a missing route (conference/members)."""
     if error.status != 404 or "error" in error.body or not _GATEWAY.search(str(error.body.get("message"))):
         return error
-    why = f"the server does not know this address; check the account's url and auth_id ({error})"
-    return AccessDenied(why, error.status, error.body)
+    advice = "the server does not know this address: check the account's url and auth_id"
+    return AccessDenied(error.what, error.status, error.body, advice=advice)
 
 
 def _asked_pause(error: HttpError) -> float | None:

@@ -47,6 +47,8 @@ T = TypeVar("T")
 COMPANY, ON_DEMAND = "company-recordings", "on-demand-recordings"
 DOMAIN = "@vbc.prod"
 PAGE_SIZE = ("page_size", "100")
+SENT = ("username", "password", "client_id", "client_secret")
+"""What is sent to sign in."""
 _ADVICE = {
     (COMPANY, 403): "the user needs the permission for Company Call Recording, the application the CallRecording suite",
     (ON_DEMAND, 403): "the user must be an Account Administrator, the application needs the CallRecording suite",
@@ -98,7 +100,8 @@ class _Auth:
         self._settings = settings
 
     def sign_in(self, http: Http) -> Mapping[str, str]:
-        answer = http.authenticate("", base=self._settings.token_url.rstrip("/"), form=self._grant()).json()
+        base, check = self._settings.token_url.rstrip("/"), self._settings.named(*SENT)
+        answer = http.authenticate("", base=base, form=self._grant(), check=check).json()
         return {"Authorization": f"Bearer {token_of(answer, also=('refresh_token', 'id_token'))}"}
 
     def _grant(self) -> dict[str, str]:
@@ -135,7 +138,7 @@ class Vonage(Provider):
         super().__init__(settings, stop, clock)
         self._account = str(settings.account_id)
         self._provisioning: tuple[str, ...] = ("api", "accounts", self._account)
-        self.http = Http.for_account(settings, _Auth(settings), stop, clock, self._pause)
+        self.http = Http.for_account(settings, _Auth(settings), stop, clock, self._pause, advise=_advise)
 
     def _pause(self, error: HttpError) -> float | None:
         """Seconds until the gateway's ``nextAccessTime``, such as ``2025-Jun-26 04:00:00+0000 UTC``; None if past."""
@@ -278,8 +281,11 @@ class Vonage(Provider):
         if not holds and all(same_owner(user, owner) for owner in wanted):
             return user
         try:
-            body = self._provisioned(lambda at: self.http.get(at, base=self.settings.provisioning_url), "users", user)
-            return user_of(body.json())[1]
+            with self.http.asks("read the user"):
+                body = self._provisioned(
+                    lambda at: self.http.get(at, base=self.settings.provisioning_url), "users", user
+                )
+                return user_of(body.json())[1]
         except HttpError as error:
             raise self._explained(error, "users") from None
 
@@ -291,8 +297,7 @@ class Vonage(Provider):
         """
         self.http.sign_in()
         advice = _ADVICE.get((what, error.status or 0))
-        told = f"the {what} cannot be listed: {error}; {advice}"
-        return HttpError(told, error.status, error.body) if advice else error
+        return HttpError(error.what, error.status, error.body, advice=advice) if advice else error
 
     def _rows(
         self,
@@ -309,18 +314,24 @@ class Vonage(Provider):
         followed: they drop the filters, and could name another host.
         """
         return by_page_from_0_or_1(
-            lambda number: page_of(self._ask(where, number, params, base), names, number),
+            lambda number: self._page(where, number, params, base, names),
             lambda row: text(row.get("id")) or repr(row),
             strict=strict,
         )
 
-    def _ask(self, where: str, number: int, params: Sequence[tuple[str, str]], base: str | None) -> Mapping[str, Any]:
-        """The answer for a page. The largest page_size is not documented."""
+    def _page(
+        self, where: str, number: int, params: Sequence[tuple[str, str]], base: str | None, names: Sequence[str]
+    ) -> Page:
+        """One page. The largest page_size is not documented."""
         asked = [*params, ("page", str(number))]
-        found = self.sizes.ask(
-            PAGE_SIZE, lambda size: self.http.get(where, [*asked, *size], base=base), first=number == 1, of=base or ""
-        )
-        return found.json()
+        with self.http.asks(f"read page {number} of the {names[-1]}"):
+            found = self.sizes.ask(
+                PAGE_SIZE,
+                lambda size: self.http.get(where, [*asked, *size], base=base),
+                first=number == 1,
+                of=base or "",
+            )
+            return page_of(found.json(), names, number)
 
     # One recording ----------------------------------------------------------------------------
 
@@ -330,7 +341,8 @@ class Vonage(Provider):
         A 404 with a body may be the gateway's, and another recording than asked is no answer.
         """
         try:
-            row = self.http.get(self._address(item)).json()
+            with self.http.asks("read it again"):
+                row = self.http.get(self._address(item)).json()
         except HttpError as error:
             if error.status != 404 or not error.silent:
                 raise
@@ -366,6 +378,13 @@ class Vonage(Provider):
             user = "".join(locator)
             place = ("users", user if user == "self" else sendable(user, id_mistake), "call_recordings")
         return path("api", "accounts", self._account, *place, *ident)
+
+
+def _advise(method: str, error: HttpError) -> str:
+    """What to do about a refused deletion; ``_explained`` knows more of a list (guides, see ``_ADVICE``)."""
+    if error.status != 403 or method != "DELETE":
+        return ""
+    return "the user must be an Account Administrator, the application needs the CallRecording suite"
 
 
 def _login(settings: VonageSettings) -> str:

@@ -7,6 +7,7 @@ the next run looks at the vendor and writes the outcome. ``proof`` says how a ch
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
@@ -22,6 +23,7 @@ from urllib.parse import quote
 import msgspec
 
 from ..errors import LedgerError
+from ..system import why_denied
 from .entries import timestamp
 from .proof import FILE, HEAD, ORIGIN, PRUNE, Chain, Event, HeadFile, Link, Proof, row_of
 from .queries import Queries
@@ -303,5 +305,17 @@ class Ledger(Queries):
             yield
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(
-                f"the ledger {self.path} cannot be used ({error}); what cannot be recorded is not deleted"
+                f"the ledger cannot be used, and what cannot be recorded is not deleted: {_why(self.path, error)}"
             ) from None
+
+
+def _why(path: Path, error: sqlite3.Error | OSError) -> str:
+    """What is wrong with the file, in the words that its folder, its owner or the disk give."""
+    if isinstance(error, OSError):
+        return why_denied(path, error, own=path.parent)
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells which system call it was
+    number = {sqlite3.SQLITE_CANTOPEN: errno.EACCES, sqlite3.SQLITE_READONLY: errno.EACCES}
+    number |= {sqlite3.SQLITE_PERM: errno.EACCES, sqlite3.SQLITE_FULL: errno.ENOSPC}
+    return (
+        why_denied(path, OSError(number[code], str(error)), own=path.parent) if code in number else f"{path}: {error}"
+    )

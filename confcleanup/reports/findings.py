@@ -57,8 +57,8 @@ def _account(plan: Plan, *, declined: bool) -> Iterator[Finding]:
         text = f"could not be listed, so nothing was deleted there: {plan.error}"
         yield Finding(name, Kind.FAILED, text, text, "" if plan.cause else text, keys=(plan.cause,))
     elif plan.error:
-        text = f"stopped early: {plan.error}"
-        yield Finding(name, Kind.STOPPED, text, text, text)
+        text = f"stopped early, {_counted(plan)}: {plan.error}"
+        yield Finding(name, Kind.STOPPED, text, text, plan.error)
     elif not plan.refusals and (left := plan.count(Outcome.DEFERRED)):
         yield _backlog(plan, left)
     for part in plan.unlisted:
@@ -69,6 +69,14 @@ def _account(plan: Plan, *, declined: bool) -> Iterator[Finding]:
             text = f"refused, nothing is deleted there: {refusal}"
             yield Finding(name, Kind.REFUSED, text, text, refusal)
     yield from _items(plan)
+
+
+def _counted(plan: Plan) -> str:
+    """How far the deletion of an account came."""
+    counts = {outcome: plan.count(outcome) for outcome in Outcome}
+    words = {Outcome.GONE: "already gone", Outcome.DEFERRED: "not tried"}
+    others = [f", {count} {words.get(out, out)}" for out, count in counts.items() if count and out != Outcome.DELETED]
+    return f"{counts[Outcome.DELETED]} of {len(plan.selected)} deleted{''.join(others)}"
 
 
 def _stuck(plan: Plan, oldest: Entry) -> Finding:

@@ -15,7 +15,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
 
+from ..errors import AccessDenied
 from ..http import transport as wire
+from ..http.failures import NETWORK_ERRORS, Asked, diagnose
 from ..redact import redact
 from ..settings.secrets import Secret
 from ..settings.tables import NotifySettings, is_loopback, url_mistake
@@ -169,8 +171,11 @@ def _get(session: requests.Session, target: str, seconds: float) -> str | None:
     try:
         with wire.send(session, "GET", target, {}, seconds) as answer:
             return None if answer.status_code < 300 else f"the answer was {answer.status_code}"
-    except wire.NETWORK_ERRORS as error:
-        return wire.cause(error)
+    except NETWORK_ERRORS as error:
+        asked = Asked("GET", "read an answer", target, timeout=seconds)
+        return f"{asked.host}: {diagnose(error, asked).cause}"
+    except AccessDenied as error:  # the certificates to trust cannot be read
+        return str(error)
 
 
 def _is_safe(url: str, plugin: Any) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..redact import harmless, redact
-from ..system import end_group, install, mode_of, on_read_only_mount
+from ..system import end_group, install, mode_of, on_read_only_mount, why_denied
 from .values import Value, located
 
 COMMAND_TIMEOUT = 60
@@ -135,6 +135,8 @@ class Secret(Value):
             with path.open(encoding="utf-8") as file:
                 mode, fixed = mode_of(file.fileno()) or 0, on_read_only_mount(file.fileno()) and _is_mounted(path)
                 content = file.read()
+        except PermissionError as error:
+            raise ValueError(f"the secret file cannot be read: {why_denied(path, error)}") from None
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"the secret file {path} cannot be read: {_why(error)}") from None
         if mode & stat.S_IWOTH or (mode & stat.S_IROTH and not fixed):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta, tzinfo
 from fractions import Fraction
 from importlib.util import find_spec
@@ -75,6 +75,7 @@ class AccountSettings(LimitSettings, frozen=True, kw_only=True):
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
     timeout: timedelta = timedelta(seconds=30)
     ca_file: Annotated[str, FilePath] | None = None
+    strict_certificates: bool = True
     allow_insecure_http: bool = False
 
     def urls(self) -> Iterator[tuple[str, str]]:
@@ -87,8 +88,6 @@ class AccountSettings(LimitSettings, frozen=True, kw_only=True):
                 yield key, mistake
 
     def missing(self) -> Iterator[tuple[str, str]]:
-        if self.ca_file and not Path(self.ca_file).is_file():
-            yield "ca_file", f"there is no file {self.ca_file}"
         for key, secret in self.secrets():
             try:
                 secret.reveal()
@@ -100,6 +99,11 @@ class AccountSettings(LimitSettings, frozen=True, kw_only=True):
         for name in self.__struct_fields__:
             if isinstance(value := getattr(self, name), Secret):
                 yield name, value
+
+    def named(self, *keys: str) -> str:
+        """Settings for people, each with where its value comes from: "client_id and client_secret (env SECRET)"."""
+        kept = {key: f"{key} (from {secret.source} {secret.where})" for key, secret in self.secrets() if secret.where}
+        return " and ".join(kept.get(key, key) for key in keys if getattr(self, key, None))
 
     def identity(self) -> tuple[str, ...]:
         """What tells this account at the vendor from others; two of a config with the same are one there."""
@@ -232,17 +236,21 @@ def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){3}", host))
 
 
-def build(cls: type[S], table: Any, key: str, problems: list[Problem], folder: Path = HERE) -> S | None:
+def build(
+    cls: type[S], table: Any, key: str, problems: list[Problem], folder: Path = HERE, also: Sequence[str] = ()
+) -> S | None:
     """Read a TOML table into a struct; what is wrong is added to ``problems``, each with its dotted key.
 
-    Paths in it begin at ``folder``, the config's.
+    Paths in it begin at ``folder``, the config's. ``also`` are keys that may be meant by an unknown one, though
+    others read them.
     """
     if not isinstance(table, dict):
         problems.append(Problem(key, f"expected a table, got {_kind(table)}"))
         return None
     fields = {field.encode_name: field for field in msgspec.structs.fields(cls)}
     before = len(problems)
-    problems.extend(Problem(_join(key, name), unknown(name, fields)) for name in table if name not in fields)
+    meant = dict.fromkeys([*fields, *also])
+    problems.extend(Problem(_join(key, name), unknown(name, meant)) for name in table if name not in fields)
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name in table:
@@ -325,7 +333,8 @@ def _join(key: str, name: str) -> str:
 
 def unknown(name: str, known: Mapping[str, Any]) -> str:
     """The message for an unknown key or name, with the nearest known one."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    cutoff = 0.65 if len(name) > 3 else 0.5  # of a short name one letter is much; "url" is not meant by "rule"
+    near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     hint = f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(sorted(known))}"
     return f"unknown; {hint}"
 

@@ -63,8 +63,9 @@ class Acme(Provider):
             yield recording(row)
 
     def _page(self, number: int) -> Page:
-        body = self.http.get(path("v1", "recordings"), [("page", str(number))]).json()
-        return Page(rows_of(body, "recordings"), count_of(body, "total"))
+        with self.http.asks(f"read page {number} of the recordings"):
+            body = self.http.get(path("v1", "recordings"), [("page", str(number))]).json()
+            return Page(rows_of(body, "recordings"), count_of(body, "total"))
 
     def get(self, item: Item) -> Item | None:
         try:

@@ -273,7 +273,8 @@ def test_a_failed_deletion_is_named_with_its_reason(hq: Setting) -> None:
     )
     done = hq("run", "--yes")
     assert done.exit_code == 1
-    assert "conferences 0073310045 (Budget review): failed: DELETE was answered with 409 (locked)" in done.stderr
+    assert "conferences 0073310045 (Budget review): failed: deletion failed at 127.0.0.1:" in done.stderr
+    assert done.stderr.endswith(": 409 (locked)\n")
     assert "deleted 0 of 1 selected, 1 failed" in done.stdout
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import trustme
 from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -629,7 +630,7 @@ def test_everything_that_is_missing_is_told_at_once(load: Load, tmp_path: Path) 
 
 def test_an_account_that_finds_everything_is_ready(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUECONF_SECRET", "a-secret-of-the-tests")
-    (tmp_path / "ca.crt").touch()
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.crt")
     load(ACCOUNT + f"ca_file = '{tmp_path / 'ca.crt'}'" + RULE).accounts["hq"].require_ready()
 
 

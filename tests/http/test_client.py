@@ -293,7 +293,7 @@ def test_an_answer_that_is_not_a_json_object_is_an_error(body: bytes) -> None:
 
 
 def test_an_answer_too_large_is_an_error_and_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.http.client.MAX_ANSWER", 1000)
+    monkeypatch.setattr("confcleanup.http.answer.MAX_ANSWER", 1000)
     with session(Response(200, b"x" * 2000)) as (http, script), pytest.raises(ProviderError, match="larger"):
         http.get("things")
     assert len(script.seen) == 1
@@ -301,7 +301,7 @@ def test_an_answer_too_large_is_an_error_and_not_asked_for_again(monkeypatch: py
 
 @pytest.mark.parametrize("location", ["/new", "http://[", ""])
 def test_a_redirect_too_large_is_an_error_wherever_it_leads(location: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.http.client.MAX_ANSWER", 1000)
+    monkeypatch.setattr("confcleanup.http.answer.MAX_ANSWER", 1000)
     redirect = Response(302, b"x" * 2000, {"Location": location})
     with session(redirect) as (http, script), pytest.raises(ProviderError, match="larger"):
         http.get("things")
@@ -309,7 +309,7 @@ def test_a_redirect_too_large_is_an_error_wherever_it_leads(location: str, monke
 
 
 def test_a_small_answer_that_unpacks_to_a_huge_one_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.http.client.MAX_ANSWER", 1_000_000)
+    monkeypatch.setattr("confcleanup.http.answer.MAX_ANSWER", 1_000_000)
     bomb = gzip.compress(b"0" * 50_000_000)
     with (
         session(Response(200, bomb, {"Content-Encoding": "gzip"})) as (http, _),

@@ -11,6 +11,7 @@ import trustme
 
 from confcleanup.errors import ConfcleanupError
 from confcleanup.http.client import Http
+from confcleanup.http.failures import Asked
 from confcleanup.http.tls import BUNDLES
 from confcleanup.providers.trueconf_room import schedule
 from confcleanup.sandbox.room import Room
@@ -51,7 +52,7 @@ def ask(request: pytest.FixtureRequest, authorities: Authorities) -> Iterator[As
         with Room(TrueConf(), tls=authorities.context()) as room:
 
             def ask_room(ca_file: Path | None) -> None:
-                schedule(room.url, None, 2.0, ca_file and str(ca_file))
+                schedule(Asked("GET", "read", room.url, timeout=2.0, ca_file=ca_file and str(ca_file)), None)
 
             yield ask_room
     else:

@@ -185,7 +185,8 @@ def test_an_interim_status_that_nobody_asked_for_ends_the_connection(status: int
     answers = {"DELETE /c1": [interim + EMPTY], "DELETE /c2": [REFUSED]}
     with serving(answers.__getitem__) as (server, http):
         assert outcome(http, "c1") == (
-            f"not known: no complete answer came to DELETE: the server answered with the interim status {status}"
+            f"not known: {server.url[7:]} did not confirm the deletion: "
+            f"the server answered with the interim status {status}"
         )
         assert outcome(http, "c2") == "refused: 409"
         assert server.connections == [["DELETE /c1"], ["DELETE /c2"]]

@@ -1447,7 +1447,7 @@ def test_what_cannot_be_looked_up_stays_undecided() -> None:
     with ScriptedRoom(schedule([room_row("a")])) as room, through(room, emulator) as provider:
         plan, kept = planned(provider, replace(RULE, keep_tags=("keep",)))
     assert (plan.failed, len(plan.selected), plan.undecided, plan.stuck.count) == (False, 0, 1, 1)
-    assert kept["a"].startswith("its tags are not known, and keep_tags asks for them; looking at it failed: GET")
+    assert kept["a"].startswith("its tags are not known, and keep_tags asks for them; looking at it failed: could")
 
 
 @pytest.mark.parametrize(
