@@ -57,7 +57,7 @@ def check_account(
             found.error = error
             found.errors.append(str(error))
         found.skew = opened.http.skew
-        found.errors += check_guards({}, found.skew, limits)
+        found.errors += check_guards({}, found.skew, limits, now=clock())
         found.warnings += [BLIND] if opened.http.sent and found.skew is None else []
         return found
 

@@ -86,7 +86,7 @@ def why_denied(path: Path, error: OSError, *, own: Path | None = None) -> str:
     ``own`` is the program's own folder, if the path is that or in it: all of it should be one user's.
     """
     if error.errno == errno.ENOSPC:
-        return f"there is no space left on the disk of {path}; free some, then start again"
+        return f"the disk of {path} is full; free some space, then start again"
     if error.errno == errno.EROFS:
         return f"{path} is on a file system that is mounted read-only; mount it for writing, or name another place"
     if error.errno == errno.ENOENT:

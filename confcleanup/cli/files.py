@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from ..errors import ConfcleanupError
+from ..system import why_denied
 
 
 def write_private(path: Path, text: str, *, called: Path | None = None) -> None:
@@ -24,7 +25,7 @@ def write_private(path: Path, text: str, *, called: Path | None = None) -> None:
     except FileExistsError:
         raise ConfcleanupError(f"{name} exists; it is left as it is") from None
     except OSError as error:
-        raise ConfcleanupError(f"{name} cannot be written: {error.strerror}") from None
+        raise ConfcleanupError(f"{name} cannot be written: {why_denied(path.parent, error)}") from None
 
 
 def same_file(path: Path, other: Path | None) -> bool:
@@ -53,4 +54,4 @@ def replace_private(path: Path, text: str) -> None:
         beside.replace(path)
     except OSError as error:
         beside.unlink(missing_ok=True)
-        raise ConfcleanupError(f"{path} cannot be written: {error.strerror}") from None
+        raise ConfcleanupError(f"{path} cannot be written: {why_denied(path.parent, error)}") from None

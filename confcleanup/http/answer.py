@@ -101,6 +101,8 @@ def body_of(response: requests.Response, asked: Asked) -> bytes:
 
 def refusal(answer: Answer, asked: Asked) -> HttpError:
     """The error that an answer's status means. Its next step may still be missing: the provider knows better ones."""
+    if answer.status == 407 and (proxy := proxy_refusal(asked)):
+        return AccessDenied(f"{asked.failed}: {proxy.cause}", answer.status, advice=proxy.remedy)
     body = answer.any_json()
     body = body if isinstance(body, dict) else {}
     detail = vendor_message(body) or ("HTML" if answer.is_html else "")
@@ -118,10 +120,8 @@ def refusal(answer: Answer, asked: Asked) -> HttpError:
 
 def next_step(answer: Answer, asked: Asked) -> str:
     """What to do about a refusal, as far as the status alone tells it."""
-    if answer.status == 407 and (refused := proxy_refusal(asked)):
-        return f"it is {refused.cause}: {refused.remedy}"
     if answer.status in REDIRECTS:
-        return leads_elsewhere(asked.target, answer)
+        return leads_elsewhere(asked, answer)
     if answer.status == 429:
         return "the vendor's limit of requests is reached: lower this account's rate, or run when others do not"
     if answer.status in (401, 402, 403):
@@ -131,14 +131,14 @@ def next_step(answer: Answer, asked: Asked) -> str:
     return "the next run tries again; if it lasts, look at the server" if answer.status >= 500 else ""
 
 
-def leads_elsewhere(target: str, answer: Answer) -> str:
+def leads_elsewhere(asked: Asked, answer: Answer) -> str:
     """Where a redirect leads, up to its path, which may hold a secret; and what to do."""
     try:
-        there = urlsplit(urljoin(target, answer.headers.get("Location", "")))
+        there = urlsplit(urljoin(asked.target, answer.headers.get("Location", "")))
         place = f"{there.scheme}://{there.netloc.rpartition('@')[2]}"
     except ValueError:
         place = "an address that cannot be read"
-    return f"it redirects to {redact(harmless(place))[:200]}: write the address where the API is into url"
+    return f"it redirects to {redact(harmless(place))[:200]}: write the address where the API is into {asked.key}"
 
 
 def http_date(text: str) -> datetime | None:

@@ -21,6 +21,7 @@ from ..deadline import Deadline
 from ..errors import AccessDenied, HttpError, OutcomeUnknown, ProviderError, Stale, Stopped
 from ..settings.tables import AccountSettings
 from ..settings.values import Pace
+from . import session as sessions
 from . import transport
 from .answer import REDIRECTS, Answer, body_of, details, http_date, leads_elsewhere, next_step, refusal, uncontradicted
 from .download import FileGuard, download, file_asked
@@ -90,7 +91,7 @@ class Http:
         self._asking = Asking()
         self._sign_in = SignIn(urlsplit(self.base).hostname, partial(self._sign_in_by, auth), auth.token_expired)
         self._guard = FileGuard(self.base, tuple(media_hosts))
-        session = partial(transport.session, concurrency, ca_file, strict=strict_certificates)
+        session = partial(sessions.session, concurrency, ca_file, strict=strict_certificates)
         self._session, self._files = session(), session(self._guard.is_near)
 
     @classmethod
@@ -127,10 +128,11 @@ class Http:
 
     # What a provider calls -------------------------------------------------------------------
 
-    def asks(self, words: str) -> AbstractContextManager[None]:
+    def asks(self, words: str, key: str = "url") -> AbstractContextManager[None]:
         """Within it, this thread's requests are for this, in the words of errors: a verb and an object
-        ("read page 2 of the recordings"). No generator may yield within it."""
-        return self._asking.about(words)
+        ("read page 2 of the recordings"). ``key`` is the config's key of their address. No generator may yield within.
+        """
+        return self._asking.about(words, key)
 
     def get(self, where: str, params: Iterable[tuple[str, str]] = (), *, base: str | None = None) -> Answer:
         """Reads ``where`` (made by ``path``) under the account's base address. Raises HttpError for all but 2xx."""
@@ -296,13 +298,13 @@ class Http:
             target = self._redirected(target, answer, hops, under)
 
     def _redirected(self, target: str, answer: Answer, hops: int, under: str) -> str:
-        failed = f"{self._asked('GET', target).failed}: {answer.status}"
+        asked = self._asked("GET", target)
         try:
             location = urljoin(target, answer.headers.get("Location", ""))
         except ValueError:
             location = ""
         if hops > 3 or not as_meant(location).startswith(under) or location == target:
-            raise HttpError(failed, answer.status, advice=leads_elsewhere(target, answer))
+            raise HttpError(f"{asked.failed}: {answer.status}", answer.status, advice=leads_elsewhere(asked, answer))
         return location
 
     def _back_off(self, error: HttpError, attempt: int | None = None) -> None:
@@ -328,7 +330,8 @@ class Http:
     def _asked(self, method: str, target: str, *, changes: bool = False) -> Asked:
         """A request, as its errors speak of it."""
         words = self._asking.now(method, target)
-        return Asked(method, words, target, changes, self._timeout, self._ca_file, self.clock())
+        more = (changes, self._timeout, self._ca_file, self.clock(), self._asking.key)
+        return Asked(method, words, target, *more)
 
     def _send(
         self,
@@ -382,7 +385,7 @@ class Http:
     ) -> requests.Response:
         """Sends; the answer's body is still to be read. ``leaving`` may refuse when the connection is made."""
         with transport.leaving(leaving):
-            return transport.send(session or self._session, method, target, headers, self._timeout, **body)
+            return sessions.send(session or self._session, method, target, headers, self._timeout, **body)
 
     def _note_clock(self, answer: Answer) -> None:
         """The vendor's clock minus this machine's, the smallest difference seen; each second of it is read once."""

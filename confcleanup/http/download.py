@@ -133,10 +133,11 @@ def _open(
     try:
         client.signed_in(begin) if own else begin({})
     except AccessDenied as error:  # of this file: its address may have run out; the account may still be fine
-        host = harmless(urlsplit(url).hostname or "")
-        foreign = f"; it lies on {host}, where the account's sign-in is never sent"
-        why = f"the file cannot be had: {error}{foreign if signed and not own else ''}"
-        raise HttpError(why, error.status, error.body) from None
+        advice = "its address may have run out: the next run gets another"
+        if signed and not own:
+            host = harmless(urlsplit(url).hostname or "")
+            advice = f"it lies on {host}, where the account's sign-in is never sent"
+        raise HttpError(error.what, error.status, error.body, advice=advice) from None
     return opened[0]
 
 

@@ -108,15 +108,17 @@ class Diagnosis(NamedTuple):
 
 
 class Asking(threading.local):
-    """What this thread's requests are for, in words; and the address of the last one."""
+    """What this thread's requests are for, in words; the config's key of their address, and the last one's address."""
 
     words: str | None = None
+    key: str = "url"
     target: str = ""
 
     @contextmanager
-    def about(self, words: str) -> Iterator[None]:
+    def about(self, words: str, key: str = "url") -> Iterator[None]:
         """Within it, requests and answers are about this: errors that do not say so themselves get it put first."""
-        before, self.words = self.words, words
+        before = self.words, self.key
+        self.words, self.key = words, key
         try:
             yield
         except UnsafeId:
@@ -128,7 +130,7 @@ class Asking(threading.local):
             error.args = (self._placed(words, str(error)),)
             raise
         finally:
-            self.words = before
+            self.words, self.key = before
 
     def _placed(self, words: str, text: str) -> str:
         """An error that says where it happened."""
@@ -171,9 +173,11 @@ def diagnose(error: Exception, asked: Asked) -> Diagnosis:
 
 def _refused_by_proxy(status: int, proxy: str, asked: Asked) -> Diagnosis:
     who, where = named(proxy, asked.target), _setting(proxy, asked)
+    if status >= 500:
+        return Diagnosis(f"{who} could not connect to it ({status})", f"see whether {_name(asked)} is up")
     if status != 407:
         advice = f"have {_name(asked)} allowed in the proxy, or add it to NO_PROXY"
-        return Diagnosis(f"{who} refused to connect to it ({status})", advice, lasting=status in (401, 403))
+        return Diagnosis(f"{who} refused to connect to it ({status})", advice, lasting=True)
     if has_credentials(proxy):
         return Diagnosis(f"{who} refused its user name or password (407)", f"correct them in {where}", lasting=True)
     advice = f"write them into {where}: http://USER:PASSWORD@HOST:PORT"

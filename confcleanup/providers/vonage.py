@@ -8,13 +8,11 @@ create-a-vbc-integration-user).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
-
-from msgspec import Meta
 
 from ..deadline import Deadline
 from ..errors import HttpError, ProviderError
@@ -23,9 +21,7 @@ from ..http.client import Http, Permit
 from ..http.paging import Page, Repeated, Row, by_page_from_0_or_1, twice
 from ..http.urls import path
 from ..items import Item, Media, Outcome, Result
-from ..settings.secrets import Secret
-from ..settings.tables import AccountSettings, RuleSettings
-from ..settings.values import Pace
+from ..settings.tables import RuleSettings
 from ..unmet import Reach
 from .base import (
     Access,
@@ -37,18 +33,15 @@ from .base import (
     seconds_of,
     sendable,
     text,
-    token_of,
     visible,
 )
 from .vonage_recordings import id_mistake, page_of, recording
-from .vonage_users import Users, user_of
+from .vonage_sign_in import DOMAIN, Auth, VonageSettings, advise, login
+from .vonage_users import user_of
 
 T = TypeVar("T")
 COMPANY, ON_DEMAND = "company-recordings", "on-demand-recordings"
-DOMAIN = "@vbc.prod"
 PAGE_SIZE = ("page_size", "100")
-SENT = ("username", "password", "client_id", "client_secret")
-"""What is sent to sign in."""
 _ADVICE = {
     (COMPANY, 403): "the user needs the permission for Company Call Recording, the application the CallRecording suite",
     (ON_DEMAND, 403): "the user must be an Account Administrator, the application needs the CallRecording suite",
@@ -64,58 +57,6 @@ class RecordingRule(RuleSettings, frozen=True, kw_only=True, forbid_unknown_fiel
     """A rule for recordings. ``owner``: of company recordings the extensions, of on-demand ones the user."""
 
     owner: str | None = None
-
-
-class VonageSettings(AccountSettings, frozen=True, kw_only=True):
-    """A VBC account: the application's id and secret, and the VBC user who signs in through it.
-
-    The default rate is the vendor's default "Per Token Quota", ten requests a minute (guide create-an-application).
-    """
-
-    client_id: str
-    client_secret: Secret
-    username: str
-    password: Secret
-    account_id: Annotated[str, Meta(pattern="^(self|[0-9]+)$")] | Annotated[int, Meta(ge=0)] = "self"
-    users: Annotated[str | tuple[str, ...], Users] = "all"
-    url: str = "https://api.vonage.com/t/vbc.prod/call_recording"
-    token_url: str = "https://api.vonage.com/token"  # noqa: S105  # the documented address of the sign-in, not a credential
-    provisioning_url: str = "https://api.vonage.com/t/vbc.prod/provisioning"
-    rate: Pace = Pace(10, 60)
-
-    def identity(self) -> tuple[str, ...]:
-        """All at one address: ``self`` may be any account, and no two recordings of this vendor have one id."""
-        return super().identity()
-
-    def urls(self) -> Iterator[tuple[str, str]]:
-        yield from super().urls()
-        yield "token_url", self.token_url
-        yield "provisioning_url", self.provisioning_url
-
-
-class _Auth:
-    """A password grant (guide create-an-access-token), once a run: by the next one a refresh token may be dead."""
-
-    def __init__(self, settings: VonageSettings) -> None:
-        self._settings = settings
-
-    def sign_in(self, http: Http) -> Mapping[str, str]:
-        base, check = self._settings.token_url.rstrip("/"), self._settings.named(*SENT)
-        answer = http.authenticate("", base=base, form=self._grant(), check=check).json()
-        return {"Authorization": f"Bearer {token_of(answer, also=('refresh_token', 'id_token'))}"}
-
-    def _grant(self) -> dict[str, str]:
-        return {
-            "grant_type": "password",
-            "scope": "openid",
-            "username": _login(self._settings) + DOMAIN,
-            "password": self._settings.password.reveal(),
-            "client_id": self._settings.client_id,
-            "client_secret": self._settings.client_secret.reveal(),
-        }
-
-    def token_expired(self, error: HttpError) -> bool:
-        return error.status == 401
 
 
 def _begun(_: VonageSettings, rules: Sequence[Rule]) -> str:
@@ -138,7 +79,7 @@ class Vonage(Provider):
         super().__init__(settings, stop, clock)
         self._account = str(settings.account_id)
         self._provisioning: tuple[str, ...] = ("api", "accounts", self._account)
-        self.http = Http.for_account(settings, _Auth(settings), stop, clock, self._pause, advise=_advise)
+        self.http = Http.for_account(settings, Auth(settings), stop, clock, self._pause, advise=advise)
 
     def _pause(self, error: HttpError) -> float | None:
         """Seconds until the gateway's ``nextAccessTime``, such as ``2025-Jun-26 04:00:00+0000 UTC``; None if past."""
@@ -159,7 +100,7 @@ class Vonage(Provider):
         self.http.sign_in()
         shown = [visible(self._first_page(COMPANY), "company recording")] if COMPANY in what else []
         shown += self._check_users() if ON_DEMAND in what else []
-        return Access(f"signed in as {_login(self.settings)}{DOMAIN}", visible=tuple(shown))
+        return Access(f"signed in as {login(self.settings)}{DOMAIN}", visible=tuple(shown))
 
     def _check_users(self) -> list[str]:
         """How many on-demand recordings there are, in words: of the first of all users, or of each that is named."""
@@ -184,7 +125,7 @@ class Vonage(Provider):
         """The first page of recordings. Raises ProviderError."""
         where, params = self._place(what, (user,) if user else ()), [("order", "start:ASC")]
         try:
-            return page_of(self._ask(where, 1, params, None), ("recordings",), 1)
+            return self._page(where, 1, params, None, ("recordings",))
         except HttpError as error:
             raise self._explained(error, what) from None
 
@@ -234,7 +175,7 @@ class Vonage(Provider):
         user's list is refused proves nothing about that user's recordings, whatever the user's status.
         """
         if self.settings.users == "self":
-            own = _login(self.settings)
+            own = login(self.settings)
             return [Part("", lambda: self._list(ON_DEMAND, "self", own, rules=rules))]
         if self.settings.users != "all":
             return [Part(f"user {user}", partial(self._of_named, user, rules)) for user in self.settings.users]
@@ -281,7 +222,7 @@ class Vonage(Provider):
         if not holds and all(same_owner(user, owner) for owner in wanted):
             return user
         try:
-            with self.http.asks("read the user"):
+            with self.http.asks("read the user", "provisioning_url"):
                 body = self._provisioned(
                     lambda at: self.http.get(at, base=self.settings.provisioning_url), "users", user
                 )
@@ -324,7 +265,7 @@ class Vonage(Provider):
     ) -> Page:
         """One page. The largest page_size is not documented."""
         asked = [*params, ("page", str(number))]
-        with self.http.asks(f"read page {number} of the {names[-1]}"):
+        with self.http.asks(f"read page {number} of the {names[-1]}", "provisioning_url" if base else "url"):
             found = self.sizes.ask(
                 PAGE_SIZE,
                 lambda size: self.http.get(where, [*asked, *size], base=base),
@@ -378,19 +319,6 @@ class Vonage(Provider):
             user = "".join(locator)
             place = ("users", user if user == "self" else sendable(user, id_mistake), "call_recordings")
         return path("api", "accounts", self._account, *place, *ident)
-
-
-def _advise(method: str, error: HttpError) -> str:
-    """What to do about a refused deletion; ``_explained`` knows more of a list (guides, see ``_ADVICE``)."""
-    if error.status != 403 or method != "DELETE":
-        return ""
-    return "the user must be an Account Administrator, the application needs the CallRecording suite"
-
-
-def _login(settings: VonageSettings) -> str:
-    """The user name without the domain, which sign-in wants exactly once; a login name may itself hold an ``@``."""
-    name = settings.username
-    return name[: -len(DOMAIN)] if name.lower().endswith(DOMAIN) else name
 
 
 def _until(rules: Sequence[Rule]) -> list[tuple[str, str]]:

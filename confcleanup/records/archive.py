@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from ..errors import ArchiveError, ConfcleanupError
 from ..items import Item, Media
 from ..redact import redact
-from ..system import CANNOT, install, may_run, mode_of, reachable, sync_folder
+from ..system import CANNOT, install, may_run, mode_of, reachable, sync_folder, why_denied
 from .media import HEAD, named, suffixes, too_small, what_else
 
 SUMS = "SHA256SUMS"
@@ -386,4 +386,7 @@ def _archive_errors(target: str) -> Iterator[None]:
     # Each of fsspec's storages raises its own classes (botocore's are no OSError), which cannot be named here
     # without importing what only some have installed. It is raised again as ArchiveError, and the item stays.
     except Exception as error:  # noqa: BLE001  # fsspec's storages share no base class; raised again as ArchiveError
-        raise ArchiveError(f"the archive {redact(target)} cannot be used: {redact(str(error))[:200]}") from None
+        why = str(error)[:200]
+        if isinstance(error, OSError) and error.errno and "://" not in target:
+            why = why_denied(Path(error.filename or target), error)
+        raise ArchiveError(f"the archive {redact(target)} cannot be used: {redact(why)}") from None

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import requests
 
 from ..errors import AccessDenied
-from ..http import transport as wire
+from ..http import session as wire
 from ..http.failures import NETWORK_ERRORS, Asked, diagnose
 from ..redact import redact
 from ..settings.secrets import Secret

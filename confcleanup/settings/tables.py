@@ -101,9 +101,10 @@ class AccountSettings(LimitSettings, frozen=True, kw_only=True):
                 yield name, value
 
     def named(self, *keys: str) -> str:
-        """Settings for people, each with where its value comes from: "client_id and client_secret (env SECRET)"."""
+        """Settings for people, with where their values come from: "client_id and client_secret (from env SECRET)"."""
         kept = {key: f"{key} (from {secret.source} {secret.where})" for key, secret in self.secrets() if secret.where}
-        return " and ".join(kept.get(key, key) for key in keys if getattr(self, key, None))
+        names = [kept.get(key, key) for key in keys if getattr(self, key, None)]
+        return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
     def identity(self) -> tuple[str, ...]:
         """What tells this account at the vendor from others; two of a config with the same are one there."""

@@ -274,7 +274,7 @@ def test_a_failed_deletion_is_named_with_its_reason(hq: Setting) -> None:
     done = hq("run", "--yes")
     assert done.exit_code == 1
     assert "conferences 0073310045 (Budget review): failed: deletion failed at 127.0.0.1:" in done.stderr
-    assert done.stderr.endswith(": 409 (locked)\n")
+    assert ": 409 (locked); to keep it, use keep_ids or a hold" in done.stderr
     assert "deleted 0 of 1 selected, 1 failed" in done.stdout
 
 

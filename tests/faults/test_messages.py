@@ -90,24 +90,43 @@ class World:
     def set(self, **extra: object) -> None:
         self.at(self.url, **extra)
 
-    def raw(self, answer: bytes | None) -> int:
-        """A server that answers every connection with these bytes and closes it; None: it says nothing."""
+    def listening(self, talk: Callable[[socket.socket], None]) -> int:
+        """A server that talks so on each connection, in a thread of its own; its port."""
         listener = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-
         held: list[socket.socket] = []
-        self.stack.callback(lambda: [connection.close() for connection in held])
 
         def serve() -> None:
             with contextlib.suppress(OSError):
                 while True:
                     held.append(listener.accept()[0])
-                    if answer is not None:
-                        with held[-1] as connection:
-                            connection.recv(65536)
-                            connection.sendall(answer)
+                    threading.Thread(target=one, args=(held[-1],), daemon=True).start()
 
-        threading.Thread(target=serve, daemon=True).start()
+        def one(connection: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                talk(connection)
+
+        def close() -> None:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread that waits for connections
+            server.join()
+            for connection in held:
+                connection.close()
+
+        server = threading.Thread(target=serve, daemon=True)
+        server.start()
+        self.stack.callback(close)
         return int(listener.getsockname()[1])
+
+    def raw(self, answer: bytes | None) -> int:
+        """A server that answers every connection with these bytes and closes it; None: it says nothing."""
+
+        def talk(connection: socket.socket) -> None:
+            if answer is not None:
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+
+        return self.listening(talk)
 
     def instead(self, answer: Response, wanted: Callable[[Request], bool]) -> None:
         """Has these requests answered with this, until ``emulator.interfere`` is cleared."""
@@ -123,7 +142,10 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy", *tls.BUNDLES):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name in (*tls.BUNDLES, tls.KEY_LOG):
         monkeypatch.delenv(name, raising=False)
     proxies.proxies.cache_clear()
     names(monkeypatch, **{HOST.replace(".", "_"): "127.0.0.1", "other_example_com": "127.0.0.1"})
@@ -402,6 +424,16 @@ NETWORK = [
     *(plain_http_on_the_port, only_old_tls, without_an_authority_key),
 ]
 
+
+def the_token_address_is_a_closed_port(world: World) -> Iterator[Words]:
+    world.vendor("vonage-company")
+    text = world.file.read_text(encoding="utf-8")
+    world.url = f"http://127.0.0.1:{closed_port()}"
+    world.file.write_text(re.sub('token_url = ".*"', f'token_url = "{world.url}/token"', text))
+    yield "the server refused the connection", "check that it is running, and the port in token_url"
+    world.file.write_text(text)
+
+
 # Proxies ----------------------------------------------------------------------------------------
 
 
@@ -412,14 +444,7 @@ class Gateway:
         self.asks, self.refuses = asks, refuses
         self.served = 0
         self._port = world.https()
-        self._listener = world.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        self.port = int(self._listener.getsockname()[1])
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                threading.Thread(target=self._one, args=(self._listener.accept()[0],), daemon=True).start()
+        self.port = world.listening(self._one)
 
     def _one(self, client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
@@ -482,6 +507,25 @@ def the_proxy_forbids_the_host(world: World) -> Iterator[Words]:
     proxies.proxies.cache_clear()
 
 
+def the_proxy_asks_in_plain_http(world: World) -> Iterator[Words]:
+    gateway, right = Gateway(world, asks=True), world.url
+    world.at(f"http://{HOST}", allow_insecure_http=True)
+    world.patch.setenv("HTTP_PROXY", f"http://127.0.0.1:{gateway.port}")
+    proxies.proxies.cache_clear()
+    yield (
+        rf": the proxy 127\.0\.0\.1:{gateway.port} \(HTTP_PROXY\) asks for a user name",
+        "write them into HTTP_PROXY: ",
+    )
+    world.at(right, allow_insecure_http=None)
+
+
+def the_proxy_does_not_reach_the_host(world: World) -> Iterator[Words]:
+    gateway = Gateway(world, refuses=503)
+    through(world, f"http://127.0.0.1:{gateway.port}")
+    yield r"\(HTTPS_PROXY\) could not connect to it \(503\), tried 4 times", f"see whether {HOST} is up"
+    gateway.refuses = 0
+
+
 def nobody_is_the_proxy(world: World) -> Iterator[Words]:
     world.https()
     port = closed_port()
@@ -506,11 +550,51 @@ def a_certificate_behind_the_proxy(world: World) -> Iterator[Words]:
     assert gateway.served
 
 
-PROXIES = [the_proxy_asks_who_it_is, the_proxy_refuses_the_password, the_proxy_forbids_the_host]
-PROXIES += [nobody_is_the_proxy, a_certificate_behind_the_proxy]
+class Socks:
+    """A SOCKS5 proxy on this machine that connects every name to this machine; it asks for no password."""
+
+    def __init__(self, world: World) -> None:
+        self.asked: list[str] = []
+        self.url = f"socks5h://127.0.0.1:{world.listening(self._one)}"
+
+    def _one(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError), client.makefile("rb") as asked:
+            asked.read(asked.read(2)[1])
+            client.sendall(b"\x05\x00")
+            name = asked.read(asked.read(5)[4]).decode()
+            port = int.from_bytes(asked.read(2))
+            self.asked.append(name)
+            with socket.create_connection(("127.0.0.1", port)) as server:
+                client.sendall(b"\x05\x00\x00\x01" + bytes(6))
+                threading.Thread(target=_pump, args=(server, client), daemon=True).start()
+                _pump(client, server)
 
 
-CASES = {case.__name__: case for case in [*NETWORK, *PROXIES]} | ANSWERS
+def nobody_is_the_socks_proxy(world: World) -> Iterator[Words]:
+    world.https()
+    port, there = closed_port(), Socks(world)
+    through(world, f"socks5h://127.0.0.1:{port}")
+    yield (
+        rf": the proxy 127\.0\.0\.1:{port} \(HTTPS_PROXY\) refused the connection",
+        f"correct HTTPS_PROXY, or add {HOST} to NO_PROXY",
+    )
+    world.patch.setattr(socket, "getaddrinfo", _numbers_alone(socket.getaddrinfo))
+    through(world, there.url)
+    assert world("check").exit_code == 0
+    assert set(there.asked) == {HOST}
+
+
+def _numbers_alone(look_up: Callable[..., Any]) -> Callable[..., Any]:
+    """Only numeric addresses are found: a proxy resolves the names."""
+    return lambda host, *more, **options: look_up(host, *more, **options | {"flags": socket.AI_NUMERICHOST})
+
+
+PROXIES = [
+    *(nobody_is_the_socks_proxy, nobody_is_the_proxy, the_proxy_does_not_reach_the_host, the_proxy_forbids_the_host),
+    *(the_proxy_asks_who_it_is, the_proxy_asks_in_plain_http, the_proxy_refuses_the_password),
+    a_certificate_behind_the_proxy,
+]
+CASES = {case.__name__: case for case in [*NETWORK, *PROXIES, the_token_address_is_a_closed_port]} | ANSWERS
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -532,6 +616,29 @@ def test_a_failure_is_told_with_account_host_cause_and_a_next_step_that_helps(na
     done = world("check")
     assert (done.exit_code, done.stderr) == (0, "")
     assert "secret" not in done.output
+
+
+def test_a_wrong_secret_is_told_with_the_place_where_it_is_kept(world: World) -> None:
+    text = world.file.read_text(encoding="utf-8")
+    right = re.findall('client_secret = "(.*)"', text)[0]
+    secret = world.folder / "secret"
+    secret.write_text("1234567890")
+    world.file.write_text(re.sub("client_secret = .*", f"client_secret = {{ file = '{secret}' }}", text))
+    done = world("check")
+    assert re.search(SIGN_IN + rf"401 .*; correct client_id and client_secret \(from file {secret}\)$", done.stderr)
+    secret.write_text(right)
+    assert world("check").exit_code == 0
+
+
+def test_a_clock_that_is_off_is_told_with_both_times(world: World) -> None:
+    world.emulator.clock = lambda: utc_clock() + timedelta(hours=2)
+    done = world("check")
+    both = r"\(2[-0-9]+ [0-9:]+ UTC here, 2[-0-9]+ [0-9:]+ UTC there\)"
+    assert re.search(f"hq: this machine's clock is (119|120) minutes behind the provider's {both}, ", done.stderr)
+    assert "compare both with a clock that is right, and set the one that is wrong" in done.stderr
+    assert done.exit_code == 1
+    world.emulator.clock = utc_clock
+    assert world("check").exit_code == 0
 
 
 # What is found before anything is contacted ------------------------------------------------------
@@ -584,6 +691,26 @@ def the_key_log_cannot_be_written(world: World) -> Iterator[Words]:
     world.patch.delenv("SSLKEYLOGFILE")
 
 
+def pysocks_is_missing(world: World) -> Iterator[Words]:
+    world.https()
+    through(world, Socks(world).url)
+    find = proxies.find_spec
+    world.patch.setattr(proxies, "find_spec", lambda name: None if name == "socks" else find(name))
+    yield (
+        r"accounts.hq.url: the proxy 127\.0\.0\.1:[0-9]+ \(HTTPS_PROXY\) is a SOCKS proxy, which needs an extra: ",
+        r"-m pip install 'confcleanup\[socks\]'",
+    )
+    world.patch.setattr(proxies, "find_spec", find)  # as after the command
+
+
+def a_secret_is_missing(world: World) -> Iterator[Words]:
+    world.patch.delenv("TRUECONF_SECRET", raising=False)
+    text = world.file.read_text(encoding="utf-8")
+    world.file.write_text(re.sub("client_secret = .*", 'client_secret = { env = "TRUECONF_SECRET" }', text))
+    yield "accounts.hq.client_secret: the environment variable TRUECONF_SECRET is not set", "cron and services do not"
+    world.patch.setenv("TRUECONF_SECRET", re.findall('client_secret = "(.*)"', text)[0])
+
+
 def a_key_that_is_nearly_right(world: World) -> Iterator[Words]:
     text = world.file.read_text(encoding="utf-8")
     world.file.write_text(text.replace("[[accounts.hq.rules]]", "[[accounts.hq.rule]]"), encoding="utf-8")
@@ -617,7 +744,14 @@ BEFORE = {
 BEFORE |= {
     case.__name__: case
     for case in (
-        *(ca_file_is_der, ca_file_is_missing, the_environments_bundle_is_missing, the_key_log_cannot_be_written),
+        *(
+            a_secret_is_missing,
+            pysocks_is_missing,
+            ca_file_is_der,
+            ca_file_is_missing,
+            the_environments_bundle_is_missing,
+            the_key_log_cannot_be_written,
+        ),
         *(a_key_that_is_nearly_right, the_config_is_missing, the_holds_file_is_missing),
     )
 }
@@ -675,7 +809,7 @@ def obey(message: str) -> None:
 
 
 def given_away(path: Path) -> None:
-    for file in [*path.rglob("*"), path]:
+    for file in sorted([*path.rglob("*"), path], reverse=True):
         os.chown(file, SOMEBODY, -1)
 
 
@@ -762,7 +896,7 @@ def test_no_command_opens_a_folder_above_the_file(modest: World) -> None:
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        (errno.ENOSPC, "there is no space left on the disk of {state}; free some, then start again"),
+        (errno.ENOSPC, "the disk of {state} is full; free some space, then start again"),
         (errno.EROFS, "{state} is on a file system that is mounted read-only; mount it for writing, or name another"),
     ],
 )

@@ -706,13 +706,13 @@ def test_after_a_429_a_request_that_rests_on_a_look_is_not_repeated_by_itself() 
 def test_what_grew_too_old_while_it_was_connected_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Ticking()
     permit = Permit(Look(clock, clock))
-    connect = wire._Connection.connect
+    connect = wire.Connection.connect
 
     def slowly(self: Any) -> None:
         connect(self)
         clock.now += 3
 
-    monkeypatch.setattr(wire._Connection, "connect", slowly)
+    monkeypatch.setattr(wire.Connection, "connect", slowly)
     with session(Response(204)) as (http, script), pytest.raises(Stale):
         http.delete("things/1", permit, ok={204})
     assert script.seen == []

@@ -30,8 +30,9 @@ from confcleanup.http.rate_limit import RateLimiter
 from confcleanup.items import Item, Kind, Outcome, State
 from confcleanup.listing import Listing, make_plan
 from confcleanup.lock import lock
-from confcleanup.providers.vonage import RecordingRule, Vonage, VonageSettings
+from confcleanup.providers.vonage import RecordingRule, Vonage
 from confcleanup.providers.vonage_recordings import page_of, recording
+from confcleanup.providers.vonage_sign_in import VonageSettings
 from confcleanup.records.ledger import Ledger
 from confcleanup.sandbox import vonage as sandbox
 from confcleanup.sandbox.server import Emulator, Request, Response, Server
