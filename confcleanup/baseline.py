@@ -74,5 +74,6 @@ class Baseline:
         for rule in self._rules:
             live = rule.live and (rule.live.max_duration, rule.live.abandoned_after, rule.live.max_members)
             filters = (sorted(rule.tags), rule.title, rule.owner, sorted(rule.names), rule.rooms)
-            rules.append(repr((rule.what, self._age(rule), filters, live)))
+            announced = (rule.notice,) if rule.notice else ()
+            rules.append(repr((rule.what, self._age(rule), filters, live, *announced)))
         return hashlib.sha256("\n".join(sorted(rules)).encode(errors="backslashreplace")).hexdigest()

@@ -33,7 +33,7 @@ _MOST = 10**9
 
 
 class Period(msgspec.Struct, frozen=True):
-    """A length of time as a person wrote it. Never zero, never negative."""
+    """A length of time as a person wrote it. Never negative, and zero only where that was allowed."""
 
     months: int = 0
     days: int = 0
@@ -41,10 +41,10 @@ class Period(msgspec.Struct, frozen=True):
     text: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> Period:
+    def parse(cls, text: str, *, zero: bool = False) -> Period:
         """Reads "30 days", "1 year 6 months", "36h" or ISO 8601's "P30D".
 
-        Raises ValueError, with a message for people, for anything else and for zero.
+        Raises ValueError, with a message for people, for anything else, and for zero unless that is allowed.
         """
         parts = _iso_parts(text.strip()) or _worded_parts(text)
         if any(amount > _MOST for amount in parts.values()):
@@ -55,7 +55,7 @@ class Period(msgspec.Struct, frozen=True):
             seconds=parts.get("hours", 0) * 3600 + parts.get("minutes", 0) * 60 + parts.get("seconds", 0),
             text=text.strip(),
         )
-        if not (period.months or period.days or period.seconds):
+        if not (zero or period.months or period.days or period.seconds):
             raise ValueError(f"{text!r} must be more than zero")
         return period
 
@@ -72,6 +72,11 @@ class Period(msgspec.Struct, frozen=True):
     def least(self) -> int:
         """The fewest seconds it can last: a day has 24 hours, a month 28 days."""
         return (self.months * 28 + self.days) * 86400 + self.seconds
+
+    @property
+    def most(self) -> int:
+        """The most seconds it can last, but for a change of the clocks: a month has 31 days."""
+        return (self.months * 31 + self.days) * 86400 + self.seconds
 
     def __str__(self) -> str:
         return self.text

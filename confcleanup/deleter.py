@@ -206,7 +206,7 @@ class _Deleter:
         if fresh is None:
             return Result(Outcome.GONE)
         entry.live = fresh.live
-        why = no_longer(entry.item, fresh, self._rules, self._now)
+        why = no_longer(entry, fresh, self._rules, self._now)
         return Result(Outcome.CHANGED, why) if why else fresh
 
     def _announce(self, entry: Entry, said: Announcement) -> Result | None:

@@ -28,7 +28,7 @@ HANGS_UP = "; hangs up on "  # in the reason of a live room, before the people w
 class Reason(StrEnum):
     """The line of the table that decided; what kept items are counted by.
 
-    NEWEST is decided by the whole list, NOT_REVIEWED by a saved plan.
+    NEWEST is decided by the whole list, NOT_REVIEWED by a saved plan, NOTICE by marks.
     """
 
     HELD = "on legal hold"
@@ -45,6 +45,7 @@ class Reason(StrEnum):
     NOT_KNOWN = "a field not known"
     NEWEST = "among the newest"
     NOT_REVIEWED = "not in the reviewed plan"
+    NOTICE = "notice not over"
     DUE = "due"
 
 
@@ -141,13 +142,16 @@ class Rule(msgspec.Struct, frozen=True):
     keep_last: int = 0
     per: str = ""
     keepers: tuple[Rule, ...] = ()
+    notice: timedelta = timedelta(0)
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False):
+class Decision(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What a rule makes of an item: whether it goes, which line decided, and the reason in words.
 
     ``ended_at`` is the end that was compared with the cutoff, if there was one.
     ``overdue`` marks something kept although it should have ended: a person has to look.
+    ``notice`` names the rules with a notice that select it. ``goes_at`` is when the first notice is over, while it
+    waits for that; ``news``: that is yet to be announced.
     """
 
     delete: bool
@@ -156,6 +160,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     rule: str
     ended_at: datetime | None = None
     overdue: bool = False
+    notice: tuple[str, ...] = ()
+    goes_at: datetime | None = None
+    news: bool = False
 
 
 def protection_of(rules: Sequence[Rule]) -> Protection:

@@ -12,6 +12,7 @@ from .errors import ProviderError, Stopped
 from .filter import Rule, choose
 from .items import Item, Outcome, Result
 from .newest import moved
+from .notice import altered
 from .outcomes import Answer, Claim, found_over, still, words
 from .plan import DATA_ERRORS, Plan
 from .providers.base import Provider
@@ -29,10 +30,16 @@ Results = dict[int | None, Result | None]
 """By the entry's number; None for what may be asked for once more."""
 
 
-def no_longer(item: Item, fresh: Item, rules: Sequence[Rule], now: datetime) -> str | None:
-    """Why an item must not be deleted any more, now that it was looked at again; None if it still must."""
-    decision = choose(fresh, rules, now)
-    return difference(item, fresh) or moved(item, fresh, rules) or (None if decision.delete else decision.reason)
+def no_longer(entry: Entry, fresh: Item, rules: Sequence[Rule], now: datetime) -> str | None:
+    """Why an item must not be deleted any more, now that it was looked at again; None if it still must.
+
+    Where rules have notices, the one whose notice is over must still select it.
+    """
+    decision = choose(
+        fresh, [rule for rule in rules if not entry.decision.notice or rule.name == entry.decision.rule], now
+    )
+    changed = difference(entry.item, fresh) or altered(entry, fresh) or moved(entry.item, fresh, rules)
+    return changed or (None if decision.delete else decision.reason)
 
 
 class FollowUp:
@@ -91,7 +98,7 @@ class FollowUp:
                 results[entry.number] = Result(Outcome.GONE if gone else Outcome.DELETED)
             elif over is None or fresh is None:
                 untold[entry.number] = UNTOLD
-            elif reason := no_longer(entry.item, fresh, self._rules, self._now):
+            elif reason := no_longer(entry, fresh, self._rules, self._now):
                 results[entry.number] = Result(Outcome.CHANGED, f"{words(answers[entry.number])}; then: {reason}")
             elif claim is Claim.UNCLEAR and repeat:
                 results[entry.number] = None

@@ -16,10 +16,11 @@ from msgspec.structs import replace
 from . import estimate
 from .errors import AccessDenied, ConfcleanupError, LedgerError, ProviderError, Stopped, fault
 from .filter import UNDECIDED, Decision, Reason, Rule, choose, protection_of
-from .guards import BLIND, NO_RUNS, Limits, Listed, PreviousRuns, check_guards
+from .guards import BLIND, NO_RUNS, Limits, Listed, PreviousRuns, check_guards, shrunken
 from .http.paging import Repeated, Unsteady
 from .items import Item, Kind, Outcome, Result
 from .newest import keepers_of, listed_for, newest, places
+from .notice import NO_NOTICES, Notices, hold_back
 from .plan import DATA_ERRORS, Plan, Stuck, Watcher
 from .plan_review import NO_RULE, PlanReview
 from .providers.base import OUTAGES, Part, Provider, is_outage
@@ -46,6 +47,7 @@ class Listing(msgspec.Struct, frozen=True):
     watcher: Watcher = msgspec.field(default_factory=Watcher)
     previous: PreviousRuns = NO_RUNS
     review: PlanReview | None = None
+    notices: Notices = NO_NOTICES
 
 
 def make_plan(listing: Listing) -> Plan:
@@ -64,6 +66,7 @@ def make_plan(listing: Listing) -> Plan:
         complete = _Lister(plan, replace(listing, rules=rules), unmet).sources()
         if listing.review:
             plan.selected.extend(listing.review.never_seen(rules, complete))
+        hold_back(plan, rules, listing.now, listing.notices)
         due = plan.selected.by_source(None)
     except (ProviderError, Stopped, LedgerError) as error:
         _fail(plan, str(error))
@@ -94,6 +97,10 @@ def make_plan(listing: Listing) -> Plan:
     _estimate(plan, provider, listing.limits, due)
     plan.lists = {what: replace(listed, selected=due[what]) for what, listed in plan.lists.items()}
     plan.refusals += check_guards(plan.lists, provider.http.skew, listing.limits, listing.previous, listing.now)
+    if listing.notices.clock_is_plausible(listing.now, provider.http.skew, listing.limits):
+        plan.reliable = frozenset(complete.difference(shrunken(plan.lists, listing.previous)))
+    if plan.news and plan.reliable != sources.keys():  # what is listed in doubt is not announced
+        plan.news = sum(entry.decision.news and entry.item.what in plan.reliable for entry in plan.waiting)
     return plan
 
 
@@ -362,4 +369,4 @@ def _estimate(plan: Plan, provider: Provider, limits: Limits, due: Mapping[str, 
 
 def _fail(plan: Plan, why: str) -> None:
     plan.failed, plan.error = True, why
-    plan.selected.clear()
+    plan.forget()

@@ -29,11 +29,14 @@ class Group(StrEnum):
     """What a decision means for an item, in the order in which people are shown the groups."""
 
     GOES = "delete"
+    WAITS = "notice"
     STAYS = "keep"
 
 
 def group_of(decision: Decision) -> Group:
     """The group in which people are shown an item of this decision."""
+    if decision.goes_at:
+        return Group.WAITS
     return Group.GOES if decision.delete else Group.STAYS
 
 
@@ -80,6 +83,9 @@ class Plan(msgspec.Struct):
     ``unmet``: what is written to keep or to select items and fits nothing that is listed; ``notices`` say so.
     ``unlisted``: the parts of it that could not be listed, and why; nothing of them is selected.
     ``seconds``: about how long a run takes; ``runs``: in how many of max_runtime it is done.
+    ``waiting``: what goes when its notice is over, at the earliest ``goes_from``. ``news`` of these were not announced
+    before; if they are ``marked``, ``told`` of them now are, and ``untold`` says why others are not. ``reliable``: the
+    sources in which marks may be made and taken off.
     """
 
     account: str
@@ -104,6 +110,19 @@ class Plan(msgspec.Struct):
     attention: dict[str, bool] = msgspec.field(default_factory=dict)
     cause: str = ""
     backlog: int | None = None
+    waiting: Worklist = msgspec.field(default_factory=Worklist)
+    news: int = 0
+    marked: bool = False
+    told: int = 0
+    untold: str | None = None
+    goes_from: datetime | None = None
+    reliable: frozenset[str] = frozenset()
+
+    def forget(self) -> None:
+        """Forgets what was found to go or to wait."""
+        self.selected.clear()
+        self.waiting.clear()
+        self.news, self.goes_from, self.reliable = 0, None, frozenset()
 
     def count(self, outcome: Outcome) -> int:
         """How many of the selected items ended this way."""
@@ -127,14 +146,14 @@ class Plan(msgspec.Struct):
         if self.refusals:
             return "refused"
         open_ends = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.DEFERRED)
-        undone = self.error or self.unlisted or self.overdue or any(map(self.count, open_ends))
+        undone = self.error or self.unlisted or self.overdue or self.untold or any(map(self.count, open_ends))
         return "partial" if undone else "ok"
 
     @property
     def undone(self) -> bool:
         """Whether something that was asked for is not done, so that a person has to look."""
         left_open = self.count(Outcome.FAILED) or self.count(Outcome.UNKNOWN)
-        return bool(self.error or self.unlisted or self.overdue or self.recorded or left_open)
+        return bool(self.error or self.unlisted or self.overdue or self.untold or self.recorded or left_open)
 
     @property
     def doubtful(self) -> bool:

@@ -33,7 +33,9 @@ from .plan_review import PlanReview
 from .providers.base import Provider
 from .records.journal import Journal
 from .records.ledger import Ledger
+from .records.marks import MarkBook, notices_of
 from .records.refused import RefusedSignIns
+from .settings.tables import NotifySettings
 from .system import HANGUPS, TERMINATIONS
 from .unmet import unmet_holds
 from .worklist import AT_ONCE
@@ -59,7 +61,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     ``now`` is the instant from which all ages are counted (aware UTC). ``rules`` are those to apply, by account.
     ``before`` is the instant that replaces their ages, if one was given. ``everything``: no account and no rule of the
-    config is left out.
+    config is left out. ``notify`` says whether there is somebody to announce items to.
     """
 
     now: datetime
@@ -71,6 +73,7 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     accept_fewer: bool = False
     reviewed: SavedPlan | None = None
     id: str = ""
+    notify: NotifySettings = NotifySettings()
 
 
 def resolve(
@@ -105,6 +108,7 @@ def resolve(
         accept_fewer=accept_fewer,
         reviewed=reviewed,
         id=ident,
+        notify=config.notify,
     )
 
 
@@ -251,7 +255,7 @@ class AccountRun:
         except BaseException as error:  # noqa: BLE001  # out of memory too: the others' deletions must be reported
             self._fault(error)
             self._plan.failed = True
-            self._plan.selected.clear()
+            self._plan.forget()
         if then_delete:
             self.delete(agreed=True)
         else:
@@ -290,6 +294,10 @@ class AccountRun:
         """Deletes what is due unless something was refused, then records what this run found."""
         if self.due and not agreed:
             self._plan.refusals.append(NO_ANSWER)
+        options, ledger = self._options, self._ports.ledger
+        if agreed and ledger and self._journal and not options.reviewed:  # what a saved plan leaves out was not judged
+            marks = MarkBook(ledger, self._account)
+            marks.update(self._plan, self._rules, options.now, self._journal, tells=options.notify.tells)
         if self._plan.refusals:
             self._plan.selected.defer()
         elif self._plan.due and self._journal:
@@ -302,16 +310,18 @@ class AccountRun:
         self._baseline.record(self._plan, self._previous, self._journal)
 
     def _listing(self) -> Listing:
-        reviewed, name = self._options.reviewed, self._account.name
+        options, name = self._options, self._account.name
+        reviewed = options.reviewed
         return Listing(
             account=name,
             provider=self._provider,
             rules=self._rules,
-            now=self._options.now,
+            now=options.now,
             limits=self._account.limits,
             watcher=self._ports.watcher,
             previous=self._previous,
             review=PlanReview(reviewed.accounts[name], reviewed.items[name]) if reviewed else None,
+            notices=notices_of(self._ports.ledger, self._account, self._rules, options.notify),
         )
 
     def _deletion(self, journal: Journal) -> Deletion:

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby, islice
 from operator import attrgetter
@@ -151,6 +151,26 @@ class Worklist:
         if rows:
             with self._used():
                 self._opened().executemany(STAND, rows)
+
+    def rewrite(self, entries: Sequence[Entry]) -> None:
+        """Stores the decisions of entries anew."""
+        with self._used():
+            self._opened().executemany(
+                "UPDATE entry SET body = ? WHERE number = ?", [(_packed(e.item, e.decision), e.number) for e in entries]
+            )
+
+    def drop(self, entries: Sequence[Entry]) -> None:
+        """Forgets entries without an outcome."""
+        with self._used():
+            self._opened().executemany("DELETE FROM entry WHERE number = ?", [(entry.number,) for entry in entries])
+            self._counts[None] -= len(entries)
+
+    def fail(self, numbers: Sequence[int], why: str) -> None:
+        """Notes why nothing came of entries so far."""
+        with self._used():
+            self._opened().executemany(
+                "UPDATE entry SET error = ? WHERE number = ?", [(_coded(why), number) for number in numbers]
+            )
 
     def newest(self, keeper: int, count: int) -> Iterator[Entry]:
         """Of what has no outcome yet, all that fewer than ``count`` items of its group ended after."""

@@ -30,7 +30,15 @@ suppress_warnings = ["myst.header"]
 nitpicky = True
 
 CHAPTERS = {
-    "Begin": ["start", "providers/trueconf", "providers/vobiz", "providers/huawei", "providers/vonage", "cookbook"],
+    "Begin": [
+        "start",
+        "providers/trueconf",
+        "providers/vobiz",
+        "providers/huawei",
+        "providers/vonage",
+        "cookbook",
+        "notice",
+    ],
     "Run": ["scheduling", "operations", "report", "performance"],
     "Trust": ["safety", "how-it-works", "compare"],
     "Look up": ["_generated/config", "_generated/cli", "output"],

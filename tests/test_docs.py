@@ -54,6 +54,8 @@ SELECTS: dict[str, tuple[set[str], set[str]]] = {
     "Legal holds": ({"old_version"}, {"0073310045", "0048411002", "0000000009"}),
     "Tight limits for the first weeks": ({"old_version"}, set()),
     "A training server that is emptied every night": ({"0073310045", "a b"}, {"0000000012", "0000000013", "room_7"}),
+    "Tell people a week before": (set(), {"0073310045", "0048411002", "old_version"}),
+    "Write to each owner first": (set(), {"0073310045", "0048411002", "old_version"}),
     "Months as the calendar has them": ({"0048411002", "0007", "7"}, {"0073310045", "rec_A-b_01"}),
 }
 """What each recipe must select of the emulated backlog, and some of what it must not."""

@@ -166,6 +166,7 @@ def _clean(
         )
         result.run = run = _run(options, given, screen, ports, signals)
         if given.delete and ledger:
+            _announce(run, ledger, config, signals)
             note_end(ledger, run, whole=given.whole)
         if plan_to:
             _save(run, options.accounts, plan_to, given)
@@ -225,6 +226,14 @@ def _run(options: RunOptions, given: Given, screen: Screen, ports: Ports, signal
         done = run(options, replace(ports, confirm=None if given.yes else ask))
     done.signal = signals.arrived
     return done
+
+
+def _announce(run: Run, ledger: Ledger, config: Config, signals: _Signals) -> None:
+    """Announces what the run marked; costs nothing where there is no such thing."""
+    if config.notify.tells and any(plan.marked and plan.news for plan in run.plans):
+        from ..reports.announce import Announcer
+
+        Announcer(run, ledger, config.notify, config.zone, signals.interrupted).work()
 
 
 def _shorten(ledger: Ledger, config: Config, run: Run) -> None:

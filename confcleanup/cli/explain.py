@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -34,6 +35,8 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     from ..listing import judged
     from ..newest import keepers_of, newest, places
     from ..providers import spellings
+    from ..records.ledger import Ledger
+    from ..records.marks import notices_of
     from ..worklist import Entry, Worklist
 
     config = settings.load()
@@ -44,7 +47,11 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
     ages = [config.age(account, rule) for rule in account.rules]
     stop = Deadline(time.monotonic() + account.limits.max_runtime.total_seconds())
     found, keepers, width = False, keepers_of(rules), terminal_width(sys.stdout)
-    with account.provider(account.settings, stop, clock) as provider:
+    folder = settings.state_folder(config)
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger(folder, writable=False)) if Ledger.exists(folder) else None
+        provider = stack.enter_context(account.provider(account.settings, stop, clock))
+        notices = notices_of(ledger, account, rules, config.notify)
         for what in dict.fromkeys(rule.what for rule in rules):
             everything = Rule("", what, now)  # so that the vendor is asked to leave nothing out
             seen: list[Item] = []
@@ -59,7 +66,10 @@ def command(settings: Globals, account_name: str, item_id: str) -> None:
             found = found or bool(seen)
             staying = {entry.item.key: decision for entry, decision in newest(due, keepers, what)}
             for listed in seen:
-                for line in (_named(listed), *explain(listed, rules, ages, config.zone, now, staying.get(listed.key))):
+                for line in (
+                    _named(listed),
+                    *explain(listed, rules, ages, config.zone, now, staying.get(listed.key), notices),
+                ):
                     print("\n".join(folded(redact(harmless(line)), width)))
     if not found:
         log.error(

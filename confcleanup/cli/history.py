@@ -91,6 +91,8 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
             shown = table.write(_row(one, one["intended_at"], one["outcome"], told(one), zone) for one in wanted)
             table.write(chain(_restored(restored, zone), _not_done(not_done, zone)))
             print(f"{shown} deletion{'' if shown == 1 else 's'}.")
+            if waiting := ledger.announced():
+                print(f"{waiting} item{' is' if waiting == 1 else 's are'} on notice and not deleted yet.")
 
 
 def _verify(ledger: Ledger) -> None:

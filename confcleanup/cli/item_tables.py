@@ -20,7 +20,10 @@ END, WHAT, ID = Column("end"), Column("what", below=True), Column("id", below=Tr
 OWNER, TITLE, REASON = Column("owner", 8), Column("title", 12), Column("reason", below=True)
 ON_A_TERMINAL = (Column("outcome"), END, WHAT, ID, TITLE, OWNER, REASON)
 PLAIN = (Column("account"), Column("result"), END, WHAT, ID, TITLE, OWNER, REASON)
-HEADINGS = {Group.STAYS: "Listed only; the vendor has no request that deletes these:"}
+HEADINGS = {
+    Group.WAITS: "On notice; these go when it is over, if they stay as they are:",
+    Group.STAYS: "Listed only; the vendor has no request that deletes these:",
+}
 """What a terminal shows above a group; what would be deleted is below the line of the account itself."""
 REFUSED = "refused"
 
@@ -68,6 +71,8 @@ class ItemTables:
     def _groups(self, plan: Plan) -> Iterator[tuple[Group, Worklist]]:
         """The items to show, by what the plan means for them."""
         yield Group.GOES, plan.selected
+        if plan.waiting:
+            yield Group.WAITS, plan.waiting
         if listed := self._listed_only.get(plan.account):
             yield Group.STAYS, listed
 

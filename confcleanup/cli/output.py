@@ -212,7 +212,8 @@ def planned_line(run: Run, plan: Plan) -> str:
 
 
 def _planned(plan: Plan) -> str:
-    return f"{plan.account}: would delete {plan.due} of {plan.listed} {plan.which}{_duration(plan)}{_kept(plan)}"
+    would = f"{plan.account}: would delete {plan.due} of {plan.listed} {plan.which}{_duration(plan)}"
+    return f"{would}{_waiting(plan, 'to be announced')}{_kept(plan)}"
 
 
 def _duration(plan: Plan) -> str:
@@ -228,8 +229,17 @@ def _deleted(plan: Plan) -> str:
     words = {Outcome.GONE: "already gone", Outcome.DEFERRED: "left for the next run"}
     others = "".join(f", {count} {words.get(outcome, outcome)}" for outcome, count in counts.items() if count)
     return (
-        f"{plan.account}: deleted {plan.count(Outcome.DELETED)} of {len(plan.selected)} selected{others}{_kept(plan)}"
+        f"{plan.account}: deleted {plan.count(Outcome.DELETED)} of {len(plan.selected)} selected{others}"
+        f"{_waiting(plan, 'new')}{_kept(plan)}"
     )
+
+
+def _waiting(plan: Plan, new: str) -> str:
+    """What waits for the end of its notice; ``new`` says how that is called which was not announced before."""
+    if not plan.goes_from:
+        return ""
+    news = f" ({plan.news} {new})" if plan.news else ""
+    return f"; {len(plan.waiting)} on notice{news}, from {plan.goes_from:%Y-%m-%d %H:%M} UTC on"
 
 
 def _kept(plan: Plan) -> str:
@@ -243,6 +253,10 @@ def closing_line(run: Run, command: str) -> str:
     """The last line: the mode, and what is left to do."""
     stuck = sum(plan.stuck.count for plan in run.plans)
     needs = f" Stuck: {_items(stuck)} need{'s' if stuck == 1 else ''} manual action." if stuck else ""
+    waiting = sum(len(plan.waiting) for plan in run.plans)
+    needs = (
+        f" {_items(waiting)} wait{'s' if waiting == 1 else ''} for the end of a notice." if waiting else ""
+    ) + needs
     if run.mode == "plan":
         failed = sum(plan.failed for plan in run.plans)
         unknown = f" {failed} account{'' if failed == 1 else 's'} could not be listed." if failed else ""
@@ -254,6 +268,7 @@ def closing_line(run: Run, command: str) -> str:
             return f"Dry run: nothing was deleted.{unknown}{needs} A run would be refused."
         doubtful = any(plan.doubtful for plan in run.plans)
         nothing = " Nothing that could be checked is due." if doubtful else " Nothing is due."
+        nothing = " Nothing goes now." if waiting else nothing
         return f"Dry run: nothing was deleted.{unknown or nothing}{needs}"
     counts = Counter({outcome: run.total(outcome) for outcome in Outcome})
     text = f"Deleted {_items(counts[Outcome.DELETED])} of {run.selected} selected."

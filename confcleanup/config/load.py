@@ -267,6 +267,12 @@ def _rule(
     if rule:
         mistakes = rule.keep_problems(by_age=_deletes_by_age(provider, rule))
         problems += [Problem(f"{key}.{name}", message) for name, message in mistakes]
+    if rule and rule.notice:
+        if not _deletes_by_age(provider, rule):
+            how = "a live room is told by announce" if rule.says_when else "nothing of it is ever deleted"
+            problems.append(Problem(f"{key}.notice", f"is not for {what}: {how}"))
+        elif (age := rule.older_than or general.older_than) and rule.notice.total_seconds() > age.most:
+            problems.append(Problem(f"{key}.notice", f"is longer than older_than ({age})"))
     if rule and _deletes_by_age(provider, rule):
         if not (rule.older_than or general.older_than):
             problems.append(Problem(f"{key}.older_than", "is missing, and the file gives no older_than for all rules"))

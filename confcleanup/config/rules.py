@@ -67,6 +67,7 @@ def _rule(account: Account, settings: RuleSettings, at: datetime) -> Rule:
         rooms=getattr(settings, "rooms", False) is True,
         keep_last=settings.keep_last or 0,
         per=settings.per or "",
+        notice=settings.notice,
     )
 
 

@@ -28,6 +28,7 @@ class Journal:
         self, ledger: Ledger, run: str, account: str, provider: str, clock: Callable[[], datetime], url: str = ""
     ) -> None:
         self._ledger = ledger
+        self.run = run
         self._head = {"run": run, "account": account, "provider": provider, "url": url}
         self._clock = clock
 

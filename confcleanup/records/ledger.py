@@ -135,8 +135,10 @@ class Ledger(Queries):
             raise LedgerError(
                 f"{self.path} was written by a newer confcleanup (ledger version {version}); update this one"
             )
+        self._headed = self._head_file.read() is not None
         if not writable:
             self.doubt = self._doubt_now()
+            self._find_marks()
             return
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
@@ -150,6 +152,9 @@ class Ledger(Queries):
         if doubt := self._doubt_now():
             self.doubt = doubt
             return
+        if not self._headed:
+            self._db.execute("DROP TABLE IF EXISTS mark")
+        self._find_marks()
         # a write now shows a full disk or a read-only folder before anything is deleted
         with self._transaction():
             self._db.execute("UPDATE anchor SET seq = seq")
@@ -159,6 +164,11 @@ class Ledger(Queries):
         self._seq, self._hash = self._chain.head(self._db)
         self._writable = True
         self._head_file.save((self._seq, self._hash))
+
+    def _find_marks(self) -> None:
+        """Finds out whether there are marks. Without the file beside it, this may be an older ledger: none counts."""
+        found = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'mark'").fetchone()
+        self.has_marks = bool(found) and self._headed
 
     def _adopt(self) -> None:
         """Records where the ledger begins if an older release pruned it, which wrote no event of that."""
@@ -205,6 +215,15 @@ class Ledger(Queries):
             self._queue.append(_Ticket(event, awaited=False))
         if time.monotonic() - self._written > LATE:
             self.append()
+
+    @contextmanager
+    def writing(self, table: str = "") -> Iterator[sqlite3.Connection]:
+        """A durable commit of marks, which are no events; ``table`` makes theirs. Raises LedgerError."""
+        with self._lock, self._usable(), self._transaction():
+            if table:
+                self._db.execute(table)
+            yield self._db
+        self.has_marks = True
 
     def _write_queue(self) -> None:
         with self._queue_lock:

@@ -28,6 +28,11 @@ ORDER BY i.seq
 """
 """CROSS JOIN makes SQLite begin with the ids: with IN (...) it reads every deletion of the account instead."""
 
+MARKS = """
+SELECT mark.key, rule, seal, since, told, seconds FROM json_each(?) AS wanted
+CROSS JOIN mark ON account = ? AND mark.key = wanted.value
+"""
+
 
 class Queries:
     """The questions; ``Ledger`` gives the rows."""
@@ -61,6 +66,23 @@ class Queries:
             since,
         )
         return [(seq, json.loads(body)) for seq, body in found]
+
+    has_marks = False
+
+    def marks(self, account: str, keys: Sequence[str]) -> list[Any]:
+        """The marks of these items of an account: key, rule, seal, since, told, seconds."""
+        return self._rows(MARKS, json.dumps(keys), account) if self.has_marks else []
+
+    def announced(self) -> int:
+        """How many items are marked, and so wait for the end of their notice or are about to go."""
+        query = "SELECT count(*) FROM (SELECT DISTINCT account, key FROM mark)"
+        return self._rows(query)[0][0] if self.has_marks else 0
+
+    def last_listing(self, account: str) -> datetime | None:
+        """When the latest run that listed an account was recorded."""
+        query = "SELECT max(json_extract(body, '$.at')) FROM event WHERE kind = 'listing' AND account = ?"
+        ((at,),) = self._rows(query, account)
+        return datetime.fromisoformat(at) if at else None
 
     def selections(self, account: str, rules: str, count: int) -> list[int]:
         """How many items each of the last runs of these rules selected in an account, newest first; no refused runs."""

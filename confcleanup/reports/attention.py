@@ -42,6 +42,7 @@ class Kind(StrEnum):
     STUCK = "stuck"
     BACKLOG = "backlog"
     WARNING = "warning"
+    NOTICE = "notice"
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from typing import IO, Any
 
 from ..items import Outcome
@@ -21,7 +22,7 @@ SMALL = 32 * 1024
 """Characters of an account's kept items that are held without an open file, as a process may have only 1,000."""
 ITEM = (
     *("rule", "what", "id", "title", "owner", "kind", "tags", "started_at", "ended_at"),
-    *("size_bytes", "decision", "reason", "outcome", "error", "aliases"),
+    *("size_bytes", "decision", "reason", "outcome", "error", "aliases", "goes_at"),
 )
 
 
@@ -44,11 +45,12 @@ def item(entry: Entry) -> dict[str, Any]:
         "started_at": timestamp(thing.started_at),
         "ended_at": timestamp(thing.ended_at or decision.ended_at),
         "size_bytes": thing.size_bytes,
-        "decision": "delete" if decision.delete else "keep",
+        "decision": "delete" if decision.delete else "notice" if decision.goes_at else "keep",
         "reason": _redacted(decision.reason),
         "outcome": entry.outcome and str(entry.outcome),
         "error": _redacted(entry.error),
         "aliases": list(thing.aliases),
+        "goes_at": None if entry.error else timestamp(decision.goes_at),
     }
 
 
@@ -59,7 +61,7 @@ def account(plan: Plan) -> dict[str, Any]:
         "provider": plan.provider,
         "status": plan.status,
         "error": _redacted("; ".join([*filter(None, [plan.error]), *plan.unlisted, *plan.refusals]) or None),
-        "warnings": [redact(warning) for warning in plan.warnings + plan.notices],
+        "warnings": [redact(warning) for warning in plan.warnings + plan.notices + list(filter(None, [plan.untold]))],
         "listed": plan.listed,
         "selected": len(plan.selected),
         **{str(outcome): plan.count(outcome) for outcome in Outcome},
@@ -67,6 +69,8 @@ def account(plan: Plan) -> dict[str, Any]:
         "stuck": _stuck(plan.stuck),
         "estimated_seconds": round(plan.seconds, 1),
         "kept": {str(why): count for why, count in sorted(plan.kept.items())},
+        "notice": len(plan.waiting),
+        "announced": plan.told,
     }
 
 
@@ -122,6 +126,8 @@ class Collector(Watcher):
             return
         for plan in run.plans:
             self._write(plan.account, plan.selected)
+            if not self._selected_only:
+                self._write(plan.account, plan.waiting)
             if self._style == "jsonl":
                 self._out.write(json.dumps({**account(plan), **_head(run)}) + "\n")
 
@@ -136,7 +142,7 @@ class Collector(Watcher):
         yield "\n]}\n"
 
     def _items(self, plan: Plan) -> Iterator[str]:
-        for entry in plan.selected:
+        for entry in chain(plan.selected, () if self._selected_only else plan.waiting):
             yield json.dumps(item(entry))
         if kept := self._kept.pop(plan.account, None):
             with kept:

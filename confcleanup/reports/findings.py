@@ -61,6 +61,8 @@ def _account(plan: Plan, *, declined: bool) -> Iterator[Finding]:
         yield Finding(name, Kind.STOPPED, text, text, plan.error)
     elif not plan.refusals and (left := plan.count(Outcome.DEFERRED)):
         yield _backlog(plan, left)
+    if plan.untold:
+        yield Finding(name, Kind.NOTICE, plan.untold, plan.untold, plan.untold, error=False)
     for part in plan.unlisted:
         text = f"could not be listed, so nothing in it was deleted: {short(part)}"
         yield Finding(name, Kind.PART, text, text, text)

@@ -13,7 +13,7 @@ from .summary import Summary
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-COUNTS = ("listed", "selected", *map(str, Outcome), "undecided")
+COUNTS = ("listed", "selected", *map(str, Outcome), "undecided", "notice")
 STATUSES = ("ok", "partial", "refused", "failed")
 
 

@@ -37,7 +37,7 @@ class NotSent(Exception):
     """A notification was not sent; says why, without secrets."""
 
 
-class _Channel(threading.Thread):
+class Channel(threading.Thread):
     """One notification. Its thread is a daemon: a receiver that never answers does not keep the program alive."""
 
     def __init__(self, name: str, send: Callable[[], None], after: threading.Thread | None = None) -> None:
@@ -76,12 +76,12 @@ class Notifier:
     def __init__(self, settings: NotifySettings) -> None:
         self._settings = settings
         self._seconds = settings.timeout.total_seconds()
-        self._start: _Channel | None = None
+        self._start: Channel | None = None
 
     def begin(self) -> None:
         """Sends that a run begins; does not wait for the answer."""
         if self._settings.ping:
-            self._start = _Channel("ping", partial(self._ping, self._settings.ping, START))
+            self._start = Channel("ping", partial(self._ping, self._settings.ping, START))
             self._start.begin()
 
     def end(self, summary: Summary) -> list[str]:
@@ -97,19 +97,19 @@ class Notifier:
                 channel.error = f"not finished within {self._seconds:g} s"
         return [f"{channel.name}: {channel.error}" for channel in channels if channel.error]
 
-    def _channels(self, summary: Summary) -> Iterator[_Channel]:
+    def _channels(self, summary: Summary) -> Iterator[Channel]:
         settings = self._settings
         if settings.ping:
             suffix = f"/{summary.status}" if settings.ping_status else FAIL if summary.status else ""
-            yield _Channel("ping", partial(self._ping, settings.ping, suffix, summary.status), after=self._start)
+            yield Channel("ping", partial(self._ping, settings.ping, suffix, summary.status), after=self._start)
         if settings.prometheus:
-            yield _Channel("prometheus", partial(metrics.write, settings.prometheus, summary))
+            yield Channel("prometheus", partial(metrics.write, settings.prometheus, summary))
         wanted = {"always": True, "trouble": summary.due, "change": summary.changed}[settings.when]
         for number, url in enumerate(settings.apprise if wanted else (), 1):
-            yield _Channel(f"apprise[{number}]", partial(self._message, url, summary))
+            yield Channel(f"apprise[{number}]", partial(self._message, url, summary))
 
     def _ping(self, secret: Secret, suffix: str, status: int = 0) -> None:
-        url = _revealed(secret)
+        url = revealed(secret)
         if mistake := url_mistake(url, self._settings.allow_insecure_http, query=True):
             raise NotSent(mistake)
         parts = urlsplit(url)
@@ -127,20 +127,8 @@ class Notifier:
         raise NotSent(error)
 
     def _message(self, secret: Secret, summary: Summary) -> None:
-        import apprise
-
-        logging.getLogger("apprise").disabled = True  # it writes addresses to standard error
-        plugin = apprise.Apprise.instantiate(_revealed(secret))
-        if plugin is None:
-            raise NotSent("this is not an address that Apprise knows")
-        if not (self._settings.allow_insecure_http or _is_safe(secret.reveal(), plugin)):
-            raise NotSent("its address would send secrets in clear text; use the form that ends in s, as in mailtos://")
-        receiver = apprise.Apprise(asset=apprise.AppriseAsset(app_id="confcleanup", async_mode=False))
-        receiver.add(plugin)
-        kind = apprise.NotifyType.FAILURE if summary.status else apprise.NotifyType.SUCCESS
         text = summary.text(titles=self._settings.titles)
-        if not receiver.notify(title=summary.subject, body=text, notify_type=kind, body_format="text"):
-            raise NotSent("the receiver did not accept it")
+        send(secret, summary.subject, text, "FAILURE" if summary.status else "SUCCESS", self._settings)
 
 
 def ping_address(url: str, suffix: str, status: int) -> str | None:
@@ -159,7 +147,31 @@ def ping_address(url: str, suffix: str, status: int) -> str | None:
     return parts._replace(query=urlencode(query)).geturl()
 
 
-def _revealed(secret: Secret) -> str:
+def send(secret: Secret, title: str, text: str, kind: str, settings: NotifySettings) -> None:
+    """Sends a text to an address of Apprise. Raises NotSent, and whatever its plug-ins raise."""
+    import apprise
+
+    plugin = plugin_for(secret, settings)
+    receiver = apprise.Apprise(asset=apprise.AppriseAsset(app_id="confcleanup", async_mode=False))
+    receiver.add(plugin)
+    if not receiver.notify(title=title, body=text, notify_type=getattr(apprise.NotifyType, kind), body_format="text"):
+        raise NotSent("the receiver did not accept it")
+
+
+def plugin_for(secret: Secret, settings: NotifySettings) -> Any:
+    """Apprise's plug-in for an address. Raises NotSent if it has none, or if secrets would travel in clear text."""
+    import apprise
+
+    logging.getLogger("apprise").disabled = True  # it writes addresses to standard error
+    plugin = apprise.Apprise.instantiate(revealed(secret))
+    if plugin is None:
+        raise NotSent("this is not an address that Apprise knows")
+    if not (settings.allow_insecure_http or _is_safe(secret.reveal(), plugin)):
+        raise NotSent("its address would send secrets in clear text; use the form that ends in s, as in mailtos://")
+    return plugin
+
+
+def revealed(secret: Secret) -> str:
     try:
         return secret.reveal()
     except ValueError as error:

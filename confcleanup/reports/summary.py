@@ -19,6 +19,7 @@ from ..worklist import Entry
 from . import data as report
 from .attention import Finding, Kind
 
+NOTICES = ("notice", "announced")
 SHOWN = 20
 """Items of an account that are named, if titles are requested."""
 
@@ -72,7 +73,7 @@ class Summary(msgspec.Struct, frozen=True):
 
     def _account(self, plan: Plan, *, titles: bool) -> Iterator[str]:
         account = report.account(plan)
-        counts = {name: account[name] for name in ("listed", "selected", *map(str, Outcome), "undecided")}
+        counts = {name: account[name] for name in ("listed", "selected", *map(str, Outcome), "undecided", *NOTICES)}
         always = ("listed", "selected")
         numbers = ", ".join(f"{count} {name}" for name, count in counts.items() if count or name in always)
         yield f"{plan.account}: {plan.status}; {numbers}"

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta, tzinfo
 from fractions import Fraction
 from importlib.util import find_spec
@@ -20,11 +21,14 @@ from ..cutoff import Period
 from ..errors import ConfigError, Problem
 from ..filter import LiveRule
 from ..system import install
+from .owners import pattern_mistake, read_addresses
 from .secrets import Secret, Secrets, Token
-from .values import Age, ArchivePlace, FilePath, Pace, Rate, Share, Span, Value
+from .values import Age, ArchivePlace, FilePath, Notice, Pace, Rate, Share, Span, Value
 
 S = TypeVar("S", bound=msgspec.Struct)
 HERE = Path()
+MAIL = ("mailto://", "mailtos://")
+NO_MAIL = "needs a mail server: give its address in apprise, as mailtos://USER:PASSWORD@HOST"
 LONGEST_NOTICE = timedelta(minutes=1)
 READERS: dict[Any, type[Value]] = {
     Period: Age,
@@ -133,6 +137,7 @@ class RuleSettings(Table, frozen=True, kw_only=True):
     archive: Annotated[str, ArchivePlace] | None = None
     keep_last: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     per: Literal["owner", "title", "account"] | None = None
+    notice: Annotated[timedelta, Notice] = timedelta(0)
 
     @classmethod
     def spellings(cls, written: str) -> Collection[str]:
@@ -172,6 +177,16 @@ class NotifySettings(Table, frozen=True, kw_only=True):
     dry_runs: bool = False
     timeout: timedelta = timedelta(seconds=10)
     allow_insecure_http: bool = False
+    owners: bool = False
+    owner_address: str | None = None
+    owner_addresses: Annotated[str, FilePath] | None = None
+    keep_hint: str | None = None
+    notice_required: bool = True
+
+    @property
+    def tells(self) -> bool:
+        """Whether there is somebody to announce items to before they are deleted."""
+        return bool(self.apprise)
 
     def problems(self) -> Iterator[tuple[str, str]]:
         for key, secret in self.secrets():
@@ -179,6 +194,14 @@ class NotifySettings(Table, frozen=True, kw_only=True):
                 yield key, mistake
         if self.prometheus and not self.prometheus.endswith(".prom"):
             yield "prometheus", "give a file that ends in .prom; the node exporter reads no other"
+        if self.owner_address and (wrong := pattern_mistake(self.owner_address)):
+            yield "owner_address", wrong
+        if self.owner_addresses:
+            yield from (("owner_addresses", wrong) for wrong in read_addresses(self.owner_addresses)[1])
+        if self.owner_address and self.owner_addresses:
+            yield "owner_addresses", "is given beside owner_address; give one of them"
+        if self.owners and all(url.literal for url in self.apprise) and not self._has_mail():
+            yield "owners", NO_MAIL
         if self.timeout > LONGEST_NOTICE:
             yield "timeout", "must be at most one minute: so long may a run wait for those it tells"
 
@@ -186,11 +209,19 @@ class NotifySettings(Table, frozen=True, kw_only=True):
         for key, secret in self.secrets():
             if mistake := self._mistake(key, secret):
                 yield key, mistake
+        if self.owners and not self._has_mail():
+            yield "owners", NO_MAIL
         for key, module in (("prometheus", "prometheus_client"), ("apprise", "apprise")):
             if getattr(self, key) and not find_spec(module):
                 yield key, f"it needs an extra: {install(key)}"
         if self.prometheus and not os.access(Path(self.prometheus).parent, os.W_OK):
             yield "prometheus", f"the folder {Path(self.prometheus).parent} cannot be written"
+
+    def _has_mail(self) -> bool:
+        """Whether an address in apprise names a mail server, as far as they can be read."""
+        with suppress(ValueError):
+            return any(url.reveal().lower().startswith(MAIL) for url in self.apprise)
+        return True  # what cannot be read is named by itself
 
     def _mistake(self, key: str, secret: Secret) -> str | None:
         try:

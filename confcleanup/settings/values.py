@@ -55,6 +55,16 @@ class Span(Value):
         return Period.parse(_text(raw, 'a length of time in quotes, for example "50 minutes"')).exact()
 
 
+class Notice(Value):
+    """How long something is announced before it is deleted; becomes a ``timedelta``, which may be zero."""
+
+    example = "7 days"
+
+    @classmethod
+    def parse(cls, raw: Any) -> timedelta:
+        return Period.parse(_text(raw, 'a length of time in quotes, for example "7 days"'), zero=True).exact()
+
+
 class Share(Value):
     """A part of the whole such as "25%"; becomes a ``Fraction`` of 1."""
 

@@ -27,10 +27,10 @@ from tests.fake import NOW, rule, thing
 
 ITEM_KEYS = [
     *("rule", "what", "id", "title", "owner", "kind", "tags", "started_at", "ended_at", "size_bytes"),
-    *("decision", "reason", "outcome", "error", "aliases"),
+    *("decision", "reason", "outcome", "error", "aliases", "goes_at"),
 ]
 COUNTS = ["listed", "selected", "deleted", "gone", "changed", "failed", "unknown", "deferred"]
-ADDED = {"warnings", "undecided", "stuck", "estimated_seconds", "kept"}
+ADDED = {"warnings", "undecided", "stuck", "estimated_seconds", "kept", "notice", "announced"}
 RFC_3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
@@ -111,6 +111,7 @@ def test_an_item_has_exactly_the_contracts_fields() -> None:
         "outcome": "failed",
         "error": "502",
         "aliases": ["7"],
+        "goes_at": None,
     }
 
 
@@ -118,7 +119,7 @@ def test_what_is_not_known_is_null_and_no_tags_are_an_empty_list() -> None:
     item = Item("things", "x", Kind.UNKNOWN, State.UNKNOWN)
     made = item_of(entry(item))
     assert list(made) == ITEM_KEYS
-    nulls = ["title", "owner", "started_at", "ended_at", "size_bytes", "outcome", "error"]
+    nulls = ["title", "owner", "started_at", "ended_at", "size_bytes", "outcome", "error", "goes_at"]
     assert [key for key in made if made[key] is None] == nulls
     assert (made["tags"], made["decision"]) == ([], "keep")
 

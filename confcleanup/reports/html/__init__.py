@@ -56,6 +56,7 @@ def of_run(run: Run, tally: Tally, past: Past | None, zone: tzinfo, command: str
         meaning=VERDICTS[run.exit_code],
         accounts=accounts,
         rows=tally.rows[Group.GOES],
+        waiting=tally.rows[Group.WAITS],
         sums=tally.sums,
         short=run.selected <= SHORT,
         bad=tally.bad,

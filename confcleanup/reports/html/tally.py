@@ -128,8 +128,10 @@ class Tally(Watcher):
         if plan.failed:  # what was seen before the listing failed says nothing about the account
             self.sums.forget(plan.account)
         room = min(ROWS, ROWS_IN_ALL - sum(len(rows) for group in self.rows.values() for rows in group.values()))
-        for entry in plan.selected.first(room):
+        for entry in (*plan.selected.first(room), *plan.waiting.first(room)):
             self.rows[group_of(entry.decision)].setdefault(plan.account, []).append(row(plan.account, entry))
+        for entry in plan.waiting:
+            self.sums.add(plan.account, entry.decision.rule, Fate.STAYS, entry.item.size_bytes)
         for entry in plan.selected:
             self.sums.add(plan.account, entry.decision.rule, _fate(plan, entry, mode), entry.item.size_bytes)
             if entry.outcome in (Outcome.FAILED, Outcome.UNKNOWN) and len(self.bad) < ROWS:
