@@ -120,7 +120,7 @@ def judge(
         waiting.append((over, news, rule, found))
     over, _, rule, found = min(waiting, key=lambda one: one[0])
     news = any(one[1] for one in waiting)
-    said = "is to be announced" if news else f"is over in {humanize(over - now)}"
+    said = "is yet to be announced" if news else f"is over on {over:%Y-%m-%d %H:%M} UTC"
     reason = f"its notice of {humanize(rule.notice)} {said}; {found.reason}"
     return replace(found, delete=False, why=Reason.NOTICE, reason=reason, notice=named, goes_at=over, news=news)
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from ..config.load import Account, Config
     from ..cutoff import Period
     from ..plan_file import SavedPlan
-    from ..records.ledger import Ledger
     from ..run import Ports, Run, RunOptions
     from .notices import RunResult
     from .output import Screen
@@ -145,7 +144,7 @@ def _clean(
     from ..records.refused import RefusedSignIns
     from ..run import Ports
     from . import page
-    from .notices import note_end
+    from .notices import announce, note_end, shorten_history
     from .output import screen_for
 
     html_file = page.ready(given.html, config.path) if given.html else None
@@ -166,12 +165,12 @@ def _clean(
         )
         result.run = run = _run(options, given, screen, ports, signals)
         if given.delete and ledger:
-            _announce(run, ledger, config, signals)
+            announce(run, ledger, config, signals.interrupted)
             note_end(ledger, run, whole=given.whole)
         if plan_to:
             _save(run, options.accounts, plan_to, given)
         if given.delete and ledger and run.exit_code == ExitCode.DONE:
-            _shorten(ledger, config, run)
+            shorten_history(ledger, config, run)
         words = _command_line(settings, given)
         screen.finish(run, words, reporting)
         if html_file and tally:
@@ -226,27 +225,6 @@ def _run(options: RunOptions, given: Given, screen: Screen, ports: Ports, signal
         done = run(options, replace(ports, confirm=None if given.yes else ask))
     done.signal = signals.arrived
     return done
-
-
-def _announce(run: Run, ledger: Ledger, config: Config, signals: _Signals) -> None:
-    """Announces what the run marked; costs nothing where there is no such thing."""
-    if config.notify.tells and any(plan.marked and plan.news for plan in run.plans):
-        from ..reports.announce import Announcer
-
-        Announcer(run, ledger, config.notify, config.zone, signals.interrupted).work()
-
-
-def _shorten(ledger: Ledger, config: Config, run: Run) -> None:
-    """Takes the oldest entries out of the ledger, if the config says so. A failure leaves them for the next run."""
-    from ..cutoff import cutoff
-    from ..errors import LedgerError
-
-    if not (age := config.state.keep_history):
-        return
-    try:
-        ledger.prune(cutoff(run.now, age, config.zone), run.now)
-    except (LedgerError, ValueError) as error:
-        log.warning("the history could not be shortened to %s: %s", age, error)
 
 
 def _reviewed(accounts: list[Account], given: Given, now: datetime) -> SavedPlan | None:

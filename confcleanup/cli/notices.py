@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -95,6 +96,14 @@ def _status(error: BaseException | None) -> int:
     return code if isinstance(code, int) else ExitCode.NOT_DONE
 
 
+def announce(run: Run, ledger: Ledger, config: Config, stop: threading.Event) -> None:
+    """Announces what the run marked; costs nothing where there is no such thing."""
+    if config.notify.tells and any(plan.marked and plan.news for plan in run.plans):
+        from ..reports.announce import Announcer
+
+        Announcer(run, ledger, config.notify, config.zone, stop).work()
+
+
 def note_end(ledger: Ledger, run: Run, *, whole: bool) -> None:
     """Records how the run ended in each account. ``whole``: all rules of its accounts were applied."""
     from ..reports.data import timestamp
@@ -110,6 +119,18 @@ def note_end(ledger: Ledger, run: Run, *, whole: bool) -> None:
         log.warning("the result of this run was not recorded, so check --last-success does not count it: %s", error)
 
 
+def shorten_history(ledger: Ledger, config: Config, run: Run) -> None:
+    """Takes the oldest entries out of the ledger, if the config says so. A failure leaves them for the next run."""
+    from ..cutoff import cutoff
+
+    if not (age := config.state.keep_history):
+        return
+    try:
+        ledger.prune(cutoff(run.now, age, config.zone), run.now)
+    except (LedgerError, ValueError) as error:
+        log.warning("the history could not be shortened to %s: %s", age, error)
+
+
 def _end(plan: Plan) -> dict[str, object]:
     """The result of an account: its status, why it is not ``ok``, and its counts."""
     from ..items import Outcome
@@ -119,6 +140,7 @@ def _end(plan: Plan) -> dict[str, object]:
     counts = {name: found[name] for name in ("listed", "selected", *map(str, Outcome), "undecided")}
     left = [f"{found[name]} {name}" for name in (Outcome.FAILED, Outcome.UNKNOWN, Outcome.DEFERRED) if found[name]]
     left += [f"{len(plan.overdue)} overdue"] if plan.overdue else []
+    left += [plan.untold] if plan.untold else []
     error = found["error"] or ", ".join(left) or None
     status = {name: found[name] for name in ("account", "provider", "status")}
     return {**status, "error": error and error[:LONGEST], **counts}

@@ -226,6 +226,7 @@ def test_what_could_not_be_announced_has_no_notice_and_the_run_says_so(hq: Setti
     assert run.exit_code == 1
     assert "1 item not announced, so the notice has not begun" in run.stderr
     assert (hq.begun("1"), hq.begun("2")) == (True, False)
+    assert "1 item not announced" in hq("history").stdout
     hq.post.refuses = {}
     assert hq("run", "--yes").exit_code == 0
     assert hq.begun("2")
