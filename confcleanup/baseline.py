@@ -12,6 +12,7 @@ from .guards import NO_RUNS, PreviousRuns, shrunken
 from .items import Outcome
 from .newest import listed_for
 from .plan import Plan
+from .records.entries import Owner
 from .records.journal import Journal
 from .records.ledger import Ledger
 
@@ -23,6 +24,7 @@ class Baseline:
 
     def __init__(self, account: Account, rules: Sequence[Rule], before: datetime | None) -> None:
         self._account = account
+        self._owner = Owner(account.name, account.provider.name, account.settings.url, account.identity)
         self._rules = rules
         self._before = before
 
@@ -30,12 +32,18 @@ class Baseline:
         """What earlier runs found. ``accept_fewer``: lists may be shorter than they were. Raises LedgerError."""
         if not ledger:
             return NO_RUNS
-        name = self._account.name
         sources = () if accept_fewer else {rule.what for rule in self._rules}
-        known = {what: ledger.left(name, what, self._scope(what)) for what in sources}
+        known = {what: ledger.left(self._owner, what, self._scope(what)) for what in sources}
         left = {what: count for what, count in known.items() if count is not None}
-        selected = ledger.selections(name, self._same_rules, RUNS_COMPARED)
-        return PreviousRuns(selected, left, ledger.backlogs(name, self._same_rules))
+        selected = ledger.selections(self._owner, self._same_rules, RUNS_COMPARED)
+        return PreviousRuns(selected, left, ledger.backlogs(self._owner, self._same_rules))
+
+    def warnings(self, ledger: Ledger | None) -> list[str]:
+        """Says if earlier runs of this name were about another account, so that there is nothing to compare with."""
+        if not (ledger and ledger.begins_anew(self._owner)):
+            return []
+        told = "earlier runs of this name were at another address or account, so max_growth and the limit for short "
+        return [f"{told}lists have nothing to compare with yet: check that the plan is right"]
 
     def record(self, plan: Plan, previous: PreviousRuns, journal: Journal | None) -> None:
         """Records what this run found here, for the guards of later runs. Raises LedgerError.

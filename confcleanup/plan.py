@@ -81,6 +81,7 @@ class Plan(msgspec.Struct):
     ``recorded``: what the ledger has as deleted or gone and is listed again, by key, and when that was recorded.
     ``lists`` are how many were listed of each source; ``which`` says in words which items ``listed`` counts.
     ``unmet``: what is written to keep or to select items and fits nothing that is listed; ``notices`` say so.
+    ``busy``: another run is cleaning it, so this one left it alone; ``error`` says who.
     ``unlisted``: the parts of it that could not be listed, and why; nothing of them is selected.
     ``seconds``: about how long a run takes; ``runs``: in how many of max_runtime it is done.
     ``waiting``: what goes when its notice is over, at the earliest ``goes_from``. ``news`` of these were not announced
@@ -99,6 +100,7 @@ class Plan(msgspec.Struct):
     error: str | None = None
     unlisted: list[str] = msgspec.field(default_factory=list)
     failed: bool = False
+    busy: bool = False
     stuck: Stuck = msgspec.field(default_factory=lambda: Stuck())
     recorded: dict[tuple[str, ...], datetime] = msgspec.field(default_factory=dict)
     seconds: float = 0.0

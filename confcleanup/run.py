@@ -6,7 +6,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from itertools import islice
@@ -126,11 +126,11 @@ class Run(msgspec.Struct):
         """The contract's exit status."""
         if self.signal is not None:
             return status_of(self.signal)
-        if any(plan.undone for plan in self.plans):
+        if any(plan.undone and not plan.busy for plan in self.plans):
             return ExitCode.NOT_DONE
         if any(plan.refusals for plan in self.plans):
             return ExitCode.REFUSED
-        return ExitCode.DONE
+        return ExitCode.LOCKED if any(plan.busy for plan in self.plans) else ExitCode.DONE
 
     def total(self, outcome: Outcome) -> int:
         """How many items of all accounts ended this way."""
@@ -151,6 +151,8 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
 
     ``confirm`` is asked once, with all plans, before the first deletion; None means yes. ``clock`` is for what happens
     during the run: the records of deletions, and the servers' clocks. ``refused`` are the sign-ins not to send again.
+    ``held`` are the sources of each account that no other run can clean now; only in these what an earlier run left
+    open is looked into. Without it they are those of the rules.
     """
 
     clock: Callable[[], datetime]
@@ -159,6 +161,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     watcher: Watcher = msgspec.field(default_factory=Watcher)
     interrupted: threading.Event = msgspec.field(default_factory=threading.Event)
     refused: RefusedSignIns | None = None
+    held: Mapping[str, Collection[str]] = msgspec.field(default_factory=dict)
 
 
 def run(options: RunOptions, ports: Ports) -> Run:
@@ -233,7 +236,7 @@ class AccountRun:
         if ports.refused:
             self._provider.http.guard_sign_in(ports.refused.gate(account.name, account.settings, ports.clock))
         self._plan = Plan(account.name, account.provider.name)
-        about = (ident, account.name, account.provider.name, ports.clock, account.settings.url)
+        about = (ident, account.name, account.provider.name, ports.clock, account.settings.url, account.identity)
         self._journal = Journal(ports.ledger, *about) if ports.ledger else None
 
     def __enter__(self) -> AccountRun:
@@ -278,14 +281,15 @@ class AccountRun:
     def _make_plan(self) -> None:
         """Settles what an earlier run left open, then lists, filters and checks the guards."""
         try:
-            open_ends = self._settle() if self._options.delete else []
+            told = self._settle() if self._options.delete else []
+            told += self._baseline.warnings(self._ports.ledger)
             self._previous = self._baseline.previous_runs(self._ports.ledger, accept_fewer=self._options.accept_fewer)
         except LedgerError as error:
             self._plan.failed, self._plan.error = True, str(error)
             return
         began = time.monotonic()
         self._plan = make_plan(self._listing())
-        self._plan.warn(*open_ends)
+        self._plan.warn(*told)
         self._remember()
         plan, took = self._plan, time.monotonic() - began
         log.info("%s: listed %d, selected %d, in %.1f s", plan.account, plan.listed, len(plan.selected), took)
@@ -352,7 +356,8 @@ class AccountRun:
         """Finds out what an earlier run left open."""
         if not self._journal:
             return []
-        left_open, unknown = self._journal.left_open(), self._journal.left_unknown()
+        sources = self._ports.held.get(self._account.name, {rule.what for rule in self._rules})
+        left_open, unknown = self._journal.left_open(sources), self._journal.left_unknown(sources)
         if not (left_open or unknown):
             return []
         return settle(self._provider, left_open, self._journal, self._deadline, unknown)

@@ -8,6 +8,7 @@ import ntpath
 import os
 import select
 import signal
+import socket
 import stat
 import sys
 from contextlib import suppress
@@ -78,6 +79,54 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def share(file: Path) -> int | None:
+    """Takes a lock that others may share, but nobody can have alone, until the returned handle is closed.
+
+    None where the system or the disk has no such lock. Raises BlockingIOError while somebody has it alone.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    while True:
+        there = file.exists()
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if os.fstat(handle).st_nlink:
+                return handle
+        except OSError as error:
+            os.close(handle)
+            if error.errno not in CANNOT:
+                raise
+            if not there:  # where there are no locks, a file that is there stands for one
+                file.unlink(missing_ok=True)
+            return None
+        os.close(handle)  # who had it alone has just removed the file
+
+
+def allow_open_files(count: int) -> None:
+    """Lets this process have so many files open, as far as the system allows; many have a limit of 256 or 1024."""
+    try:
+        import resource
+    except ImportError:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def machine() -> str:
+    """What all processes that share this system's memory have in common, in containers too; no others have it."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123  # pathlib is slow to load
+            return file.read().strip()
+    except OSError:
+        return socket.gethostname()
 
 
 def why_denied(path: Path, error: OSError, *, own: Path | None = None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
+import logging
 import re
 import signal
 import subprocess
@@ -12,6 +12,7 @@ import sys
 import threading
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -20,28 +21,28 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from click.testing import Result as Outputs
 from msgspec.structs import replace
 
 from confcleanup.cli import cli
 from confcleanup.config.holds import HoldSettings
 from confcleanup.config.load import Account, Config, StateSettings
 from confcleanup.cutoff import Period
-from confcleanup.errors import HttpError, LedgerError, Locked, Problem, ProviderError
+from confcleanup.errors import HttpError, LedgerError, Problem, ProviderError
 from confcleanup.guards import Limits
 from confcleanup.items import Item, Outcome, Result
-from confcleanup.lock import lock
 from confcleanup.plan import Plan, Watcher
 from confcleanup.plan_file import SavedPlan, document, load
 from confcleanup.records.journal import Journal
 from confcleanup.records.ledger import Ledger
 from confcleanup.run import Ports, Run, resolve
 from confcleanup.run import run as run_accounts
-from confcleanup.sandbox.server import Server
+from confcleanup.sandbox.server import Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
 from confcleanup.settings.tables import AccountSettings, LimitSettings, build
 from confcleanup.system import HANGUPS
 from confcleanup.worklist import Entry, Worklist
-from tests.fake import NOW, Fake, FakeRule, thing
+from tests.fake import NOW, Fake, FakeRule, one_rule, thing
 
 MONTH = Period.parse("30 days")
 
@@ -618,90 +619,131 @@ def test_nobody_is_asked_where_nothing_may_be_deleted(world: World) -> None:
 
 HOLDER = """
 import pathlib, sys
-from confcleanup.lock import lock
-with lock(pathlib.Path(sys.argv[1])):
+from confcleanup.config.load import load
+from confcleanup.lock import Claim, lock
+account = load(pathlib.Path(sys.argv[1])).accounts["hq"]
+with lock(pathlib.Path(sys.argv[2]), [Claim("hq", account.identity, ["conferences"])]):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
+class Office:
+    """Two accounts on one server each, of which another process is cleaning hq."""
+
+    def __init__(self, folder: Path, hq: Server, b: Server) -> None:
+        self.folder, self.hq, self.b = folder, hq, b
+        self.config = folder / "config.toml"
+        text = [one_rule(server.emulator.account(name, server.url)) for name, server in self.servers.items()]  # type: ignore[attr-defined]  # TrueConf's
+        self.config.write_text("\n".join(text), "utf-8")
+        self.config.chmod(0o600)
+
+    @property
+    def servers(self) -> dict[str, Server]:
+        return {"hq": self.hq, "b": self.b}
+
+    def __call__(self, *words: str) -> Outputs:
+        return CliRunner().invoke(cli, ["-c", str(self.config), "--state", str(self.folder / "state"), *words])
+
+    @contextmanager
+    def busy(self) -> Iterator[subprocess.Popen[str]]:
+        words = [sys.executable, "-c", HOLDER, str(self.config), str(self.folder / "state")]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            assert process.stdout.readline() == "held\n"
+            yield process
+            process.kill()
+
+
 @pytest.fixture
-def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the lock of ``tmp_path``."""
-    words = [sys.executable, "-c", HOLDER, str(tmp_path)]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "held\n"
-        yield process
-        process.kill()
+def office(tmp_path: Path) -> Iterator[Office]:
+    emulators = TrueConf(), TrueConf()
+    for emulator in emulators:
+        emulator.add_conference("old")
+    with Server(emulators[0]) as hq, Server(emulators[1]) as b:
+        yield Office(tmp_path, hq, b)
 
 
-def test_a_second_run_is_told_who_holds_the_folder(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    import socket
-
-    with pytest.raises(Locked) as caught, lock(tmp_path):
-        pass
-    assert f"process {holder.pid} on {socket.gethostname()}" in str(caught.value)
-    assert "wait for it to end" in str(caught.value)
-
-
-def test_a_killed_holder_holds_nothing(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    holder.kill()
-    holder.wait()
-    with lock(tmp_path):
-        assert f"process {os.getpid()} on" in (tmp_path / "holder").read_text("utf-8")
+def test_the_command_ends_with_4_while_another_run_cleans_its_account(office: Office) -> None:
+    with office.busy() as other:
+        done = office("run", "--yes", "-q", "--account", "hq")
+        assert (done.exit_code, done.stdout) == (4, "")
+        assert f"hq: another run (process {other.pid} on" in done.stderr
+        assert "--wait 30min" in done.stderr
+        assert office.hq.emulator.seen == []
+        assert office("plan").exit_code == 0
 
 
-@pytest.mark.skipif(os.name != "posix", reason="flock is POSIX's")
-def test_where_the_file_system_has_no_locks_one_line_says_so_and_runs_still_exclude_each_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_other_accounts_are_cleaned_and_the_busy_one_is_named(office: Office) -> None:
+    with office.busy() as other:
+        done = office("run", "--yes", "--format", "json")
+    assert done.exit_code == 4
+    found = {account["account"]: account for account in json.loads(done.stdout)["accounts"]}
+    assert [found[name]["status"] for name in ("hq", "b")] == ["failed", "ok"]
+    assert (found["b"]["deleted"], office.hq.emulator.seen) == (1, [])
+    assert f"another run (process {other.pid} on" in found["hq"]["error"]
+    assert "error: hq: was left alone: another run" in done.stderr
+    checked = office("check", "--last-success", "1h")
+    assert (checked.exit_code, checked.stdout.startswith("b: the last run without errors ended")) == (1, True)
+    assert "hq: no run without errors is recorded" in checked.stderr
+
+
+def test_an_error_elsewhere_counts_for_more_than_a_busy_account(office: Office) -> None:
+    office.b.emulator.interfere.append(lambda request: Response(400, {}) if request.method == "DELETE" else None)
+    with office.busy():
+        assert office("run", "--yes").exit_code == 1
+
+
+@pytest.fixture
+def meanwhile(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], Outputs]]:
+    """Runs while hq is busy; the config is changed, and the other process ended, as soon as the run waits."""
+    monkeypatch.setattr("confcleanup.lock.POLL", 0.01)
+    handler, logger = logging.Handler(), logging.getLogger("confcleanup.lock")
+
+    def run(old: str, new: str) -> Outputs:
+        with office.busy() as other:
+
+            def emit(record: logging.LogRecord) -> None:
+                text = office.config.read_text("utf-8")
+                assert old in text
+                office.config.write_text(text.replace(old, new), "utf-8")
+                other.kill()
+
+            monkeypatch.setattr(handler, "emit", emit)
+            return office("run", "--yes", "--wait", "10 minutes", "--format", "json")
+
+    logger.addHandler(handler)
+    yield run
+    logger.removeHandler(handler)
+
+
+def test_a_hold_that_is_added_while_a_run_waits_is_obeyed(meanwhile: Callable[[str, str], Outputs]) -> None:
+    done = meanwhile("[accounts.hq]", '[holds]\nhold = [{ id = "old", reason = "audit" }]\n[accounts.hq]')
+    assert "waiting for up to 10 minutes" in done.stderr
+    assert (done.exit_code, [one["selected"] for one in json.loads(done.stdout)["accounts"]]) == (0, [0, 0])
+
+
+def test_an_account_that_is_changed_while_a_run_waits_is_not_cleaned(
+    office: Office, meanwhile: Callable[[str, str], Outputs]
 ) -> None:
-    import errno
-    import fcntl
-
-    def flock(file: int, operation: int) -> None:
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    with lock(tmp_path), pytest.raises(Locked), lock(tmp_path):
-        pass
-    (told,) = {record.getMessage() for record in caplog.records}
-    assert told.startswith(f"the file system of {tmp_path} has no file locks, so the file {tmp_path / 'lock'}")
-    caplog.clear()
-    with lock(tmp_path):  # nothing was left
-        pass
+    done = meanwhile('older_than = "30 days"', 'older_than = "31 days"')
+    assert (done.exit_code, office.hq.emulator.seen) == (2, [])
+    assert "accounts.hq was changed while this run waited for another one; start it again" in done.stderr
 
 
-def test_the_lock_is_let_go_at_the_end_and_after_a_fault(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), lock(tmp_path):
-        raise ZeroDivisionError
-    with lock(tmp_path):
-        pass
-    assert not (tmp_path / "holder").exists()
+def test_the_time_to_wait_that_a_message_suggests_is_accepted(office: Office) -> None:
+    with office.busy():
+        said = office("run", "--yes").stderr + office("run", "--yes", "--account", "hq").stderr
+    times = re.findall(r"--wait (\w+)", said)
+    assert len(times) == 2
+    for text in times:
+        assert office("run", "--yes", "--wait", text).exit_code == 0
 
 
-def test_a_state_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(LedgerError, match="the state folder cannot be used"), lock(tmp_path / "file" / "state"):
-        pass
-
-
-def test_the_command_ends_with_4_while_another_run_is_at_work(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    from confcleanup.sandbox.server import Server
-    from confcleanup.sandbox.trueconf import TrueConf
-
-    emulator = TrueConf()
-    emulator.add_conference("old")
-    with Server(emulator) as server:
-        config = tmp_path / "config.toml"
-        config.write_text(emulator.account("hq", server.url), "utf-8")
-        config.chmod(0o600)
-        words = ["-c", str(config), "--state", str(tmp_path)]
-        done = CliRunner().invoke(cli, [*words, "run", "--yes"])
-        assert done.exit_code == 4
-        assert f"process {holder.pid} on" in done.stderr
-        assert emulator.seen == []
-        assert CliRunner().invoke(cli, [*words, "plan"]).exit_code == 0
+@pytest.mark.parametrize("text", ["soon", "-5m", "1 month"])
+def test_a_time_to_wait_that_is_none_is_wrong_usage(office: Office, text: str) -> None:
+    done = office("run", "--yes", "--wait", text)
+    assert (done.exit_code, "--wait: " in done.stderr) == (2, True)
 
 
 def test_a_fault_in_one_provider_does_not_cost_the_others_their_report(world: World) -> None:

@@ -17,9 +17,9 @@ from pathlib import Path, PureWindowsPath
 import pytest
 
 from confcleanup import system
-from confcleanup.cli.cleaning import _Signals
+from confcleanup.cli.signals import Signals
 from confcleanup.items import Item, Kind, State
-from confcleanup.lock import lock
+from confcleanup.lock import Claim, lock
 from confcleanup.records.archive import Archive
 from confcleanup.records.ledger import Ledger
 from confcleanup.sandbox.server import Server
@@ -178,7 +178,7 @@ def test_elsewhere_a_path_stays_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [ODD, "?mode=rw&x=%41#y", r"\\?\C:\x", "/".join(["y" * 120] * 2)])
 def test_lock_ledger_and_archive_work_in_a_folder_of_any_name(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
-    with lock(folder), Ledger(folder):
+    with lock(folder, [Claim("hq", "1", ["things"])]), Ledger(folder):
         pass
     with Ledger(folder, writable=False) as ledger:
         assert ledger.path.parent == folder
@@ -190,8 +190,8 @@ def test_lock_ledger_and_archive_work_in_a_folder_of_any_name(tmp_path: Path, na
 
 
 def test_what_windows_sends_to_end_a_program_is_a_request_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("confcleanup.cli.cleaning.TERMINATIONS", (signal.SIGTERM, signal.SIGTTIN))
-    with _Signals() as signals:
+    monkeypatch.setattr("confcleanup.cli.signals.TERMINATIONS", (signal.SIGTERM, signal.SIGTTIN))
+    with Signals() as signals:
         signal.raise_signal(signal.SIGTTIN)
     assert signals.interrupted.is_set()
     assert signals.arrived == signal.SIGTTIN

@@ -5,13 +5,26 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ArchiveError, ExitCode, fault
 from .cleaning import of_shard
-from .options import ACCOUNTS, RESULTS, SHARD, Globals, chosen, clock, global_options, log, require_ready
+from .options import (
+    ACCOUNTS,
+    RESULTS,
+    RULES,
+    SHARD,
+    Globals,
+    chosen,
+    clock,
+    global_options,
+    log,
+    require_ready,
+    with_rules,
+)
 
 if TYPE_CHECKING:
     from ..config.load import Account, Config
@@ -23,16 +36,21 @@ if TYPE_CHECKING:
     metavar="AGE",
     help='Only check that the last run without errors is no older than this, for example "8d"; contacts no vendor.',
 )
+@RULES
 @ACCOUNTS
 @SHARD
 @global_options
 def command(
-    settings: Globals, account_names: tuple[str, ...], last_success: str | None, shard: str | None = None
+    settings: Globals,
+    account_names: tuple[str, ...],
+    last_success: str | None,
+    rule_names: tuple[str, ...] = (),
+    shard: str | None = None,
 ) -> None:
     """Check config, secrets, sign-in, rights, clock and archives of every account, and the state folder.
 
-    Nothing is deleted. Status 1 if an account needs attention, or if its last run without errors is
-    older than --last-success.
+    Nothing is deleted. Status 1 if an account needs attention, or if the last run without errors of one
+    of its sources is older than --last-success (with --rule: of these rules).
     """
     from ..account_check import Checked, check_account
     from ..config import holds
@@ -58,10 +76,12 @@ def command(
         return found
 
     config = settings.load()
-    accounts = of_shard(chosen(config, account_names), shard)
+    accounts = of_shard(with_rules(chosen(config, account_names), rule_names), shard)
     if last_success is not None:
-        _check_last_success(settings, config, accounts, last_success)
+        _check_last_success(settings, config, accounts, last_success, rule_names)
         return
+    if rule_names:
+        raise click.UsageError("--rule is for --last-success: an account is checked as a whole")
     require_ready(accounts)
     notices = _notices(config)
     holds.active(config.holds, config.zone, clock())
@@ -82,7 +102,9 @@ def command(
         sys.exit(int(ExitCode.NOT_DONE))
 
 
-def _check_last_success(settings: Globals, config: Config, accounts: list[Account], text: str) -> None:
+def _check_last_success(
+    settings: Globals, config: Config, accounts: list[Account], text: str, rules: tuple[str, ...]
+) -> None:
     """The dead man's view: reads the config and the ledger, nothing else."""
     from ..cutoff import Period, cutoff, humanize
     from .notices import last_good
@@ -92,21 +114,24 @@ def _check_last_success(settings: Globals, config: Config, accounts: list[Accoun
         oldest = cutoff(now, Period.parse(text), config.zone)
     except ValueError as error:
         raise click.UsageError(f"--last-success: {error}") from None
-    good = last_good(folder, config)
-    late = [account.name for account in accounts if (when := good.get(account.name)) is None or when < oldest]
-    for account in accounts:
-        when = good.get(account.name)
+    names = {account.name for account in accounts}
+    good = {source: when for source, when in last_good(folder, config, rules).items() if source[0] in names}
+    several = Counter(name for name, _ in good)
+    ruled = Counter((account.name, rule.what) for account in accounts for rule in account.rules)
+    for (name, what), when in good.items():
+        source = f"{name}: {what}" if several[name] > 1 else name
+        all_rules = f" for each of its {ruled[name, what]} rules" if ruled[name, what] > 1 and not rules else ""
         words = (
             f"the last run without errors ended {humanize(now - when)} ago"
             if when
-            else "no run without errors is recorded"
+            else f"no run without errors is recorded{all_rules}"
         )
-        if account.name in late:
-            told = logging.LoggerAdapter(log, {"account": account.name})
-            told.error("%s: %s, according to the ledger in %s; expected within %s", account.name, words, folder, text)
+        if when is None or when < oldest:
+            told = logging.LoggerAdapter(log, {"account": name})
+            told.error("%s: %s, according to the ledger in %s; expected within %s", source, words, folder, text)
         elif not settings.quiet:
-            print(f"{account.name}: {words}")
-    if late:
+            print(f"{source}: {words}")
+    if any(when is None or when < oldest for when in good.values()):
         sys.exit(int(ExitCode.NOT_DONE))
 
 

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from ..errors import ConfcleanupError, ExitCode
-from ..system import HANGUPS, INTERRUPTS, TERMINATIONS
 from .options import ACCOUNTS, RULES, SHARD, Globals, chosen, clock, name_run, require_ready, with_rules
+from .signals import Signals
 
 if TYPE_CHECKING:
     from ..config.load import Account, Config
@@ -83,21 +79,17 @@ class Given(NamedTuple):
     save_to: str | None = None
     plan_file: str | None = None
     plan_max_age: str = "7 days"
+    wait: str = "0"
 
     @property
     def whole(self) -> bool:
-        """Whether every rule of the accounts is applied as the config has it."""
-        return not self.rule_names and not self.special
+        """Whether the rules are applied as the config has them, not in another way, as somebody does by hand."""
+        return not (self.plan_file or self.older_than or self.before)
 
     @property
     def part(self) -> tuple[str, ...]:
         """What says which accounts are taken; nothing if all are."""
         return (*self.account_names, *([self.shard] if self.shard else []))
-
-    @property
-    def special(self) -> bool:
-        """Whether rules are applied in another way than the config has it, as somebody does by hand."""
-        return bool(self.plan_file or self.older_than or self.before)
 
 
 def clean(settings: Globals, **options: Any) -> None:
@@ -113,7 +105,7 @@ def clean(settings: Globals, **options: Any) -> None:
     name_run(ident)
     config: Config | None = None
     result: RunResult | None = None
-    lasting = given.delete and not given.special
+    lasting = given.delete and given.whole
     try:
         config = settings.load()
         state = remembering(settings, config) if lasting else None
@@ -138,7 +130,7 @@ def _clean(
     ident: str,
 ) -> Run:
     """Plans and, if asked to, deletes; shows what came of it."""
-    from ..lock import lock
+    from ..lock import Held
     from ..plan import Both
     from ..records.ledger import Ledger
     from ..records.refused import RefusedSignIns
@@ -146,7 +138,9 @@ def _clean(
     from . import page
     from .notices import announce, note_end, shorten_history
     from .output import screen_for
+    from .turns import reloaded, turn, waiting_time, without_busy
 
+    asked, wait, held = given, waiting_time(given.wait), Held()
     html_file = page.ready(given.html, config.path) if given.html else None
     plan_to = _ready(given.save_to, config.path) if given.save_to else None
     given, options = _resolve(config, given, now, ident)
@@ -154,19 +148,29 @@ def _clean(
     tally = page.tally() if html_file else None
     watcher = Both(screen.watcher, tally) if tally else screen.watcher
     with contextlib.ExitStack() as stack:
+        signals = stack.enter_context(Signals())
         folder = settings.writable_state_folder(config) if given.delete else settings.state_folder(config)
         if given.delete:
-            stack.enter_context(lock(folder))
+            held = stack.enter_context(turn(folder, options, wait, signals))
+        if held.waited:  # what was put on hold meanwhile counts
+            config = reloaded(config, options)
+            given, options = _resolve(config, asked, clock(), ident)
+        options, busy = without_busy(options, held)
         needed = given.delete or Ledger.exists(folder)
         ledger = stack.enter_context(Ledger(folder, writable=given.delete)) if needed else None
-        signals = stack.enter_context(_Signals())
         ports = Ports(
-            clock=clock, ledger=ledger, watcher=watcher, interrupted=signals.interrupted, refused=RefusedSignIns(folder)
+            clock=clock,
+            ledger=ledger,
+            watcher=watcher,
+            interrupted=signals.interrupted,
+            refused=RefusedSignIns(folder),
+            held=held.sources,
         )
         result.run = run = _run(options, given, screen, ports, signals)
         if given.delete and ledger:
             announce(run, ledger, config, signals.interrupted)
-            note_end(ledger, run, whole=given.whole)
+            note_end(ledger, run, options, whole=given.whole)
+        run.plans += busy
         if plan_to:
             _save(run, options.accounts, plan_to, given)
         if given.delete and ledger and run.exit_code == ExitCode.DONE:
@@ -210,7 +214,7 @@ def _resolve(config: Config, given: Given, now: datetime, ident: str) -> tuple[G
     return given, options
 
 
-def _run(options: RunOptions, given: Given, screen: Screen, ports: Ports, signals: _Signals) -> Run:
+def _run(options: RunOptions, given: Given, screen: Screen, ports: Ports, signals: Signals) -> Run:
     """Runs; a signal ends the run early, and the question too."""
     from msgspec.structs import replace
 
@@ -327,50 +331,6 @@ def _check_short(
             if (not names or rule.name in names) and config.needs_a_day(account, rule):
                 where = f"in the config, for the rule {rule.name!r} of {account.name} or for all"
                 raise click.UsageError(f"{option}: {TOO_SHORT} {where}")
-
-
-class _Signals:
-    """Turns SIGINT, SIGTERM, SIGHUP and Windows' SIGBREAK into a request to stop; a second one stops at once.
-
-    While a question is asked, the first one ends the question. A SIGHUP that was ignored before stays ignored, as
-    ``nohup`` means it.
-    """
-
-    def __init__(self) -> None:
-        from ..run import status_of
-
-        self.arrived: int | None = None
-        self.interrupted = threading.Event()
-        self._status_of = status_of
-        self._asking = False
-
-    def __enter__(self) -> _Signals:
-        numbers = [*INTERRUPTS, *TERMINATIONS]
-        numbers += [number for number in HANGUPS if signal.getsignal(number) != signal.SIG_IGN]
-        self._before = {number: signal.signal(number, self._handle) for number in numbers}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, _: FrameType | None) -> None:
-        if self.arrived is not None:
-            os._exit(self._status_of(number))
-        self.arrived = number
-        self.interrupted.set()
-        if self._asking:
-            raise KeyboardInterrupt
-
-    def ask(self, question: Callable[[], bool]) -> bool:
-        """The answer to a question; no, if a signal came instead."""
-        self._asking = True
-        try:
-            return question()
-        except (KeyboardInterrupt, click.Abort, OSError):  # the last where the terminal was closed
-            return False
-        finally:
-            self._asking = False
 
 
 def _command_line(settings: Globals, given: Given) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import sysconfig
@@ -15,6 +16,7 @@ import click
 from ..errors import ConfigError
 from ..system import POSIX
 from .options import Globals, chosen, log, with_rules
+from .turns import waiting_time
 
 if TYPE_CHECKING:
     from ..config.load import Account, Config
@@ -23,40 +25,58 @@ if TYPE_CHECKING:
     from ..settings.tables import NotifySettings
 
 T = TypeVar("T")
+NAME = re.compile("[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+"""What systemd, the Task Scheduler and Kubernetes all take as a name."""
 RESERVE = timedelta(minutes=10)
 """How much longer than ``max_runtime`` a scheduler waits before it ends a run."""
 
 
 def job_of(
-    settings: Globals, *, every: str, at: str, account_names: tuple[str, ...], rule_names: tuple[str, ...]
+    settings: Globals,
+    *,
+    every: str,
+    at: str,
+    account_names: tuple[str, ...],
+    rule_names: tuple[str, ...],
+    wait: str = "0",
+    name: str = "confcleanup",
 ) -> tuple[Job, Config]:
     """What is to be started. Raises ConfigError for a config that no run would take, UsageError for a wrong time."""
     from ..config import places
     from ..schedule import Job, When
 
-    path = places.find(settings.config).absolute()
+    require_name(name)
+    path = lasting(places.find(settings.config))
     config = settings._replace(config=str(path)).load()
     accounts = with_rules(chosen(config, account_names), rule_names)
     for key, secret in secrets(accounts, config.notify):
         if secret.source == "keyring":
             log.warning("%s is in the keyring, which may be locked where nobody is signed in: use { file = … }", key)
-    state = str(settings.state_folder(config).absolute())
+    state = str(lasting(settings.state_folder(config)))
     job = Job(
-        command=_words(_program(), str(path), state, account_names, rule_names),
+        command=_words(_program(), str(path), state, account_names, rule_names, wait),
         when=usable(lambda: When.parse(every, at)),
-        limit=max(account.limits.max_runtime for account in accounts) + RESERVE,
+        limit=max(account.limits.max_runtime for account in accounts) + waiting_time(wait) + RESERVE,
         config=str(path),
         state=state,
         zone=str(config.zone),
         user=_owner(path),
         variables=tuple(dict.fromkeys(one.where for _, one in secrets(accounts, config.notify) if one.source == "env")),
         folders=(*_archives(accounts), *_metrics(config.notify)),
+        name=name,
     )
     return job, config
 
 
 def job_with_or_without_config(
-    settings: Globals, *, every: str, at: str, account_names: tuple[str, ...], rule_names: tuple[str, ...]
+    settings: Globals,
+    *,
+    every: str,
+    at: str,
+    account_names: tuple[str, ...],
+    rule_names: tuple[str, ...],
+    wait: str = "0",
+    name: str = "confcleanup",
 ) -> Job:
     """The same for an entry that takes nothing from the config but its time limit: else it has the default one."""
     from ..config import places
@@ -64,20 +84,29 @@ def job_with_or_without_config(
     from ..schedule import Job, When
 
     try:
-        return job_of(settings, every=every, at=at, account_names=account_names, rule_names=rule_names)[0]
+        return job_of(
+            settings, every=every, at=at, account_names=account_names, rule_names=rule_names, wait=wait, name=name
+        )[0]
     except ConfigError as error:
-        limit = Limits().max_runtime + RESERVE
+        limit = Limits().max_runtime + waiting_time(wait) + RESERVE
         log.warning(
             "the config cannot be used, so the entry has the default time limit of %d minutes; correct the config "
             "before the first run, and print the entry anew if it sets max_runtime: %s",
             limit.total_seconds() // 60,
             "; ".join(map(str, error.problems)),
         )
-    path = str((places.named(settings.config) or places.user_path()).absolute())
+    path = str(lasting(places.named(settings.config) or places.user_path()))
     # Without --state the config says where the state is, once it can be read.
-    state = str(settings.state_folder(None).absolute()) if settings.state else ""
-    words = _words(_program(), path, state, account_names, rule_names)
-    return Job(command=words, when=usable(lambda: When.parse(every, at)), limit=limit, config=path, state=state)
+    state = str(lasting(settings.state_folder(None))) if settings.state else ""
+    words = _words(_program(), path, state, account_names, rule_names, wait)
+    when = usable(lambda: When.parse(every, at))
+    return Job(command=words, when=when, limit=limit, config=path, state=state, name=name)
+
+
+def require_name(name: str) -> None:
+    """Raises UsageError for a name that not every scheduler takes."""
+    if not NAME.fullmatch(name):
+        raise click.UsageError(f"--name {name}: write lower-case letters, digits and hyphens, 40 at most")
 
 
 def _owner(path: Path) -> str:
@@ -86,6 +115,11 @@ def _owner(path: Path) -> str:
         return path.owner()
     except (KeyError, NotImplementedError):
         return str(path.stat().st_uid)
+
+
+def lasting(path: Path) -> Path:
+    """The absolute path; without ``..``, so that it does not need the folder in which it was typed."""
+    return path.resolve() if ".." in path.parts else path.absolute()
 
 
 def usable(make: Callable[[], T]) -> T:
@@ -97,10 +131,11 @@ def usable(make: Callable[[], T]) -> T:
 
 
 def _words(
-    program: Sequence[str], config: str, state: str, accounts: Iterable[str], rules: Iterable[str]
+    program: Sequence[str], config: str, state: str, accounts: Iterable[str], rules: Iterable[str], wait: str
 ) -> tuple[str, ...]:
     """The command of a run that nobody watches."""
     chosen = [*(("--account", name) for name in accounts), *(("--rule", name) for name in rules)]
+    chosen += [("--wait", wait)] if waiting_time(wait) else []
     where = ("-c", config, *(("--state", state) if state else ()))
     return (*program, *where, "run", "--yes", "-q", *(word for pair in chosen for word in pair))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 import msgspec
@@ -16,14 +16,14 @@ from ..errors import ConfcleanupError, ExitCode, LedgerError
 from .options import clock, log
 
 if TYPE_CHECKING:
-    from ..config.load import Config
+    from ..config.load import Account, Config
     from ..plan import Plan
     from ..records.ledger import Ledger
-    from ..run import Run
+    from ..run import Run, RunOptions
     from .options import Globals
     from .reporting import Reporting
 
-
+T = TypeVar("T")
 LONGEST = 500
 """Characters of an account's error that are recorded."""
 
@@ -104,15 +104,24 @@ def announce(run: Run, ledger: Ledger, config: Config, stop: threading.Event) ->
         Announcer(run, ledger, config.notify, config.zone, stop).work()
 
 
-def note_end(ledger: Ledger, run: Run, *, whole: bool) -> None:
-    """Records how the run ended in each account. ``whole``: all rules of its accounts were applied."""
+def note_end(ledger: Ledger, run: Run, options: RunOptions, *, whole: bool) -> None:
+    """Records how the run ended in each account, and the rules of which it did all that they ask for.
+
+    ``whole``: the rules were applied as the config has them. An account that another run was cleaning is left out.
+    """
     from ..reports.data import timestamp
 
     stopped = run.signal is not None
     head = {"run": run.id, "at": timestamp(clock()), "exit": int(run.exit_code)}
-    events = [
-        {**head, **_end(plan), "good": whole and not (stopped or plan.undone or plan.refusals)} for plan in run.plans
-    ]
+    accounts = {account.name: account for account in options.accounts}
+    events = []
+    for plan in run.plans:
+        if (account := accounts.get(plan.account)) is None:
+            continue
+        good = whole and not (stopped or plan.undone or plan.refusals)
+        rules = sorted(rule.name for rule in options.rules[account.name]) if good else []
+        known = {"identity": account.identity, "url": account.settings.url, "rules": rules}
+        events.append({**head, **_end(plan), **known, "good": good and len(rules) == len(account.rules)})
     try:
         ledger.append(*(("end", event, None) for event in events))
     except LedgerError as error:
@@ -146,27 +155,46 @@ def _end(plan: Plan) -> dict[str, object]:
     return {**status, "error": error and error[:LONGEST], **counts}
 
 
-def last_good(folder: Path, config: Config) -> dict[str, datetime]:
-    """When each account was last cleaned without errors, as far as that is recorded."""
-    ends = _ends(folder, config, good=True)
-    return {name: datetime.fromisoformat(str(end["at"])) for name, end in ends.items()}
+def last_good(folder: Path, config: Config, rules: Collection[str] = ()) -> dict[tuple[str, str], datetime | None]:
+    """When each source of each account was last cleaned without errors, by all of its rules; None if it never was.
+
+    ``rules``: only the rules of these names.
+    """
+    from ..records.entries import Owner
+
+    def ask(ledger: Ledger, account: Account, what: str, names: Collection[str]) -> datetime | None:
+        owner = Owner(account.name, account.provider.name, account.settings.url, account.identity)
+        ends = [ledger.last_good(owner, what, name) for name in names]
+        return min(datetime.fromisoformat(str(end["at"])) for end in ends if end) if all(ends) else None
+
+    wanted: dict[tuple[str, str], tuple[Account, list[str]]] = {}
+    for account in config.accounts.values():
+        for rule in account.rules:
+            if not rules or rule.name in rules:
+                wanted.setdefault((account.name, rule.what), (account, []))[1].append(rule.name)
+    none: dict[tuple[str, str], datetime | None] = dict.fromkeys(wanted)
+    found = _asked(
+        folder, lambda ledger: {key: ask(ledger, account, key[1], names) for key, (account, names) in wanted.items()}
+    )
+    return found or none
 
 
 def last_status(folder: Path, config: Config) -> int | None:
     """The exit status of the last recorded run; None if there is none."""
-    last = max(_ends(folder, config, good=False).values(), key=lambda end: str(end["at"]), default=None)
+    ends = _asked(folder, lambda ledger: [ledger.last_end(name) for name in config.accounts])
+    last = max((end for end in ends or () if end), key=lambda end: str(end["at"]), default=None)
     return int(str(last["exit"])) if last else None
 
 
-def _ends(folder: Path, config: Config, *, good: bool) -> Mapping[str, Mapping[str, object]]:
+def _asked(folder: Path, question: Callable[[Ledger], T]) -> T | None:
+    """What the ledger answers; None if there is none, or it cannot be read."""
     from ..records.ledger import Ledger
 
     if not Ledger.exists(folder):
-        return {}
+        return None
     try:
         with Ledger(folder, writable=False) as ledger:
-            found = {name: ledger.last_end(name, good=good) for name in config.accounts}
+            return question(ledger)
     except LedgerError as error:
         log.warning("the results of earlier runs cannot be read: %s", error)
-        return {}
-    return {name: end for name, end in found.items() if end}
+        return None

@@ -81,7 +81,7 @@ class Globals(NamedTuple):
             return None
 
     def state_folder(self, config: Config | None) -> Path:
-        """The directory for the lock file and the history."""
+        """The directory for the lock files and the history."""
         from pathlib import Path
 
         from ..config.places import typed, user_state
@@ -114,7 +114,7 @@ def global_options(function: F) -> F:
     """Adds the global options to a command, and hands it one ``settings``."""
 
     @click.option("-c", "--config", metavar="FILE", help="The config file [env: CONFCLEANUP_CONFIG].")
-    @click.option("--state", metavar="DIR", help="Directory for the lock file and the history.")
+    @click.option("--state", metavar="DIR", help="Directory for the lock files and the history.")
     @click.option("-q", "--quiet", count=True, help="Print only what needs action; the same once, then every 7 days.")
     @click.option("-v", "--verbose", count=True, help="Print more on standard error; -vv prints every request.")
     @click.option("--log-format", type=click.Choice(["text", "json"]), help="Format of messages on standard error.")

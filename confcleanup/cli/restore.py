@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,7 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
     The history identifies the copy. Recordings cannot be uploaded again; for them, this prints where the archived
     files are. It warns if the next run would delete the restored item again.
     """
-    from ..lock import lock
-    from ..records.journal import Journal
+    from ..lock import Claim, lock
     from ..records.ledger import Ledger
     from ..run import run_id
 
@@ -46,8 +46,10 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
     (account,) = chosen(config, (account_name,), "account")
     folder = settings.writable_state_folder(config)
     Ledger.require(folder)
-    with lock(folder), Ledger(folder) as ledger:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger(folder))
         item = _deleted(ledger, account, item_id)
+        stack.enter_context(lock(folder, [Claim(account.name, account.identity, [item.what])]))
         where, saved = _copy(account, item)
         print(f"{item.what} {harmless(item.id)} ({harmless(item.title or 'no title')}) is archived in {where}")
         if account.provider.sources[item.what].media:
@@ -64,8 +66,14 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
             raise Refused("not confirmed: there is no terminal to prompt on; use --yes. Nothing was created")
         if not yes and not click.confirm("Recreate it?", err=True):
             raise Refused("not confirmed; nothing was created")
-        journal = Journal(ledger, run_id(now), account.name, account.provider.name, clock, account.settings.url)
+        journal = _journal(ledger, account, run_id(now))
         _create(account, item, saved, journal)
+
+
+def _journal(ledger: Ledger, account: Account, run: str) -> Journal:
+    from ..records.journal import Journal
+
+    return Journal(ledger, run, account.name, account.provider.name, clock, account.settings.url, account.identity)
 
 
 def _warn_of_the_next_run(config: Config, account: Account, item: Item, saved: dict[str, Any], now: datetime) -> None:

@@ -8,6 +8,7 @@ import click
 
 from .cleaning import clean, cleaning_options
 from .options import Globals, global_options
+from .turns import WAIT
 
 
 @click.command("run")
@@ -15,6 +16,7 @@ from .options import Globals, global_options
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where there is no terminal, as in cron.")
 @click.option("--plan", "plan_file", metavar="FILE", help="Delete no more than this reviewed plan (plan -o FILE).")
 @click.option("--plan-max-age", metavar="TEXT", default="7 days", help="How old that plan may be.", show_default=True)
+@WAIT
 @cleaning_options
 @global_options
 def command(settings: Globals, *, dry_run: bool, yes: bool, **options: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -12,9 +14,12 @@ import click
 from ..config.places import typed
 from ..system import POSIX
 from .files import replace_private
-from .job import before, job_of, job_with_or_without_config, named_files, usable
+from .job import before, job_of, job_with_or_without_config, lasting, named_files, usable
 from .options import ACCOUNTS, RULES, Globals, clock, global_options
+from .turns import WAIT
 
+SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+"""Where systemd looks for programs too."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -30,6 +35,14 @@ def entry_options(function: F) -> F:
     """Adds the options that all kinds of entries have in common."""
     for option in (
         click.option("-o", "--output", metavar="FOLDER", help="Write files into this folder instead of printing."),
+        click.option(
+            "--name",
+            metavar="NAME",
+            default="confcleanup",
+            show_default=True,
+            help="The entry's name; give each of several entries another one.",
+        ),
+        WAIT,
         RULES,
         ACCOUNTS,
         click.option("--at", metavar="HH:MM", default="03:30", show_default=True, help="The time of day."),
@@ -57,20 +70,32 @@ def for_cron(settings: Globals, *, output: str | None, mail: str | None, log: st
     if mail and log:
         raise click.UsageError("--mail and --log are two places for the same output: give one of them")
     job = job_with_or_without_config(settings, **options)
-    log = str(typed(log).absolute()) if log else None
-    _give(output, {"confcleanup.crontab": usable(lambda: crontab(job, before=before(job), mail=mail, log=log))})
+    log = str(lasting(typed(log))) if log else None
+    _give(output, {f"{job.name}.crontab": usable(lambda: crontab(job, before=before(job), mail=mail, log=log))})
 
 
-@command.command("systemd", short_help="A service and a timer.")
+@command.command("systemd", short_help="A service, a timer, and a service that mails.")
+@click.option("--mail", metavar="ADDRESS", default="root", show_default=True, help="Who is mailed what a run prints.")
 @entry_options
 @global_options
-def for_systemd(settings: Globals, *, output: str | None, **options: Any) -> None:
-    """A service and a timer: hardened, delayed at random, caught up after an outage; output in the journal."""
-    from ..schedule.systemd import service, timer
+def for_systemd(settings: Globals, *, output: str | None, mail: str, **options: Any) -> None:
+    """A service and a timer: hardened, delayed at random, caught up after an outage.
+
+    Output goes to the journal; a third unit mails it if a run fails or prints something that needs action.
+    The commands that install the units are printed on standard error.
+    """
+    from ..schedule.systemd import commands, units
 
     job, _ = job_of(settings, **options)
-    units = {"confcleanup.service": usable(lambda: service(job)), "confcleanup.timer": usable(lambda: timer(job))}
-    _give(output, units)
+    _give(output, usable(lambda: units(job, mail)))
+    first = "Now" if output else "Write these three files (-o FOLDER does). Then"
+    print(f"{first}, as root:", file=sys.stderr)
+    for line in commands(job, output and str(Path(output).resolve())):
+        print(f"  {line}", file=sys.stderr)
+    if not shutil.which("sendmail", path=SBIN):
+        print(
+            "There is no sendmail on this machine, so nobody is mailed: install msmtp-mta or postfix", file=sys.stderr
+        )
 
 
 @command.command("windows", short_help="A task for the Task Scheduler.")
@@ -82,12 +107,12 @@ def for_windows(settings: Globals, *, output: str | None, log: str | None, **opt
     from ..schedule.windows import command_line, task
 
     job = job_with_or_without_config(settings, **options)
-    kept = str((typed(log) if log else Path(job.config).with_name("confcleanup.log")).absolute())
-    _give(output, {"confcleanup.xml": usable(lambda: task(job, kept, clock().astimezone()))})
+    kept = str(lasting(typed(log)) if log else Path(job.config).with_name("confcleanup.log"))
+    _give(output, {f"{job.name}.xml": usable(lambda: task(job, kept, clock().astimezone()))})
     if POSIX:
         print("Its paths are those of this machine, which is not Windows: print it there.", file=sys.stderr)
-    file = str(Path(output).absolute() / "confcleanup.xml") if output else "confcleanup.xml"
-    print(f"Save it as {file}. Then, as administrator: {command_line(file)}", file=sys.stderr)
+    file = str(Path(output).absolute() / f"{job.name}.xml") if output else f"{job.name}.xml"
+    print(f"Save it as {file}. Then, as administrator: {command_line(file, job.name)}", file=sys.stderr)
 
 
 @command.command("kubernetes", short_help="A CronJob and what it needs.")
@@ -117,7 +142,7 @@ def for_kubernetes(settings: Globals, *, output: str | None, image: str | None, 
         shards=shards,
         files=files,
     )
-    _give(output, {"confcleanup.yaml": text})
+    _give(output, {f"{job.name}.yaml": text})
     for what in foreign:
         print(f"The container needs a volume or a program for: {what}", file=sys.stderr)
 

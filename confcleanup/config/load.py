@@ -89,6 +89,12 @@ class Account(msgspec.Struct, frozen=True):
     limits: Limits
     fingerprint: str
 
+    @property
+    def identity(self) -> str:
+        """A hash of what tells this account from all others, also from those of other configs with its name."""
+        known = json.dumps([self.name, *self.settings.recorded_as()])
+        return hashlib.sha256(known.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
     def require_ready(self) -> None:
         """Reads secrets and finds files, so that what is missing is known before anything is contacted.
 

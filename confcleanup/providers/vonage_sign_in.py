@@ -42,6 +42,9 @@ class VonageSettings(AccountSettings, frozen=True, kw_only=True):
         """All at one address: ``self`` may be any account, and no two recordings of this vendor have one id."""
         return super().identity()
 
+    def recorded_as(self) -> tuple[str, ...]:
+        return *self.identity(), str(self.account_id)
+
     def urls(self) -> Iterator[tuple[str, str]]:
         yield from super().urls()
         yield "token_url", self.token_url

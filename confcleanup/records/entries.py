@@ -6,8 +6,32 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from ..items import Item, Kind, Live, Outcome, State
 from ..redact import redact
+from ..settings.tables import same_address
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """An account as the ledger knows it. ``identity`` tells it from accounts of other configs with the same name."""
+
+    account: str
+    provider: str
+    url: str = ""
+    identity: str = ""
+
+    def owns(self, body: Mapping[str, Any]) -> bool:
+        """Whether an entry under this account's name is about this account.
+
+        Earlier releases recorded no identity, and no address of how a run ended. What they recorded counts unless it
+        shows another provider or address, so that no safety limit loses what it compares with.
+        """
+        if known := body.get("identity"):
+            return bool(known == self.identity)
+        there = body.get("url", self.url)
+        return body.get("provider") == self.provider and same_address(there) == same_address(self.url)
+
 
 FACTS = ("reason", "people", "announced")
 """What is recorded of a decision; the last two of live rooms. Ledgers of earlier releases do not have it."""

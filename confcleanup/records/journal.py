@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import chain, repeat
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from ..changes import same_times
 from ..items import Item, Result
 from ..redact import redact
-from .entries import fields_of, item_of, timestamp
+from .entries import Owner, fields_of, item_of, timestamp
 from .ledger import Ledger
 
 JUDGED_FOR = timedelta(days=3)
@@ -25,11 +25,19 @@ class Journal:
     """
 
     def __init__(
-        self, ledger: Ledger, run: str, account: str, provider: str, clock: Callable[[], datetime], url: str = ""
+        self,
+        ledger: Ledger,
+        run: str,
+        account: str,
+        provider: str,
+        clock: Callable[[], datetime],
+        url: str = "",
+        identity: str = "",
     ) -> None:
         self._ledger = ledger
         self.run = run
-        self._head = {"run": run, "account": account, "provider": provider, "url": url}
+        self._owner = Owner(account, provider, url, identity)
+        self._head = {"run": run, "account": account, "provider": provider, "url": url, "identity": identity}
         self._clock = clock
 
     def intend(self, deletions: Sequence[tuple[Item, str]], facts: Sequence[Mapping[str, Any]] = ()) -> list[int]:
@@ -60,30 +68,35 @@ class Journal:
 
         They are the same item by their times, listed from the same address, and were not restored since.
         """
-        account = self._head["account"]
+        account = self._owner.account
         back = {one["new_id"]: one["at"] for one in self._ledger.restores() if one["account"] == account}
         wanted = {item.key: item for item in items}
         found = {}
         for body, at in self._ledger.recorded(account, [item.id for item in items]):
             before = item_of(body)
             listed = wanted.get(before.key)
-            here = all(body.get(key) == self._head[key] for key in ("provider", "url"))
-            if listed and here and same_times(before, listed) and str(back.get(listed.id, "")) < at:
+            if listed and self._owns(body) and same_times(before, listed) and str(back.get(listed.id, "")) < at:
                 found[listed.key] = datetime.fromisoformat(at)
         return found
 
-    def left_open(self) -> list[tuple[int, Item]]:
-        """Items whose deletion an earlier run of this account began, at this address, without recording an outcome."""
-        return self._here(self._ledger.open_intents(self._head["account"]))
+    def left_open(self, sources: Collection[str]) -> list[tuple[int, Item]]:
+        """Items of these sources whose deletion an earlier run of this account began without recording an outcome.
 
-    def left_unknown(self) -> list[tuple[int, Item]]:
-        """Items whose deletion had an unknown outcome in a run of the last days."""
+        What is open in other sources may be a deletion that another run is carrying out.
+        """
+        return self._mine(self._ledger.open_intents(self._owner.account), sources)
+
+    def left_unknown(self, sources: Collection[str]) -> list[tuple[int, Item]]:
+        """Items of these sources whose deletion had an unknown outcome in a run of the last days."""
         since = timestamp(self._clock() - JUDGED_FOR) or ""
-        return self._here(self._ledger.unknown_outcomes(self._head["account"], since))
+        return self._mine(self._ledger.unknown_outcomes(self._owner.account, since), sources)
 
-    def _here(self, found: Sequence[tuple[int, Mapping[str, Any]]]) -> list[tuple[int, Item]]:
-        mine = ("provider", "url")
-        return [(n, item_of(body)) for n, body in found if all(body.get(key) == self._head[key] for key in mine)]
+    def _mine(self, found: Sequence[tuple[int, Mapping[str, Any]]], sources: Collection[str]) -> list[tuple[int, Item]]:
+        return [(n, item_of(body)) for n, body in found if body["what"] in sources and self._owns(body)]
+
+    def _owns(self, body: Mapping[str, Any]) -> bool:
+        """Whether a deletion was this account's; one without an address cannot be looked into."""
+        return "url" in body and self._owner.owns(body)
 
 
 def _redacted(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,16 @@ from urllib.parse import quote
 import msgspec
 
 from ..errors import LedgerError
+from ..lock import alone
 from ..system import why_denied
 from .entries import timestamp
-from .proof import FILE, HEAD, ORIGIN, PRUNE, Chain, Event, HeadFile, Link, Proof, row_of
+from .proof import FILE, HEAD, ORIGIN, PRUNE, Chain, Event, HeadFile, Link, Proof, Row, row_of
 from .queries import Queries
 
 log = logging.getLogger(__name__)
 VERSION = 2
+TURNS = "ledger.lock"
+"""The lock that opening and closing takes for a moment."""
 LATE = 1.0
 """Seconds after which outcomes are written even if no intents follow."""
 _SCHEMA = """
@@ -64,7 +67,7 @@ class _Ticket(msgspec.Struct):
 
 
 class Ledger(Queries):
-    """One state folder's ledger. Thread-safe.
+    """One state folder's ledger. Threads and processes may write to it at the same time.
 
     Raises LedgerError if the file cannot be used, or is not the whole ledger that was left here. With ``whole=False``
     such a ledger is opened too, for people to read what there is; ``doubt`` then says what is wrong with it.
@@ -83,19 +86,20 @@ class Ledger(Queries):
         with self._usable():
             if writable:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._require_content(writable)
-            if writable:
-                self.path.touch(mode=0o600)
-                self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30)
-            else:
-                self._db = self._read_only()
-            try:
-                self._open(writable)
-                if self.doubt and whole:
-                    raise LedgerError(self.doubt)
-            except BaseException:  # an interrupt too must not leave the file held; it is raised again
-                self._db.close()
-                raise
+            with alone(folder / TURNS) if writable else nullcontext():  # half a ledger is not for other processes
+                self._require_content(writable)
+                if writable:
+                    self.path.touch(mode=0o600)
+                    self._db = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=30)
+                else:
+                    self._db = self._read_only()
+                try:
+                    self._open(writable)
+                    if self.doubt and whole:
+                        raise LedgerError(self.doubt)
+                except BaseException:  # an interrupt too must not leave the file held; it is raised again
+                    self._db.close()
+                    raise
 
     @staticmethod
     def exists(folder: Path) -> bool:
@@ -180,9 +184,17 @@ class Ledger(Queries):
         """Closes the file."""
         try:
             if self._writable:
-                self._head_file.save((self._seq, self._hash))
+                self._save_head()
         finally:
             self._db.close()
+
+    def _save_head(self) -> None:
+        """Records how far the ledger is written, by whichever process. A failure is a warning."""
+        try:
+            with self._lock, self._usable(), alone(self.path.with_name(TURNS)):
+                self._head_file.save(self._chain.head(self._db))
+        except LedgerError as error:
+            log.warning("%s is not up to date: %s", self._head_file.path, error)
 
     def __enter__(self) -> Ledger:
         return self
@@ -228,13 +240,13 @@ class Ledger(Queries):
     def _write_queue(self) -> None:
         with self._queue_lock:
             batch, self._queue = self._queue, []
-        seq, last = self._seq, self._hash
-        rows = []
-        for ticket in batch:
-            rows.append(row_of(seq + 1, last, ticket.event))
-            seq, last = rows[-1][0], rows[-1][3]
+        rows: list[Row] = []
         try:
             with self._usable(), self._transaction():
+                seq, last = self._head_now()
+                for ticket in batch:
+                    rows.append(row_of(seq + 1, last, ticket.event))
+                    seq, last = rows[-1][0], rows[-1][3]
                 self._db.executemany(INSERT, rows)
         except LedgerError:
             with self._queue_lock:  # who waits gets an error; the rest is tried again with the next commit
@@ -244,6 +256,16 @@ class Ledger(Queries):
             ticket.number = row[0]
         self._seq, self._hash, self._written = seq, last, time.monotonic()
 
+    def _head_now(self) -> Link:
+        """The last event, within a transaction; another process may have written it.
+
+        Raises LedgerError if what this process wrote is not in the ledger any more.
+        """
+        head = self._chain.head(self._db)
+        if head[0] < self._seq or (head[0] == self._seq and head[1] != self._hash):
+            raise LedgerError(f"{self.path}: entry {self._seq}, which this run wrote, is missing or another one")
+        return head
+
     def prune(self, before: datetime, at: datetime) -> int:
         """Takes out the oldest events, as far as all are older than ``before``; returns how many. ``at`` is now.
 
@@ -251,10 +273,11 @@ class Ledger(Queries):
         Raises LedgerError, and takes nothing out, if what would go is not as it was written.
         """
         with self._lock, self._usable():
+            with self._snapshot() as db:  # other processes can write as long as the entries are only read
+                first, _ = anchor = self._chain.anchor(db)
+                last = self._chain.prunable(db, before)
             with self._transaction():
-                first, _ = anchor = self._chain.anchor(self._db)
-                last = self._chain.prunable(self._db, before)
-                if last == anchor:
+                if last == anchor or anchor != self._chain.anchor(self._db):  # or another process just did it
                     return 0
                 written = self._insert_prune(first + 1, *last, at, before=before)
                 self._db.execute("DELETE FROM event WHERE seq <= ?", last[:1])

@@ -69,10 +69,13 @@ class HeadFile:
         return int(found[1]), found[2].decode()
 
     def save(self, now: Link) -> None:
-        """Records how far the ledger is written. If that fails, the file stays behind, as it does after a crash."""
-        beside = self.path.with_name(f".{HEAD}.{os.getpid()}")
+        """Records how far the ledger is written, by one process at a time, and never less far than before.
+
+        If that fails, the file stays behind, as it does after a crash.
+        """
+        beside = self.path.with_name(f".{HEAD}.new")
         try:
-            if self.read() == now:
+            if (before := self.read()) and before[0] >= now[0]:
                 return
             beside.unlink(missing_ok=True)
             with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

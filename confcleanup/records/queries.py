@@ -7,12 +7,15 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from ..items import Item, Outcome
-from .entries import deletion_of, item_of
+from .entries import Owner, deletion_of, item_of
 
 NOT_DONE = ("run", "account", "provider", "at", "status", "error")
+PAGE = 100
+LAST = 2**63 - 1
 RESTORE = ("run", "account", "provider", "what", "id", "new_id", "at", "error")
 
 
@@ -84,64 +87,83 @@ class Queries:
         ((at,),) = self._rows(query, account)
         return datetime.fromisoformat(at) if at else None
 
-    def selections(self, account: str, rules: str, count: int) -> list[int]:
+    def selections(self, owner: Owner, rules: str, count: int) -> list[int]:
         """How many items each of the last runs of these rules selected in an account, newest first; no refused runs."""
-        found = self._rows(
-            "SELECT json_extract(body, '$.selected') FROM event WHERE kind = 'listing' AND account = ? "
-            "AND json_extract(body, '$.rules') = ? AND NOT json_extract(body, '$.refused') ORDER BY seq DESC LIMIT ?",
-            account,
-            rules,
-            count,
-        )
-        return [selected for (selected,) in found]
+        same = "json_extract(body, '$.rules') = ? AND NOT json_extract(body, '$.refused')"
+        return [body["selected"] for _, body in islice(self._newest("listing", owner, same, rules), count)]
 
-    def backlogs(self, account: str, rules: str) -> list[tuple[datetime, int]]:
+    def backlogs(self, owner: Owner, rules: str) -> list[tuple[datetime, int]]:
         """When the last runs of these rules listed an account, and how many selected items they did not try.
 
         Newest first; no refused runs.
         """
-        found = self._rows(
-            "SELECT json_extract(body, '$.at'), json_extract(body, '$.untried') FROM event WHERE kind = 'listing' "
-            "AND account = ? AND json_extract(body, '$.rules') = ? AND NOT json_extract(body, '$.refused') "
-            "ORDER BY seq DESC LIMIT ?",
-            account,
-            rules,
-            RUNS_OF_A_WEEK,
-        )
-        return [(datetime.fromisoformat(at), left or 0) for at, left in found]
+        same = "json_extract(body, '$.rules') = ? AND NOT json_extract(body, '$.refused')"
+        found = islice(self._newest("listing", owner, same, rules), RUNS_OF_A_WEEK)
+        return [(datetime.fromisoformat(body["at"]), body.get("untried") or 0) for _, body in found]
 
-    def left(self, account: str, what: str, scope: str) -> int | None:
+    def left(self, owner: Owner, what: str, scope: str) -> int | None:
         """The number of items that the last run that listed this scope of a source left there; None if no run did.
 
         Without those whose deletion was begun since, by runs of other rules or by one that was cut off.
         """
-        found = self._rows(
-            "SELECT seq, one.value FROM event, json_each(body, '$.left') AS one "
-            "WHERE kind = 'listing' AND account = ? AND one.key = ? ORDER BY seq DESC LIMIT 1",
-            account,
-            scope,
-        )
-        if not found:
+        knows = "EXISTS (SELECT 1 FROM json_each(body, '$.left') AS one WHERE one.key = ?)"
+        seq, body = next(self._newest("listing", owner, knows, scope), (0, {}))
+        if not body:
             return None
-        ((seq, left),) = found
         ((begun,),) = self._rows(
             "SELECT count(*) FROM event WHERE kind = 'intent' AND account = ? AND seq > ? "
-            "AND json_extract(body, '$.what') = ?",
-            account,
+            "AND json_extract(body, '$.what') = ? AND coalesce(json_extract(body, '$.identity'), '') IN ('', ?)",
+            owner.account,
             seq,
             what,
+            owner.identity,
         )
-        return max(0, int(left) - int(begun))
+        return max(0, int(body["left"][scope]) - int(begun))
 
-    def last_end(self, account: str, *, good: bool = False) -> dict[str, Any] | None:
-        """How the last run ended in an account; with ``good``, the last run that did everything it was asked to do."""
-        found = self._rows(
-            "SELECT body FROM event WHERE kind = 'end' AND account = ? AND json_extract(body, '$.good') >= ? "
-            "ORDER BY seq DESC LIMIT 1",
-            account,
-            int(good),
+    def begins_anew(self, owner: Owner) -> bool:
+        """Whether only other accounts of this name were ever listed."""
+        mine = next(self._newest("listing", owner), None)
+        return mine is None and bool(
+            self._rows("SELECT 1 FROM event WHERE kind = 'listing' AND account = ? LIMIT 1", owner.account)
         )
+
+    def last_end(self, account: str) -> dict[str, Any] | None:
+        """How the last run ended in an account."""
+        query = "SELECT body FROM event WHERE kind = 'end' AND account = ? ORDER BY seq DESC LIMIT 1"
+        found = self._rows(query, account)
         return json.loads(found[0][0]) if found else None
+
+    def last_good(self, owner: Owner, what: str, rule: str) -> dict[str, Any] | None:
+        """How the last run ended that applied a rule, which is for a source, and did everything it was asked to do.
+
+        Earlier releases recorded neither rules nor address there; what the same run listed shows what it was about.
+        """
+        covers = (
+            "CASE WHEN json_type(body, '$.rules') IS NULL THEN json_extract(body, '$.good') "
+            "ELSE EXISTS (SELECT 1 FROM json_each(body, '$.rules') WHERE value = ?) END"
+        )
+        for seq, body in self._newest("end", owner, covers, rule):
+            if "rules" in body or self._listed(owner, what, body["run"], seq):
+                return body
+        return None
+
+    def _listed(self, owner: Owner, what: str, run: str, before: int) -> bool:
+        """Whether a run listed a source of an account just before an entry."""
+        _, body = next(self._newest("listing", owner, before=before), (0, {}))
+        left = body.get("left")
+        known = left if isinstance(left, dict) else {}
+        return body.get("run") == run and any(key.partition(":")[0] == what for key in known)
+
+    def _newest(
+        self, kind: str, owner: Owner, where: str = "TRUE", *values: object, before: int = LAST
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The entries of a kind about an account that a condition holds for, newest first: number and body."""
+        query = f"SELECT seq, body FROM event WHERE kind = ? AND account = ? AND seq < ? AND {where} "  # noqa: S608  # ours
+        while found := self._rows(f"{query} ORDER BY seq DESC LIMIT {PAGE}", kind, owner.account, before, *values):
+            for before, text in found:
+                body = json.loads(text)
+                if owner.owns(body):
+                    yield before, body
 
     def deletions(self) -> Iterator[dict[str, Any]]:
         """Every attempted deletion, oldest first, as the contract's JSON object."""

@@ -13,18 +13,20 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..errors import AccessDenied
+from ..errors import AccessDenied, LedgerError
+from ..lock import alone
 from ..redact import redact
 from ..settings.tables import AccountSettings
 
 log = logging.getLogger(__name__)
 FILE = "refused.json"
+TURNS = "refused.lock"
 FINAL = frozenset({400, 401, 403, 412, 423})
 """Statuses that speak of the credentials. Anything else may be the server's own trouble, and is tried again."""
 
@@ -53,25 +55,26 @@ class RefusedSignIns:
                 return content
         return {"key": secrets.token_hex(32), "accounts": {}}
 
-    def change(self, account: str, entry: dict[str, str] | None, key: str | None = None) -> None:
-        """Remembers or forgets an account's refusal."""
-        with self._lock:
-            content = self.read()
-            before = dict(content["accounts"])
-            content["key"] = key or content["key"]
-            content["accounts"].pop(account, None)
-            if entry:
-                content["accounts"][account] = entry
-            if content["accounts"] == before:
-                return
-            try:
-                beside = self._path.with_name(f".{FILE}.new")
-                handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(content, file)
-                beside.replace(self._path)
-            except OSError as error:
-                log.info("the refused sign-in of %s is not remembered: %s", account, error)
+    def change(self, account: str, entry: Callable[[str], dict[str, str]] | None) -> None:
+        """Remembers an account's refusal, made with the file's key; or forgets it. Other processes wait meanwhile."""
+        try:
+            with self._lock, alone(self._path.with_name(TURNS)):
+                content = self.read()
+                before = dict(content["accounts"])
+                content["accounts"].pop(account, None)
+                if entry:
+                    content["accounts"][account] = entry(content["key"])
+                if content["accounts"] != before:
+                    self._write(content)
+        except (OSError, LedgerError) as error:
+            log.info("the refused sign-in of %s is not remembered: %s", account, error)
+
+    def _write(self, content: Mapping[str, Any]) -> None:
+        beside = self._path.with_name(f".{FILE}.new")
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        beside.replace(self._path)
 
 
 class SignInGate:
@@ -90,12 +93,17 @@ class SignInGate:
         self._settings = settings
         self._clock = clock
         self._by_hand = by_hand
+        known = json.dumps(settings.recorded_as()).encode("utf-8", "surrogatepass")
+        self._own = f"{account} {hashlib.sha256(known).hexdigest()[:16]}"
+        """Earlier releases had the name alone, which accounts of two configs may share."""
 
     def check(self) -> None:
         """Raises AccessDenied if these very credentials were refused before."""
         content = self._memory.read()
-        entry = content["accounts"].get(self._account)
-        if self._by_hand or not isinstance(entry, dict) or entry.get("mark") != self._mark(content["key"]):
+        mark = self._mark(content["key"])
+        known = [content["accounts"].get(name) for name in (self._own, self._account)]
+        entry = next((one for one in known if isinstance(one, dict) and one.get("mark") == mark), None)
+        if self._by_hand or entry is None:
             return
         names = " or ".join(name for name, _ in self._settings.secrets()) or "the credentials"
         error = AccessDenied(
@@ -109,16 +117,14 @@ class SignInGate:
     def refused(self, error: AccessDenied) -> None:
         """Remembers these credentials, if it is they that were refused."""
         if error.status in FINAL:
-            key = self._memory.read()["key"]
             error.since = at = f"{self._clock().astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-            self._memory.change(
-                self._account, {"mark": self._mark(key), "at": at, "error": redact(str(error))[:200]}, key
-            )
+            told = {"at": at, "error": redact(str(error))[:200]}
+            self._memory.change(self._own, lambda key: {"mark": self._mark(key), **told})
 
     def accepted(self) -> None:
         """Forgets what was refused before."""
-        if self._account in self._memory.read()["accounts"]:
-            self._memory.change(self._account, None)
+        for name in self._memory.read()["accounts"].keys() & {self._own, self._account}:
+            self._memory.change(name, None)
 
     def _mark(self, key: str) -> str:
         """A keyed hash of all that is sent: without the key, nobody can try out secrets on the file."""

@@ -53,7 +53,10 @@ def _account(plan: Plan, *, declined: bool) -> Iterator[Finding]:
         yield Finding(name, Kind.WARNING, text, brief, text, error=False, acts=acts, again=again)
     if plan.stuck.oldest:
         yield _stuck(plan, plan.stuck.oldest)
-    if plan.failed:
+    if plan.busy:
+        text = f"was left alone: {plan.error}; --wait 30min would let this run wait"
+        yield Finding(name, Kind.FAILED, text, text, text)
+    elif plan.failed:
         text = f"could not be listed, so nothing was deleted there: {plan.error}"
         yield Finding(name, Kind.FAILED, text, text, "" if plan.cause else text, keys=(plan.cause,))
     elif plan.error:

@@ -52,12 +52,13 @@ def _accounts(registry: CollectorRegistry, summary: Summary) -> None:
 
     good = Gauge(
         "confcleanup_account_last_success_timestamp_seconds",
-        "When a run last did all that was asked of it in the account.",
-        ["account"],
+        "When a run last did all that was asked of it in a source of the account.",
+        ["account", "what"],
         registry=registry,
     )
-    for name, when in summary.last_good.items():
-        good.labels(name).set(when.timestamp())
+    for (name, what), when in summary.last_good.items():
+        if when:
+            good.labels(name, what).set(when.timestamp())
     status = Gauge("confcleanup_account_status", "1 for how it went.", ["account", "status"], registry=registry)
     items = Gauge("confcleanup_account_items", "Items of the last run.", ["account", "state"], registry=registry)
     for plan in summary.plans:

@@ -27,7 +27,8 @@ SHOWN = 20
 class Summary(msgspec.Struct, frozen=True):
     """How a run ended. ``run`` is None if it ended before anything was listed; ``error`` then says why.
 
-    ``before`` is the status of the run before it; ``last_good`` when each account was last cleaned without errors.
+    ``before`` is the status of the run before it; ``last_good`` when each account and source was last cleaned
+    without errors.
     ``found`` is what the run found; ``due``: a person has to act on some of it and was not told in the last days.
     """
 
@@ -38,7 +39,7 @@ class Summary(msgspec.Struct, frozen=True):
     run: Run | None = None
     error: str | None = None
     before: int | None = None
-    last_good: Mapping[str, datetime] = msgspec.field(default_factory=dict)
+    last_good: Mapping[tuple[str, str], datetime | None] = msgspec.field(default_factory=dict)
     found: Sequence[Finding] = ()
     due: bool = False
 

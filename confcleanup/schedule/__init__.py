@@ -82,7 +82,7 @@ class Job(msgspec.Struct, frozen=True):
 
     ``limit`` is longer than the run's own ``max_runtime``: it is for a run that does not end by itself.
     ``zone`` is an IANA name; ``variables`` are the environment variables that hold secrets; ``folders`` are
-    written to.
+    written to. ``name`` tells its entry from others of this machine.
     """
 
     command: tuple[str, ...]
@@ -94,6 +94,7 @@ class Job(msgspec.Struct, frozen=True):
     user: str = ""
     variables: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    name: str = "confcleanup"
 
     @property
     def seconds(self) -> int:

@@ -42,6 +42,7 @@ def manifest(job: Job, config: str, *, image: str, shards: int = 1, files: Seque
         '"30 3 * * 0"': json.dumps(job.when.cron()),
         "on Sundays at 03:30": str(job.when),
         '"Europe/Berlin"': json.dumps(job.zone),
+        '{name: "confcleanup"}': f'{{name: "{job.name}"}}',
         "7800": str(job.seconds),
         '"confcleanup:latest"': json.dumps(image),
         f'["confcleanup", "-c", "{CONFIG}", "--state", "{STATE}", "run", "--yes", "-q"]': _command(job, shards),

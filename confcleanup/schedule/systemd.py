@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from . import WEEKDAYS, Job, When
 from .template import fill
+
+UNITS = "/etc/systemd/system"
+MAIL = "confcleanup-mail@.service"
 
 
 def service(job: Job) -> str:
     """The unit that runs once."""
     env = ["/usr/bin/env"] if re.search(r"[\"'\\$]", job.command[0]) else []  # systemd starts no program of such a name
     values = {
+        "system/confcleanup.service": f"system/{job.name}.service",
         "User=confcleanup": f"User={job.user}",
         "/usr/bin/env confcleanup run --yes -q": " ".join(map(_command_word, [*env, *job.command])),
         "3600": str(job.seconds),
@@ -25,12 +30,37 @@ def service(job: Job) -> str:
 def timer(job: Job) -> str:
     """The unit that starts it."""
     values = {
-        "-o confcleanup /var/lib/confcleanup": f"-o {job.user} {_word(job.state)}",
+        "system/confcleanup.timer": f"system/{job.name}.timer",
         "on Sundays at 03:30": str(job.when),
         "Sun *-*-* 03:30:00 Europe/Berlin": f"{on_calendar(job.when)} {job.zone}",
         "900": str(job.delay),
     }
     return fill("confcleanup.timer", values)
+
+
+def mail(address: str) -> str:
+    """The unit that mails what a run printed, for every service by its name."""
+    return fill(MAIL, {"you@example.com": _command_word(address)})
+
+
+def units(job: Job, address: str) -> dict[str, str]:
+    """All of them, by the names of their files."""
+    return {
+        f"{job.name}.service": service(job),
+        f"{job.name}.timer": timer(job),
+        MAIL: mail(address),
+    }
+
+
+def commands(job: Job, folder: str | None) -> list[str]:
+    """What installs them, as root; ``folder`` is where the files are, None if they were printed."""
+    files = [f"{folder or '.'}/{name}" for name in (f"{job.name}.service", f"{job.name}.timer", MAIL)]
+    return [
+        *([] if folder == UNITS else [shlex.join(["install", "-m", "644", *files, UNITS])]),
+        shlex.join(["install", "-d", "-m", "700", "-o", job.user, job.state]),
+        f"systemctl daemon-reload && systemctl enable --now {job.name}.timer",
+        f"systemctl start {job.name}.service; journalctl -u {job.name}.service   # to try it at once",
+    ]
 
 
 def on_calendar(when: When) -> str:

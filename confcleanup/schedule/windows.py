@@ -11,6 +11,10 @@ from xml.sax.saxutils import escape
 from . import WEEKDAYS, Job, When
 from .template import fill
 
+PERCENT = (
+    "{word} has a %, and the Task Scheduler and cmd.exe take what is between two for a variable; neither can "
+    "be told not to. Rename it; or give a folder another name, and use that one: mklink /J C:\\confcleanup FOLDER"
+)
 MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -22,8 +26,11 @@ def task(job: Job, log: str, now: datetime) -> str:
 
     cmd.exe keeps the output, and passes the exit status on. Raises ValueError for a path it cannot carry.
     """
-    if bad := re.search(r'[%"\n\r]', "".join([*job.command, log])):
-        raise ValueError(f"a task cannot carry {bad[0]!r} in a path or name")
+    for word in (*job.command, log):
+        if "%" in word:
+            raise ValueError(PERCENT.format(word=word))
+        if bad := re.search(r'["\n\r]', word):
+            raise ValueError(f"a task cannot carry {bad[0]!r} in a path or name: {word!r}")
     command = " ".join(f'"{word}"' if re.search(r"[^\w:./\\-]", word, re.ASCII) else word for word in job.command)
     when = job.when
     start = now.replace(hour=(when.hours or (0,))[0], minute=when.minutes[0], second=0, microsecond=0, tzinfo=None)
@@ -40,10 +47,10 @@ def task(job: Job, log: str, now: datetime) -> str:
     return text.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
-def command_line(file: str) -> str:
+def command_line(file: str, name: str) -> str:
     """The command that takes the task in; it asks for the password."""
     return subprocess.list2cmdline(
-        ["schtasks", "/Create", "/TN", "confcleanup", "/XML", file, "/RU", "DOMAIN\\account", "/RP", "*"]
+        ["schtasks", "/Create", "/TN", name, "/XML", file, "/RU", "DOMAIN\\account", "/RP", "*"]
     )
 
 

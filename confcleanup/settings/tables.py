@@ -114,6 +114,10 @@ class AccountSettings(LimitSettings, frozen=True, kw_only=True):
         """What tells this account at the vendor from others; two of a config with the same are one there."""
         return self.provider, *same_address(self.url)
 
+    def recorded_as(self) -> tuple[str, ...]:
+        """What tells this account from others of its name in one state folder."""
+        return self.identity()
+
     def default_owner(self) -> str | None:
         """The owner that rules without one are held to; None for none."""
         return None

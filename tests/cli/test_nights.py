@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,8 @@ import trustme
 from click.testing import CliRunner
 
 from confcleanup.cli import cleaning, cli, notices
-from confcleanup.lock import lock
+from confcleanup.config.load import load
+from confcleanup.lock import Claim, Held, lock
 from confcleanup.records import archive, ledger, reported
 from confcleanup.sandbox.server import Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
@@ -171,8 +172,16 @@ def folder_of_somebody_else(world: World) -> None:
     world.patch.setattr(reported.Reported, "_write", denied)
 
 
+def other_run(world: World) -> AbstractContextManager[Held]:
+    """Another run that cleans the conferences of hq."""
+    file = world.folder / "other.toml"
+    file.write_text(one_rule(world.hq.account("hq", world.url)), "utf-8")
+    file.chmod(0o600)
+    return lock(world.state, [Claim("hq", load(file).accounts["hq"].identity, ["conferences"])])
+
+
 def lock_held(world: World) -> None:
-    world.stack.enter_context(lock(world.state))
+    world.stack.enter_context(other_run(world))
 
 
 def typo(world: World) -> None:
@@ -192,7 +201,7 @@ NIGHTS: list[Case] = [
     (disk_full, 1, ["hq:", "full", "not tried of"], False),
     (clock_off, 3, ["hq:", "clock", "minutes behind"], True),
     (folder_of_somebody_else, 2, ["state", "--state"], False),
-    (lock_held, 4, ["another run", "state", str(os.getpid())], True),
+    (lock_held, 4, ["hq:", "another run", "is cleaning conferences", str(os.getpid())], True),
     (typo, 2, ["config.toml", "older_tan", "older_than"], True),
 ]
 
@@ -362,7 +371,7 @@ def test_a_job_that_does_not_start_is_mailed_once_whatever_other_jobs_do(world: 
         world.command = ["run", "--yes", "--account", "east"]
         world.night(night)
         world.command = ["run", "--yes", "--account", "hq"]
-        with lock(world.state):
+        with other_run(world):
             mailed.append(bool(world.night(night).text))
     assert mailed == [True, False]
 

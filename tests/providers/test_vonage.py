@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from filelock import FileLock
 from msgspec.structs import replace
 
 from confcleanup.cli import cli
@@ -29,7 +30,6 @@ from confcleanup.http.client import Permit
 from confcleanup.http.rate_limit import RateLimiter
 from confcleanup.items import Item, Kind, Outcome, State
 from confcleanup.listing import Listing, make_plan
-from confcleanup.lock import lock
 from confcleanup.providers.vonage import RecordingRule, Vonage
 from confcleanup.providers.vonage_recordings import page_of, recording
 from confcleanup.providers.vonage_sign_in import VonageSettings
@@ -777,7 +777,8 @@ def test_hazard_21_the_order_is_a_field_and_a_direction() -> None:
 def test_hazard_22_a_second_run_at_the_same_time_does_not_even_sign_in(command: Any, tmp_path: Path) -> None:
     emulator = today()
     fill(emulator, 1)
-    with lock(tmp_path / "state"):
+    (tmp_path / "state").mkdir()
+    with FileLock(tmp_path / "state" / "lock"):
         result = command(emulator, "run", "--yes")
     assert (result.exit_code, emulator.seen) == (4, [])
 

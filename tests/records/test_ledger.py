@@ -24,6 +24,7 @@ from confcleanup.deadline import Deadline
 from confcleanup.errors import HttpError, LedgerError
 from confcleanup.items import Item, Kind, Live, Outcome, Result
 from confcleanup.outcomes import settle
+from confcleanup.records.entries import Owner
 from confcleanup.records.journal import Journal
 from confcleanup.records.ledger import Ledger
 from confcleanup.records.proof import FILE, HEAD, ORIGIN, Proof
@@ -31,6 +32,8 @@ from confcleanup.records.queries import RECORDED
 from tests.fake import NOW, Fake, thing
 
 DAY = timedelta(days=1)
+HQ = Owner("hq", "fake")
+WHAT = ("things", "files")
 posix = pytest.mark.skipif(os.name != "posix", reason="only POSIX files have modes")
 
 
@@ -413,7 +416,7 @@ def test_the_last_runs_of_the_same_rules_in_an_account_are_found_newest_first(le
     listing(ledger, 98, rules="others")
     journal(ledger).note("listing", rules="r", refused=True, selected=97, left={})
     journal(ledger).note("listing", scope="of an older version", selected=96, left=96)
-    assert ledger.selections("hq", "r", 3) == [4, 3, 2]
+    assert ledger.selections(HQ, "r", 3) == [4, 3, 2]
 
 
 def test_what_was_left_of_a_list_is_what_the_last_run_that_knew_it_left(ledger: Ledger) -> None:
@@ -421,9 +424,9 @@ def test_what_was_left_of_a_list_is_what_the_last_run_that_knew_it_left(ledger: 
     listing(ledger, 1, things=20)
     listing(ledger, 1, account="other", things=99)
     journal(ledger).note("listing", scope="of an older version", selected=96, left=96)
-    assert ledger.left("hq", "things", "things") == 20
-    assert ledger.left("hq", "files", "files") == 7
-    assert ledger.left("hq", "heaps", "heaps") is None
+    assert ledger.left(HQ, "things", "things") == 20
+    assert ledger.left(HQ, "files", "files") == 7
+    assert ledger.left(HQ, "heaps", "heaps") is None
 
 
 def test_what_was_begun_to_be_deleted_since_is_not_left(ledger: Ledger) -> None:
@@ -431,8 +434,8 @@ def test_what_was_begun_to_be_deleted_since_is_not_left(ledger: Ledger) -> None:
     listing(ledger, 1, things=2, files=2)
     for ident in ("a", "b", "c"):
         deleted(ledger, ident)
-    assert ledger.left("hq", "things", "things") == 0
-    assert ledger.left("hq", "files", "files") == 2
+    assert ledger.left(HQ, "things", "things") == 0
+    assert ledger.left(HQ, "files", "files") == 2
 
 
 def test_the_item_that_was_deleted_last_is_found_by_its_id(ledger: Ledger) -> None:
@@ -457,16 +460,16 @@ def begun(ledger: Ledger, *items: Item) -> Journal:
 def test_an_intent_without_an_outcome_is_open_until_it_has_one(ledger: Ledger) -> None:
     deleted(ledger, "done")
     book = begun(ledger, thing("a"))
-    ((number, item),) = book.left_open()
+    ((number, item),) = book.left_open(WHAT)
     assert item.key == thing("a").key
-    assert journal(ledger, "other").left_open() == []
+    assert journal(ledger, "other").left_open(WHAT) == []
     book.finish(number, Result(Outcome.DELETED))
     book.flush()
-    assert book.left_open() == []
+    assert book.left_open(WHAT) == []
 
 
 def settled(ledger: Ledger, provider: Fake, book: Journal) -> list[str]:
-    return settle(provider, book.left_open(), book, provider.stop)
+    return settle(provider, book.left_open(WHAT), book, provider.stop)
 
 
 def test_what_is_gone_was_deleted(ledger: Ledger) -> None:
@@ -490,7 +493,7 @@ def test_what_cannot_be_looked_at_stays_open_and_is_told(ledger: Ledger) -> None
     told = settled(ledger, provider, book)
     assert len(told) == 2
     assert "things a, begun by an earlier run, is not known: no answer" in told[0]
-    assert len(book.left_open()) == 2
+    assert len(book.left_open(WHAT)) == 2
 
 
 def unknown(ledger: Ledger, *items: Item) -> Journal:
@@ -504,17 +507,17 @@ def unknown(ledger: Ledger, *items: Item) -> Journal:
 
 def test_an_outcome_that_was_not_known_is_judged_by_the_next_run(ledger: Ledger) -> None:
     book = unknown(ledger, thing("gone"), thing("there"))
-    assert [item.id for _, item in book.left_unknown()] == ["gone", "there"]
-    assert settle(Fake(thing("there")), [], book, Deadline(), book.left_unknown()) == []
+    assert [item.id for _, item in book.left_unknown(WHAT)] == ["gone", "there"]
+    assert settle(Fake(thing("there")), [], book, Deadline(), book.left_unknown(WHAT)) == []
     assert shown(ledger) == [("gone", "deleted"), ("there", "unknown")]
-    assert [item.id for _, item in book.left_unknown()] == ["there"]
+    assert [item.id for _, item in book.left_unknown(WHAT)] == ["there"]
     assert ledger.verify()
 
 
 def test_an_outcome_that_was_not_known_is_not_looked_into_for_ever(ledger: Ledger) -> None:
     unknown(ledger, thing("there"))
     later = Journal(ledger, "run", "hq", "fake", lambda: NOW + timedelta(days=4), "")
-    assert later.left_unknown() == []
+    assert later.left_unknown(WHAT) == []
 
 
 def test_a_room_without_details_is_never_taken_for_ended_by_settling(ledger: Ledger) -> None:
@@ -528,7 +531,7 @@ def test_what_could_not_be_looked_at_in_time_stays_open(ledger: Ledger) -> None:
     stop.asked.set()
     book = begun(ledger, thing("a"))
     assert len(settled(ledger, Fake(stop=stop), book)) == 1
-    assert len(book.left_open()) == 1
+    assert len(book.left_open(WHAT)) == 1
 
 
 def room(running: timedelta | None, began: datetime = NOW - timedelta(hours=9)) -> Item:

@@ -401,7 +401,7 @@ def test_the_metrics_of_a_run(hq: Setting) -> None:
     found = hq.metrics
     assert found["confcleanup_run_exit_status", "run"] == 0
     assert found["confcleanup_run_finished_timestamp_seconds", "run"] >= before
-    assert found["confcleanup_account_last_success_timestamp_seconds", "hq"] >= int(before)
+    assert found["confcleanup_account_last_success_timestamp_seconds", "hq", "conferences"] >= int(before)
     assert found["confcleanup_account_status", "hq", "ok"] == 1
     states = {labels[-1]: value for (name, *labels), value in found.items() if name == "confcleanup_account_items"}
     assert {name: count for name, count in states.items() if count} == {"listed": 2, "selected": 1, "deleted": 1}
@@ -410,7 +410,7 @@ def test_the_metrics_of_a_run(hq: Setting) -> None:
 
 def test_a_run_that_fails_or_cannot_begin_does_not_forget_the_last_success(hq: Setting) -> None:
     told = {"prometheus": str(hq.prometheus)}
-    key = ("confcleanup_account_last_success_timestamp_seconds", "hq")
+    key = ("confcleanup_account_last_success_timestamp_seconds", "hq", "conferences")
     hq("run", "--yes", notify=told)
     good = hq.metrics[key]
     hq.server.interfere.append(lambda request: Response(400, {}))
@@ -458,18 +458,21 @@ def test_last_success_fails_if_the_good_run_is_older(hq: Setting, monkeypatch: p
     assert (done.exit_code, "ended 9 days ago" in done.stderr) == (1, True)
 
 
-@pytest.mark.parametrize("kind", ["plan", "failed", "refused", "one rule", "another age"])
+@pytest.mark.parametrize("kind", ["plan", "failed", "refused", "one rule of two", "another age"])
 def test_a_run_that_did_not_do_all_does_not_count(hq: Setting, kind: str) -> None:
     ways = {
         "plan": ["plan"],
-        "one rule": ["run", "--yes", "--rule", "conferences"],
+        "one rule of two": ["run", "--yes", "--rule", "conferences"],
         "another age": ["run", "--yes", "--older-than", "10 years"],
     }
     words = ways.get(kind, ["run", "--yes"])
     if kind == "failed":
         fail_deletions(hq)
+    if kind == "one rule of two":
+        hq.account += '[[accounts.hq.rules]]\nwhat = "conferences"\nname = "years"\nolder_than = "3 years"\n'
     hq(*words, extra="[limits]\nmax_deletions = 0" if kind == "refused" else "")
-    assert hq("check", "--last-success", "8d").exit_code == 1
+    done = hq("check", "--last-success", "8d")
+    assert (done.exit_code, "for each of its 2 rules" in done.stderr) == (1, kind == "one rule of two")
 
 
 def test_last_success_asks_only_for_the_accounts_of_a_shard(hq: Setting) -> None:

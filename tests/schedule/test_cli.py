@@ -83,6 +83,64 @@ def test_accounts_rules_and_times_are_handed_on(schedule: Any) -> None:
     assert yaml.safe_load(command)["command"][-4:] == ["--account", "hq", "--rule", "old ones"]
 
 
+def test_a_time_to_wait_is_handed_on_and_the_limit_is_longer_by_it(schedule: Any) -> None:
+    for kind in KINDS[:3]:
+        assert "run --yes -q --rule 'old ones' --wait 10min" in schedule(
+            kind, "--rule", "old ones", "--wait", "10min"
+        ).stdout.replace('"old ones"', "'old ones'")
+    assert "TimeoutStartSec=8400\n" in schedule("systemd", "--wait", "10min").stdout
+    assert schedule("crontab", "--wait", "long").exit_code == 2
+
+
+def test_entries_of_several_names_stand_beside_each_other(schedule: Any, tmp_path: Path) -> None:
+    for kind in KINDS:
+        assert schedule(kind, "-o", "out", "--name", "live").exit_code == 0
+        assert schedule(kind, "-o", "out").exit_code == 0
+    suffixes = ["crontab", "service", "timer", "xml", "yaml"]
+    names = {f"{name}.{suffix}" for name in ("confcleanup", "live") for suffix in suffixes}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"confcleanup-mail@.service"}
+    assert "schtasks /Create /TN live /XML live.xml" in schedule("windows", "--name", "live").stderr
+    (*_, job) = yaml.safe_load_all(schedule("kubernetes", "--name", "live").stdout)
+    assert (job["kind"], job["metadata"]["name"]) == ("CronJob", "live")
+
+
+@pytest.mark.parametrize("name", ["Live", "live/rooms", "live.", "", "x" * 41])
+def test_a_name_that_not_every_scheduler_takes_is_refused(schedule: Any, name: str) -> None:
+    assert schedule("systemd", "--name", name).exit_code == 2
+
+
+def test_the_units_come_with_the_commands_that_install_them(schedule: Any, tmp_path: Path) -> None:
+    done = schedule("systemd", "-o", "out", "--mail", "me@example.com")
+    assert f"install -m 644 {tmp_path}/out/confcleanup.service " in done.stderr
+    assert "systemctl daemon-reload && systemctl enable --now confcleanup.timer" in done.stderr
+    assert "' mail %i.service me@example.com\n" in (tmp_path / "out" / "confcleanup-mail@.service").read_text("utf-8")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_machine_that_cannot_send_mail_is_told(schedule: Any, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr("shutil.which", lambda name, path=None: "/usr/sbin/sendmail" if there else None)
+    assert ("There is no sendmail on this machine" in schedule("systemd").stderr) is not there
+
+
+@pytest.mark.parametrize("kind", KINDS[:3])
+def test_nothing_in_an_entry_depends_on_the_folder_that_it_was_made_in(
+    schedule: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    made = schedule(kind)
+    config = tmp_path / "config.toml"
+    config.write_text(config.read_text("utf-8").replace('"/var/lib/confcleanup"', '"state"'), "utf-8")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    moved = CliRunner().invoke(cli, ["-c", "../config.toml", "schedule", kind])
+    assert moved.exit_code == 0
+    assert "/var/lib/confcleanup" in made.stdout
+    assert f"--state {tmp_path}/state run" in moved.stdout
+    given = CliRunner().invoke(cli, ["-c", "../config.toml", "--state", "mine", "schedule", kind])
+    assert f"--state {tmp_path}/elsewhere/mine run" in given.stdout
+    for done in (moved, given):
+        assert f" -c {config} " in done.stdout
+
+
 def test_a_relative_log_becomes_absolute(schedule: Any, tmp_path: Path) -> None:
     assert schedule("crontab", "--log", "my.log").stdout.endswith(f" >>{tmp_path}/my.log 2>&1\n")
     assert f'"{tmp_path}/confcleanup.log"' in schedule("windows").stdout
@@ -109,7 +167,10 @@ def test_files_are_written_readable_by_their_owner_and_replaced(schedule: Any, t
     for _ in range(2):
         done = schedule(kind, "-o", "out")
         assert (done.exit_code, done.stdout) == (0, "")
-    names = {"systemd": {"confcleanup.service", "confcleanup.timer"}, "crontab": {"confcleanup.crontab"}}
+    names = {
+        "systemd": {"confcleanup.service", "confcleanup.timer", "confcleanup-mail@.service"},
+        "crontab": {"confcleanup.crontab"},
+    }
     names |= {"windows": {"confcleanup.xml"}, "kubernetes": {"confcleanup.yaml"}}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names[kind]
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in (tmp_path / "out").iterdir())

@@ -18,6 +18,7 @@ from confcleanup.cli import cli
 from confcleanup.records.ledger import Ledger
 from confcleanup.sandbox.server import Server
 from confcleanup.sandbox.trueconf import TrueConf
+from tests.fake import one_rule
 
 pytestmark = [
     pytest.mark.cron,
@@ -47,7 +48,7 @@ def entry(folder: Path, server: TrueConf, url: str, when: datetime, **extra: obj
     """A config in this folder, and the crontab for it, due at that minute."""
     folder.mkdir()
     config = folder / "config.toml"
-    config.write_text(server.account("hq", url, **extra), "utf-8")
+    config.write_text(one_rule(server.account("hq", url, **extra)), "utf-8")
     config.chmod(0o600)
     words = ["-c", str(config), "--state", str(folder / "state"), "schedule", "crontab"]
     done = CliRunner().invoke(cli, [*words, "--every", "day", "--at", f"{when:%H:%M}", "--log", str(folder / "log")])

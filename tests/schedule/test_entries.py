@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from confcleanup.schedule import windows
 from confcleanup.schedule.crontab import crontab
 from confcleanup.schedule.kubernetes import manifest
-from confcleanup.schedule.systemd import service, timer
+from confcleanup.schedule.systemd import commands, mail, service, timer, units
 from confcleanup.schedule.template import fill
 from tests.schedule import ODD, job
 
@@ -68,6 +68,23 @@ def test_what_a_crontab_cannot_carry_is_refused() -> None:
         crontab(job(command=("/opt/a\nb",)))
 
 
+@pytest.mark.skipif(not shutil.which("crontab"), reason="needs crontab")
+@pytest.mark.parametrize("every", EVERY)
+def test_debians_crontab_accepts_every_entry_and_the_example(tmp_path: Path, every: str) -> None:
+    file = tmp_path / "crontab"
+    entry = crontab(job(every=every, command=(ODD,)), before=BEFORE, mail="me@example.com", log=ODD)
+    for text, status in (
+        (entry, 0),
+        ((ROOT / "crontab.example").read_text(encoding="utf-8"), 0),
+        (entry.replace(job(every=every).when.cron(), "61 3 * * 0"), 1),
+    ):
+        file.write_text(text, encoding="utf-8")
+        done = subprocess.run(["crontab", "-n", str(file)], capture_output=True, text=True, check=False)
+        if "invalid option" in done.stderr:
+            pytest.skip("this crontab only installs")
+        assert done.returncode == status, (text, done.stderr)
+
+
 def test_secrets_in_variables_are_pointed_out_as_cron_has_none() -> None:
     assert "# Set TRUECONF_SECRET here or use" in crontab(job(variables=("TRUECONF_SECRET",)))
 
@@ -99,27 +116,90 @@ def test_variables_come_from_a_file_only_if_there_are_any() -> None:
     assert "holds A, B: NAME=value\nEnvironmentFile=/etc/" in service(job(variables=("A", "B")))
 
 
+def verified(folder: Path, *names: str) -> tuple[int, list[str]]:
+    """What systemd-analyze says about units in a folder: its status, and what it says of ours."""
+    words = ["systemd-analyze", "verify", "--man=no", *(str(folder / name) for name in names)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.returncode, [line for line in done.stderr.splitlines() if "confcleanup" in line or "live" in line]
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 @pytest.mark.parametrize("every", EVERY)
 def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path, every: str) -> None:
     program = tmp_path / "it's 100% $HOME ü"
     program.write_text("#!/bin/sh\n", encoding="utf-8")
     program.chmod(0o700)
-    entry = job(every=every, command=(str(program), "-c", ODD), state=ODD, variables=("A",))
-    (tmp_path / "confcleanup.service").write_text(service(entry), encoding="utf-8")
-    (tmp_path / "confcleanup.timer").write_text(timer(entry), encoding="utf-8")
-    units = [str(tmp_path / f"confcleanup.{kind}") for kind in ("service", "timer")]
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
-    )
-    said = [line for line in done.stderr.splitlines() if "confcleanup" in line]
-    assert (done.returncode, said) == (0, [])
+    entry = job(every=every, command=(str(program), "-c", ODD), state=ODD, variables=("A",), name="live-rooms")
+    for name, text in units(entry, "it's 100% <me@example.com>").items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    started = ["live-rooms.service", "live-rooms.timer", "confcleanup-mail@live-rooms.service"]
+    assert verified(tmp_path, *started) == (0, [])
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
-@pytest.mark.parametrize("every", EVERY)
-def test_systemd_understands_every_calendar(every: str) -> None:
-    calendar = settings(timer(job(every=every)))["OnCalendar"]
+def test_systemd_would_have_found_something(tmp_path: Path) -> None:
+    for name, text in units(job(), "root").items():
+        (tmp_path / name).write_text(text.replace("Type=oneshot", "Type=once"), encoding="utf-8")
+    assert verified(tmp_path, "confcleanup.service")[1]
+
+
+MESSAGES = {"nothing": "", "a warning": "warning: hq: stuck: 3 items äöü"}
+
+
+@pytest.mark.parametrize("result", ["success", "exit-code"])
+@pytest.mark.parametrize("said", MESSAGES)
+def test_what_a_run_prints_is_mailed_and_so_is_a_failure(tmp_path: Path, result: str, said: str) -> None:
+    (line,) = re.findall(r"ExecStart=/bin/sh -c '(.*)' (.*)", mail("it's <me@example.com>").replace("\\\n", " "))
+    script, words = line[0].replace("$$", "$"), shlex.split(line[1].replace("%i", "live").replace("$$", "$"))
+    show = 'case $2 in *ID) echo 4f1c;; *Result) echo "$RESULT";; *) echo 3;; esac'
+    stubs = {
+        "systemctl": f'[ "$1 $4" = "show live.service" ] && {show}',
+        "journalctl": '[ "$1" = --sync ] || { [ "$3" = _SYSTEMD_INVOCATION_ID=4f1c ] && printf %s "$SAID"; }',
+        "sendmail": '[ "$1" = -t ] && cat >"$0.mail"',
+    }
+    for name, text in stubs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o700)
+    around = {"PATH": f"{tmp_path}:/usr/bin:/bin", "RESULT": result, "SAID": MESSAGES[said]}
+    done = subprocess.run(["/bin/sh", "-c", script, *words], env=around, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    sent = tmp_path / "sendmail.mail"
+    assert sent.exists() is bool(result != "success" or MESSAGES[said])
+    if sent.exists():
+        head, body = sent.read_text("utf-8").split("\n\n", 1)
+        assert head.startswith("To: it's <me@example.com>\nSubject: live.service on ")
+        assert f": {result}, status 3\n" in head
+        assert body == f"{MESSAGES[said]}\n"
+
+
+def test_the_service_says_whom_to_start_however_it_ends() -> None:
+    unit = settings(service(job(name="live")))
+    assert {unit["OnFailure"], unit["OnSuccess"]} == {"confcleanup-mail@%N.service"}
+
+
+def test_the_commands_install_the_files_where_they_were_written() -> None:
+    lines = commands(job(name="live", state="/var/my state"), "/tmp/my units")
+    assert lines[0] == (
+        "install -m 644 '/tmp/my units/live.service' '/tmp/my units/live.timer' "
+        "'/tmp/my units/confcleanup-mail@.service' /etc/systemd/system"
+    )
+    assert lines[1:3] == [
+        "install -d -m 700 -o root '/var/my state'",
+        "systemctl daemon-reload && systemctl enable --now live.timer",
+    ]
+    assert commands(job(), "/etc/systemd/system")[0].startswith("install -d")
+
+
+ZONES = ["UTC", "America/Argentina/Buenos_Aires", "Etc/GMT+5", "Asia/Kolkata"]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+@pytest.mark.parametrize(
+    ("every", "zone"), [*((every, "Europe/Berlin") for every in EVERY), *(("week", zone) for zone in ZONES)]
+)
+def test_systemd_understands_every_calendar_in_every_zone(every: str, zone: str) -> None:
+    calendar = settings(timer(job(every=every, zone=zone)))["OnCalendar"]
+    assert calendar.endswith(f" {zone}")
     done = subprocess.run(["systemd-analyze", "calendar", calendar], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "Next elapse: " in done.stdout
@@ -158,23 +238,32 @@ def test_a_task_is_limited_and_keeps_output_and_status() -> None:
 
 def test_the_schema_would_have_refused_a_wrong_task() -> None:
     text = windows.task(job(), "C:\\log", NOW)
-    for right, wrong in (("IgnoreNew", "Ignore"), ("PT3600S", "1 hour"), ("<Sunday />", "<Sontag />")):
-        assert not SCHEMA.is_valid(text.replace(right, wrong))
+    enabled, start = "<Enabled>true</Enabled>", "<StartBoundary>2026-03-01T03:30:00</StartBoundary>"
+    assert re.search(rf"{enabled}\s+{start}", text)
+    for right, wrong in (("IgnoreNew", "Ignore"), ("PT3600S", "1 hour"), ("<Sunday />", "<Sontag />"), (enabled, "")):
+        moved = text.replace(right, wrong).replace(start, start if wrong else start + enabled)
+        assert not SCHEMA.is_valid(moved), wrong or "the order of elements"
 
 
 def test_a_task_is_ascii_so_that_no_code_page_changes_it() -> None:
     assert windows.task(job(command=PROGRAM), "C:\\Müll", NOW).isascii()
 
 
-@pytest.mark.parametrize("path", ["C:\\100%TEMP%\\x", 'C:\\"x"'])
-def test_what_cmd_would_change_is_refused(path: str) -> None:
+def test_a_percent_sign_is_refused_as_windows_would_take_it_for_a_variable() -> None:
+    with pytest.raises(ValueError, match=r"C:\\100%TEMP%\\x has a %.*mklink /J"):
+        windows.task(job(command=("C:\\100%TEMP%\\x",)), "C:\\log", NOW)
+    with pytest.raises(ValueError, match=r"C:\\50%\.log has a %"):
+        windows.task(job(), "C:\\50%.log", NOW)
+
+
+def test_what_cmd_would_change_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot carry"):
-        windows.task(job(command=(path,)), "C:\\log", NOW)
+        windows.task(job(command=('C:\\"x"',)), "C:\\log", NOW)
 
 
 def test_the_command_that_takes_the_task_in_quotes_the_file() -> None:
-    line = windows.command_line("C:\\My Files\\confcleanup.xml")
-    assert line.startswith('schtasks /Create /TN confcleanup /XML "C:\\My Files\\confcleanup.xml" /RU ')
+    line = windows.command_line("C:\\My Files\\live.xml", "live")
+    assert line.startswith('schtasks /Create /TN live /XML "C:\\My Files\\live.xml" /RU ')
 
 
 # Kubernetes ----------------------------------------------------------------------------------------
@@ -266,7 +355,8 @@ def test_a_name_that_looks_like_a_variable_stays_a_name() -> None:
 def test_kubernetes_own_schemas_accept_every_object(shards: int, version: str) -> None:
     import kubernetes_validate
 
-    found = objects(shards, every="15 minutes", files=("/etc/ssl/ca.crt", "/etc/confcleanup/room.pin"))
+    files = ("/etc/ssl/ca.crt", "/etc/confcleanup/room.pin", "/srv/Bücher & Töne/it's 100% new")
+    found = objects(shards, every="15 minutes", files=files, zone="America/Argentina/Buenos_Aires", name="live")
     assert set(found) == {"confcleanup-config", "Secret", "PersistentVolumeClaim", "CronJob"}
     for one in found.values():
         kubernetes_validate.validate(one, version, strict=True)
@@ -305,11 +395,8 @@ FOLDER = ROOT / "confcleanup" / "schedule"
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 def test_systemd_reads_the_units_in_the_package_as_they_are() -> None:
-    units = [str(FOLDER / f"confcleanup.{kind}") for kind in ("service", "timer")]
-    done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, [line for line in done.stderr.splitlines() if "confcleanup" in line]) == (0, [])
+    names = ("confcleanup.service", "confcleanup.timer", "confcleanup-mail@confcleanup.service")
+    assert verified(FOLDER, *names) == (0, [])
 
 
 def test_the_task_in_the_package_is_valid_as_it_is() -> None:
