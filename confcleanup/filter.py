@@ -121,6 +121,7 @@ class Rule(msgspec.Struct, frozen=True):
     ``age`` is the retention in the operator's words, for reasons. Empty filters match everything. ``protection`` is
     all that keeps items of the account, made once for all its rules; without it, it is what these rules say.
     ``owner_given`` is False where the owner is not the rule's own word but the account's user.
+    ``copies_before``: copies of what was deleted before that have been kept for as long as the rule says.
     ``keepers`` are the account's rules that keep the newest ``keep_last`` of each group (``per``), chosen or not.
     """
 
@@ -143,6 +144,7 @@ class Rule(msgspec.Struct, frozen=True):
     per: str = ""
     keepers: tuple[Rule, ...] = ()
     notice: timedelta = timedelta(0)
+    copies_before: datetime | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -195,7 +197,8 @@ def _decide_free(item: Item, rule: Rule, protection: Protection, now: datetime) 
 def unknown(item: Item, rule: Rule, protection: Protection) -> Iterator[tuple[Reason, str]]:
     """What is asked about an item that the vendor did not tell: the line of the table that asks, and the field."""
     yield from ((PROTECTED[line], field) for line, field in protection.unknown(item))
-    yield from ((Reason.FILTER, field) for field in unknown_filters(item, rule))
+    own = (field for field in unknown_filters(item, rule) if getattr(rule, field) not in (None, ()))
+    yield from ((Reason.FILTER, field) for field in own)
     for keeper in rule.keepers:
         if keeper.what == item.what and not _mismatch(item, keeper):
             yield from ((Reason.NEWEST, field) for field in unknown_filters(item, keeper))

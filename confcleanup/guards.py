@@ -129,6 +129,16 @@ def _too_many(selected: int, limits: Limits) -> str | None:
     )
 
 
+def too_many_copies(expired: int, limits: Limits) -> str | None:
+    """Why no expired copy may be removed and nothing be deleted, with what to do about it."""
+    if expired <= limits.max_deletions:
+        return None
+    return (
+        f"{expired} copies in the archive have expired, max_deletions allows {limits.max_deletions}: "
+        f"look at keep_archive, and raise max_deletions to {expired} if it is right"
+    )
+
+
 def _share(lists: Mapping[str, Listed], limits: Limits) -> str | None:
     whole = [entry for entry in lists.values() if entry.whole]
     listed, selected = sum(entry.count for entry in whole), sum(entry.selected for entry in whole)

@@ -12,7 +12,7 @@ import msgspec
 
 from .filter import UNDECIDED, Decision, Reason
 from .guards import Listed
-from .items import Outcome
+from .items import Item, Outcome
 from .redact import harmless
 from .unmet import Unmet
 from .worklist import Entry, Worklist
@@ -71,6 +71,42 @@ class Stuck(msgspec.Struct):
             self.oldest, self.since = entry, since
 
 
+class Copy(msgspec.Struct):
+    """A copy in an archive whose time is over. ``deletion`` is the number of the ledger's entry about its item.
+
+    ``begun`` is the number of the entry that says that its removal was begun. ``outcome``: ``removed``, ``kept`` (by a
+    hold or a rule), ``changed`` (it is not as this program wrote it, and stays) or ``failed``.
+    """
+
+    rule: str
+    item: Item
+    deleted_at: datetime
+    target: str
+    folder: str
+    deletion: int
+    begun: int | None = None
+    outcome: str | None = None
+    error: str | None = None
+
+
+class Copies(msgspec.Struct):
+    """An account's copies whose time is over: how many may go, the first of them, and what stays.
+
+    ``kept``: by holds and rules. ``changed``: not as this program wrote them. ``errors`` are sentences.
+    """
+
+    count: int = 0
+    due: list[Copy] = msgspec.field(default_factory=list)
+    kept: int = 0
+    changed: int = 0
+    errors: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def removed(self) -> int:
+        """How many were removed."""
+        return sum(copy.outcome == "removed" for copy in self.due)
+
+
 class Plan(msgspec.Struct):
     """What was found in one account, what is to go, and in the end what became of it.
 
@@ -112,6 +148,7 @@ class Plan(msgspec.Struct):
     attention: dict[str, bool] = msgspec.field(default_factory=dict)
     cause: str = ""
     backlog: int | None = None
+    copies: Copies = msgspec.field(default_factory=Copies)
     waiting: Worklist = msgspec.field(default_factory=Worklist)
     news: int = 0
     marked: bool = False
@@ -148,14 +185,15 @@ class Plan(msgspec.Struct):
         if self.refusals:
             return "refused"
         open_ends = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.DEFERRED)
-        undone = self.error or self.unlisted or self.overdue or self.untold or any(map(self.count, open_ends))
-        return "partial" if undone else "ok"
+        undone = self.error or self.copies.errors or self.unlisted or self.overdue or self.untold
+        return "partial" if undone or any(map(self.count, open_ends)) else "ok"
 
     @property
     def undone(self) -> bool:
         """Whether something that was asked for is not done, so that a person has to look."""
         left_open = self.count(Outcome.FAILED) or self.count(Outcome.UNKNOWN)
-        return bool(self.error or self.unlisted or self.overdue or self.untold or self.recorded or left_open)
+        undone = self.error or self.copies.errors or self.unlisted or self.overdue or self.untold
+        return bool(undone or self.recorded or left_open)
 
     @property
     def doubtful(self) -> bool:

@@ -249,7 +249,7 @@ class AccountRun:
     @property
     def due(self) -> bool:
         """Whether something is to be deleted here."""
-        return bool(self._plan.due) and not self._plan.refusals
+        return bool(self._plan.due or self._plan.copies.due) and not self._plan.refusals
 
     def plan(self, *, then_delete: bool) -> Plan:
         """What is to go here; with ``then_delete`` also what became of it."""
@@ -279,7 +279,7 @@ class AccountRun:
             self._rest()
 
     def _make_plan(self) -> None:
-        """Settles what an earlier run left open, then lists, filters and checks the guards."""
+        """Settles what an earlier run left open, lists, filters, checks the guards, and finds copies that expired."""
         try:
             told = self._settle() if self._options.delete else []
             told += self._baseline.warnings(self._ports.ledger)
@@ -291,6 +291,11 @@ class AccountRun:
         self._plan = make_plan(self._listing())
         self._plan.warn(*told)
         self._remember()
+        ledger, known = self._ports.ledger, not (self._plan.failed or self._options.reviewed)
+        if ledger and known and any(rule.copies_before for rule in self._rules):
+            from .records.copies import find
+
+            find(self._plan, self._account, self._rules, ledger)
         plan, took = self._plan, time.monotonic() - began
         log.info("%s: listed %d, selected %d, in %.1f s", plan.account, plan.listed, len(plan.selected), took)
 
@@ -305,13 +310,18 @@ class AccountRun:
         if self._plan.refusals:
             self._plan.selected.defer()
         elif self._plan.due and self._journal:
-            self._journal.note("rules", cutoffs=self._cutoffs(), config=self._account.fingerprint, program=__version__)
+            cutoffs = {rule.name: rule.cutoff.isoformat(timespec="seconds") for rule in self._rules}
+            self._journal.note("rules", cutoffs=cutoffs, config=self._account.fingerprint, program=__version__)
             began = time.monotonic()
             carry_out(self._deletion(self._journal))
             deleted, took = self._plan.count(Outcome.DELETED), time.monotonic() - began
             log.info("%s: deleted %d of %d in %.1f s", self._plan.account, deleted, len(self._plan.selected), took)
             self._plan.backlog = lasting_backlog(self._plan.count(Outcome.DEFERRED), self._previous, self._options.now)
         self._baseline.record(self._plan, self._previous, self._journal)
+        if self._journal and self._plan.copies.due and not (self._plan.refusals or self._plan.error):
+            from .records.copies import remove
+
+            remove(self._plan, self._rules, self._journal, self._deadline)
 
     def _listing(self) -> Listing:
         options, name = self._options, self._account.name
@@ -373,9 +383,6 @@ class AccountRun:
                 plan.note_recorded(entries, journal.recorded([entry.item for entry in entries]))
         except LedgerError as error:
             plan.warn(f"what earlier runs deleted could not be looked up: {error}")
-
-    def _cutoffs(self) -> dict[str, str]:
-        return {rule.name: rule.cutoff.isoformat(timespec="seconds") for rule in self._rules}
 
 
 def _note_unmet_holds(plans: Sequence[Plan]) -> None:

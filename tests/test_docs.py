@@ -43,6 +43,7 @@ SELECTS: dict[str, tuple[set[str], set[str]]] = {
         {"0048411002", "hostile", "nameless", "0000000012", "0000000008"},
     ),
     "Keep a copy first": ({"0048411002", "old_version"}, {"0073310045"}),
+    "Copies that expire": ({"0048411002", "old_version"}, {"0073310045"}),
     "Rooms past their hour": ({"board 10:00"}, {"Team Meeting", "still booked"}),
     "Rooms left open": ({"Größe ✓ 会議"}, {"Team Meeting", "forgotten"}),
     "A forgotten participant": ({"forgotten"}, {"last one out", "newcomer", "quiet pair"}),

@@ -149,8 +149,17 @@ def test_an_item_in_two_rows_takes_one_place() -> None:
     assert goes(items, newest(2)) == ["c"]
 
 
-def test_an_item_whose_rows_name_several_groups_stays_and_takes_no_place_in_them() -> None:
-    a = of("anna", "a")
+@pytest.mark.parametrize("ends", [(40, 60), (60, 40)])
+def test_an_item_whose_rows_give_several_ends_is_judged_by_the_latest_and_counts_by_the_earliest(
+    ends: tuple[int, int],
+) -> None:
+    one, two = (of("anna", "a", days) for days in ends)
+    assert goes([one, replace(two, raw=Repeated()), of("anna", "b", 50), of("anna", "c", 70)], newest()) == ["c"]
+
+
+@pytest.mark.parametrize("days", [40, 60])
+def test_an_item_whose_rows_name_several_groups_stays_and_takes_no_place_in_them(days: int) -> None:
+    a = of("anna", "a", days)
     items = [a, replace(a, owner="bert", raw=Repeated()), of("anna", "b", 50), of("bert", "c", 50)]
     assert goes(items, newest()) == []
 
@@ -158,8 +167,9 @@ def test_an_item_whose_rows_name_several_groups_stays_and_takes_no_place_in_them
 def test_an_owner_that_is_not_known_keeps_as_undecided() -> None:
     told = Told()
     plan = planned(Fake(of(None, "a"), of("anna", "b", 35)), newest(), told=told)
-    assert told.reasons["a"] == "its owner is not known, and the rule asks for it"
+    assert told.reasons["a"] == "its owner is not known, and keep_last asks for it"
     assert (len(plan.selected), plan.undecided) == (0, 1)
+    told.reasons.clear()
     by_another = planned(Fake(of(None, "a")), rule(keepers=(newest(name="another"),)), told=told)
     assert told.reasons["a"] == "its owner is not known, and keep_last asks for it"
     assert by_another.undecided == 1

@@ -55,7 +55,7 @@ STATUSES = {
 def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> None:
     """Show every attempted deletion and its outcome.
 
-    In the table and in json, restorations and unfinished accounts follow.
+    In the table and in json, restorations, expired copies and unfinished accounts follow.
 
     Without filters it shows everything. It works without a config if --state names the folder.
     """
@@ -75,9 +75,10 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
         wanted = (entry for entry in ledger.deletions() if _wanted(entry, filters))
         found = ({name: entry[name] for name in COLUMNS} for entry in wanted)
         restored = (entry for entry in ledger.restores() if _other_wanted(entry, filters))
+        copies = (entry for entry in ledger.copies() if _other_wanted(entry, filters))
         not_done = (entry for entry in ledger.not_done() if _other_wanted(entry, filters))
         if style == "json":
-            lists = {"deletions": found, "restores": restored, "not_done": not_done}
+            lists = {"deletions": found, "restores": restored, "copies": copies, "not_done": not_done}
             sys.stdout.writelines(document({"version": report.VERSION}, lists))
         elif style == "jsonl":
             for entry in found:
@@ -89,7 +90,7 @@ def command(settings: Globals, *, verify: bool, style: str, **filters: Any) -> N
         else:
             table = Table(TABLE, terminal_width(sys.stdout))
             shown = table.write(_row(one, one["intended_at"], one["outcome"], told(one), zone) for one in wanted)
-            table.write(chain(_restored(restored, zone), _not_done(not_done, zone)))
+            table.write(chain(_restored(restored, zone), _expired(copies, zone), _not_done(not_done, zone)))
             print(f"{shown} deletion{'' if shown == 1 else 's'}.")
             if waiting := ledger.announced():
                 print(f"{waiting} item{' is' if waiting == 1 else 's are'} on notice and not deleted yet.")
@@ -179,6 +180,12 @@ def _restored(entries: Iterable[Mapping[str, Any]], zone: tzinfo) -> Iterator[li
     for entry in entries:
         outcome, why = ("restored", f"as {back}") if (back := entry["new_id"]) else ("not restored", entry["error"])
         yield _row(entry, entry["at"], outcome, why, zone)
+
+
+def _expired(entries: Iterable[Mapping[str, Any]], zone: tzinfo) -> Iterator[list[str]]:
+    for entry in entries:
+        outcome = "copy expired" if entry["removed_at"] else "copy expiring"
+        yield _row(entry, entry["at"], outcome, f"it was in {entry['archive']}/{entry['folder']}", zone)
 
 
 def _not_done(entries: Iterable[Mapping[str, Any]], zone: tzinfo) -> Iterator[list[str]]:

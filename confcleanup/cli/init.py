@@ -112,7 +112,7 @@ def _store(answers: Answers, target: Path) -> None:
 
 def _require_writable(target: Path) -> None:
     """Raises ConfcleanupError before the first question if the config could not be written."""
-    from ..records.archive import try_folder
+    from ..records.stores import try_folder
 
     try:
         try_folder(target.absolute().parent)

@@ -9,7 +9,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import IO
 
-from ..plan import Group, Plan, Watcher, group_of
+from ..filter import Decision, Reason
+from ..plan import Copy, Group, Plan, Watcher, group_of
 from ..providers.base import Source
 from ..worklist import Entry, Worklist
 from .table import Column, Table, folded, terminal_width, when
@@ -26,6 +27,10 @@ HEADINGS = {
 }
 """What a terminal shows above a group; what would be deleted is below the line of the account itself."""
 REFUSED = "refused"
+
+
+def _why(copy: Copy) -> str:
+    return copy.error or f"deleted {copy.deleted_at:%Y-%m-%d}, its copy is {copy.target}/{copy.folder}"
 
 
 class ListedOnly(Watcher):
@@ -65,8 +70,27 @@ class ItemTables:
             self._items(plan, entries if most is None else entries.first(most))
             if most is not None and len(entries) > most:
                 self._line(f"  … and {len(entries) - most} more; {rest}", "dim")
+        self._copies(plan, most, rest)
         if self.width is not None:
             self._line("", "")
+
+    def _copies(self, plan: Plan, most: int | None, rest: str) -> None:
+        """The archived copies that have expired, as rows like those of items."""
+        copies = plan.copies.due
+        if copies and self.width is not None:
+            self._line("  Archived copies that have expired:", "")
+        rows = [
+            (copy, self._cells(Entry(copy.item, Decision(True, Reason.DUE, _why(copy), copy.rule)))) for copy in copies
+        ]
+        if self.width is None:
+            self._plain_table.write(
+                [plan.account, copy.outcome or "copy expired", *cells] for copy, cells in rows[:most]
+            )
+        else:
+            table = Table(ON_A_TERMINAL, self.width, self._put, lambda line: self._line(line, "dim"))
+            table.write([copy.outcome or "", *cells] for copy, cells in rows[:most])
+        if most is not None and len(copies) > most:
+            self._line(f"  … and {len(copies) - most} more; {rest}", "dim")
 
     def _groups(self, plan: Plan) -> Iterator[tuple[Group, Worklist]]:
         """The items to show, by what the plan means for them."""

@@ -94,7 +94,7 @@ class Globals(NamedTuple):
 
     def writable_state_folder(self, config: Config) -> Path:
         """The state folder. Raises ConfigError if it cannot be written, before anything is contacted."""
-        from ..records.archive import try_folder
+        from ..records.stores import try_folder
 
         folder = self.state_folder(config)
         try:

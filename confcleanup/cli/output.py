@@ -20,6 +20,7 @@ from ..items import Outcome
 from ..plan import Both, Plan, Watcher
 from ..reports.findings import findings, totals
 from ..run import Run
+from . import expired
 from .item_tables import ROWS, ItemTables, ListedOnly
 from .options import AGAIN, RESULTS, URGENT
 
@@ -179,7 +180,7 @@ def log_results(run: Run, command: str, *, declined: bool) -> None:
 def question(run: Run) -> str:
     """The question before the first deletion. It says how many people are disconnected, as far as that is known."""
     accounts = sum(bool(plan.due) and not plan.refusals for plan in run.plans)
-    what = f"{_items(run.due)} of {accounts} account{'' if accounts == 1 else 's'}"
+    what = expired.due(run, f"{_items(run.due)} of {accounts} account{'' if accounts == 1 else 's'}")
     rooms = [
         entry.item.live for plan in run.plans if not plan.refusals for entry in plan.selected.due() if entry.item.live
     ]
@@ -213,7 +214,7 @@ def planned_line(run: Run, plan: Plan) -> str:
 
 def _planned(plan: Plan) -> str:
     would = f"{plan.account}: would delete {plan.due} of {plan.listed} {plan.which}{_duration(plan)}"
-    return f"{would}{_waiting(plan, 'to be announced')}{_kept(plan)}"
+    return f"{would}{_waiting(plan, 'to be announced')}{_stays(plan)}"
 
 
 def _duration(plan: Plan) -> str:
@@ -230,7 +231,7 @@ def _deleted(plan: Plan) -> str:
     others = "".join(f", {count} {words.get(outcome, outcome)}" for outcome, count in counts.items() if count)
     return (
         f"{plan.account}: deleted {plan.count(Outcome.DELETED)} of {len(plan.selected)} selected{others}"
-        f"{_waiting(plan, 'new')}{_kept(plan)}"
+        f"{_waiting(plan, 'new')}{_stays(plan)}"
     )
 
 
@@ -240,6 +241,10 @@ def _waiting(plan: Plan, new: str) -> str:
         return ""
     news = f" ({plan.news} {new})" if plan.news else ""
     return f"; {len(plan.waiting)} on notice{news}, from {plan.goes_from:%Y-%m-%d %H:%M} UTC on"
+
+
+def _stays(plan: Plan) -> str:
+    return _kept(plan) + expired.summary(plan)
 
 
 def _kept(plan: Plan) -> str:
@@ -262,8 +267,8 @@ def closing_line(run: Run, command: str) -> str:
         unknown = f" {failed} account{'' if failed == 1 else 's'} could not be listed." if failed else ""
         if partly := sum(bool(plan.unlisted) for plan in run.plans):
             unknown += f" {partly} account{'' if partly == 1 else 's'} could be listed only in part."
-        if run.due:
-            return f"Dry run: nothing was deleted.{unknown}{needs} To delete {_items(run.due)}: {command}"
+        if due := expired.due(run, _items(run.due)):
+            return f"Dry run: nothing was deleted.{unknown}{needs} To delete {due}: {command}"
         if any(plan.refusals for plan in run.plans):
             return f"Dry run: nothing was deleted.{unknown}{needs} A run would be refused."
         doubtful = any(plan.doubtful for plan in run.plans)
@@ -274,6 +279,8 @@ def closing_line(run: Run, command: str) -> str:
     text = f"Deleted {_items(counts[Outcome.DELETED])} of {run.selected} selected."
     if gone := counts[Outcome.GONE]:
         text += f" {gone} {'was' if gone == 1 else 'were'} already gone."
+    if removed := sum(plan.copies.removed for plan in run.plans):
+        text += f" Removed {expired.expired(removed)}."
     if left := counts[Outcome.DEFERRED]:
         text += f" {left} {'was' if left == 1 else 'were'} not tried: left for the next run."
     return text + needs + ("" if run.exit_code == 0 else f" Not everything was done: exit status {int(run.exit_code)}.")

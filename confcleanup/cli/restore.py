@@ -50,7 +50,7 @@ def command(settings: Globals, account_name: str, item_id: str, *, dry_run: bool
         ledger = stack.enter_context(Ledger(folder))
         item = _deleted(ledger, account, item_id)
         stack.enter_context(lock(folder, [Claim(account.name, account.identity, [item.what])]))
-        where, saved = _copy(account, item)
+        where, saved = _copy(ledger, account, item)
         print(f"{item.what} {harmless(item.id)} ({harmless(item.title or 'no title')}) is archived in {where}")
         if account.provider.sources[item.what].media:
             print("Recordings cannot be uploaded again; the files are in the folder above.")
@@ -120,7 +120,7 @@ def _deleted(ledger: Ledger, account: Account, item_id: str) -> Item:
     return found
 
 
-def _copy(account: Account, item: Item) -> tuple[str, dict[str, Any]]:
+def _copy(ledger: Ledger, account: Account, item: Item) -> tuple[str, dict[str, Any]]:
     from ..records.archive import Archive
 
     for target in dict.fromkeys(rule.archive for rule in account.rules if rule.archive):
@@ -130,6 +130,12 @@ def _copy(account: Account, item: Item) -> tuple[str, dict[str, Any]]:
         raise ConfcleanupError(
             f"no rule of {account.name} has an archive, so there is no copy of {item.what} {item.id}"
         )
+    expired = [
+        one for one in ledger.copies() if (one["account"], one["what"], one["id"]) == (account.name, item.what, item.id)
+    ]
+    if expired:
+        ended = f"kept for as long as keep_archive says, and removed on {expired[-1]['at'][:10]}"
+        raise ConfcleanupError(f"the archived copy of {item.what} {item.id} has expired: it was {ended}")
     raise ConfcleanupError(
         f"no complete archived copy of {item.what} {item.id} was found in the archives of {account.name}"
     )

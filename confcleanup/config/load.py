@@ -351,8 +351,17 @@ def _check_cutoffs(config: Config) -> None:
     problems = []
     for account in config.accounts.values():
         for number, rule in enumerate(account.rules, 1):
+            key = f"accounts.{account.name}.rules[{number}]"
             try:
                 cutoff(MILLENNIUM, rule.older_than or config.older_than or Period(days=1), config.zone)
             except ValueError as error:
-                problems.append(Problem(f"accounts.{account.name}.rules[{number}].older_than", str(error)))
+                problems.append(Problem(f"{key}.older_than", str(error)))
+            history = config.state.keep_history
+            try:
+                expires = cutoff(MILLENNIUM, rule.keep_archive, config.zone) if rule.keep_archive else None
+                if expires and history and cutoff(MILLENNIUM, history, config.zone) >= expires:
+                    why = f"must be shorter than state.keep_history ({history}), by which copies are found"
+                    problems.append(Problem(f"{key}.keep_archive", why))
+            except ValueError as error:
+                problems.append(Problem(f"{key}.keep_archive", str(error)))
     require(problems, str(config.path))

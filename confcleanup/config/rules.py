@@ -46,6 +46,8 @@ def _rules_of(
         rule = _rule(account, settings, before or (cutoff(now, age, config.zone) if age else now))
         words = "" if before or not age else str(age)
         live = settings.live(config.zone)
+        if settings.keep_archive:
+            rule = replace(rule, copies_before=cutoff(now, settings.keep_archive, config.zone))
         found.append(replace(rule, age=words, live=live, holds=held, protection=protection, keepers=keepers))
     return found
 

@@ -9,9 +9,11 @@ from typing import Any
 
 from ..changes import same_times
 from ..items import Item, Result
+from ..plan import Copy
 from ..redact import redact
 from .entries import Owner, fields_of, item_of, timestamp
 from .ledger import Ledger
+from .proof import COPY
 
 JUDGED_FOR = timedelta(days=3)
 """How long later runs look into an outcome that is unknown."""
@@ -78,6 +80,16 @@ class Journal:
             if listed and self._owns(body) and same_times(before, listed) and str(back.get(listed.id, "")) < at:
                 found[listed.key] = datetime.fromisoformat(at)
         return found
+
+    def begin_copy(self, copy: Copy) -> int:
+        """Records that a copy is about to be removed; the entry's number. Durable on return."""
+        where = {"rule": copy.rule, "archive": copy.target, "folder": copy.folder, "deletion": copy.deletion}
+        times = {"deleted_at": timestamp(copy.deleted_at), "at": timestamp(self._clock())}
+        return self._ledger.append((COPY, {**self._head, **where, **times, **fields_of(copy.item)}, None))[0]
+
+    def end_copy(self, begun: int) -> None:
+        """Records that a copy is removed. Durable on return."""
+        self._ledger.append((f"{COPY}-removed", {**self._head, "at": timestamp(self._clock())}, begun))
 
     def left_open(self, sources: Collection[str]) -> list[tuple[int, Item]]:
         """Items of these sources whose deletion an earlier run of this account began without recording an outcome.

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 FILE = "ledger.sqlite"
 HEAD = "ledger.head"
 """The file that records how far the ledger was written. It may be behind the ledger, never ahead of it."""
+COPY = "copy"
+"""The kind of the events that record that the removal of a copy was begun."""
 PRUNE = "prune"
 """The kind of the events that record what was pruned; the newest one says where the chain begins."""
 ORIGIN = "0" * 64
@@ -170,7 +172,7 @@ class Chain:
         for seq, kind, body, stored, intent in self.events(db, anchor):
             if _recorded_at(body) >= before:
                 break
-            unanswered |= {seq} if kind == "intent" else set()
+            unanswered |= {seq} if kind in ("intent", COPY) else set()
             unanswered -= {intent}
             if not unanswered:
                 complete = (seq, stored)

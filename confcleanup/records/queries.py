@@ -16,6 +16,7 @@ from .entries import Owner, deletion_of, item_of
 NOT_DONE = ("run", "account", "provider", "at", "status", "error")
 PAGE = 100
 LAST = 2**63 - 1
+COPY = ("run", "account", "provider", "rule", "what", "id", "title", "deleted_at", "archive", "folder", "at")
 RESTORE = ("run", "account", "provider", "what", "id", "new_id", "at", "error")
 
 
@@ -34,6 +35,17 @@ ORDER BY i.seq
 MARKS = """
 SELECT mark.key, rule, seal, since, told, seconds FROM json_each(?) AS wanted
 CROSS JOIN mark ON account = ? AND mark.key = wanted.value
+"""
+
+
+DELETED_BEFORE = """
+SELECT i.seq, i.body, json_extract(o.body, '$.finished_at'), c.seq FROM event AS i
+JOIN event AS o ON o.seq = (SELECT max(seq) FROM event WHERE intent = i.seq)
+LEFT JOIN (SELECT seq, json_extract(body, '$.deletion') AS deletion FROM event WHERE kind = 'copy' AND account = ?)
+AS c ON c.deletion = i.seq
+WHERE i.kind = 'intent' AND i.account = ? AND json_extract(i.body, '$.rule') = ?
+AND json_extract(o.body, '$.outcome') = 'deleted' AND json_extract(o.body, '$.finished_at') < ?
+AND (c.seq IS NULL OR NOT EXISTS (SELECT 1 FROM event WHERE intent = c.seq)) ORDER BY i.seq
 """
 
 
@@ -198,6 +210,32 @@ class Queries:
         """What is recorded as deleted or gone under these ids: the intent's body, and when. Oldest first."""
         found = self._rows(RECORDED, json.dumps(ids), account)
         yield from ((json.loads(body), at) for body, at in found)
+
+    def deleted_before(
+        self, account: str, rule: str, before: str
+    ) -> Iterator[tuple[int, dict[str, Any], str, int | None]]:
+        """What a rule deleted before a time (RFC 3339, UTC) and whose copy was not removed since, oldest first.
+
+        The intent's number and body, when it was done, and the number of the entry by which the copy's removal began.
+        """
+        with self._snapshot() as db:
+            for seq, body, at, begun in db.execute(DELETED_BEFORE, (account, account, rule, before)):
+                yield seq, json.loads(body), at, begun
+
+    def intents(self, account: str, ident: str) -> list[tuple[int, dict[str, Any]]]:
+        """Every intent about an id: number and body."""
+        query = "SELECT seq, body FROM event WHERE kind = 'intent' AND account = ? AND json_extract(body, '$.id') = ?"
+        return [(seq, json.loads(body)) for seq, body in self._rows(query, account, ident)]
+
+    def copies(self) -> Iterator[dict[str, Any]]:
+        """Every copy whose removal was begun, oldest first; ``removed_at`` is None if nobody knows that it ended."""
+        with self._snapshot() as db:
+            for body, ended in db.execute(
+                "SELECT c.body, json_extract(e.body, '$.at') FROM event AS c LEFT JOIN event AS e ON e.intent = c.seq "
+                "WHERE c.kind = 'copy' ORDER BY c.seq"
+            ):
+                event = json.loads(body)
+                yield {**{name: event.get(name) for name in COPY}, "removed_at": ended}
 
     def restores(self) -> Iterator[dict[str, Any]]:
         """Every attempted restoration, oldest first."""

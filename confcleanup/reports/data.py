@@ -12,7 +12,7 @@ from itertools import chain
 from typing import IO, Any
 
 from ..items import Outcome
-from ..plan import Plan, Stuck, Watcher
+from ..plan import Copies, Plan, Stuck, Watcher
 from ..redact import harmless, redact
 from ..run import Run
 from ..worklist import Entry
@@ -60,7 +60,9 @@ def account(plan: Plan) -> dict[str, Any]:
         "account": plan.account,
         "provider": plan.provider,
         "status": plan.status,
-        "error": _redacted("; ".join([*filter(None, [plan.error]), *plan.unlisted, *plan.refusals]) or None),
+        "error": _redacted(
+            "; ".join([*filter(None, [plan.error]), *plan.copies.errors, *plan.unlisted, *plan.refusals]) or None
+        ),
         "warnings": [redact(warning) for warning in plan.warnings + plan.notices + list(filter(None, [plan.untold]))],
         "listed": plan.listed,
         "selected": len(plan.selected),
@@ -68,9 +70,34 @@ def account(plan: Plan) -> dict[str, Any]:
         "undecided": plan.undecided,
         "stuck": _stuck(plan.stuck),
         "estimated_seconds": round(plan.seconds, 1),
+        "copies": copies(plan.copies),
         "kept": {str(why): count for why, count in sorted(plan.kept.items())},
         "notice": len(plan.waiting),
         "announced": plan.told,
+    }
+
+
+def copies(found: Copies) -> dict[str, Any]:
+    """The copies of an account that have expired, as the contract's JSON object."""
+    return {
+        "expired": found.count,
+        "removed": found.removed,
+        "kept": found.kept,
+        "changed": found.changed,
+        "items": [
+            {
+                "rule": copy.rule,
+                "what": copy.item.what,
+                "id": copy.item.id,
+                "title": _redacted(copy.item.title),
+                "deleted_at": timestamp(copy.deleted_at),
+                "archive": redact(copy.target),
+                "folder": copy.folder,
+                "outcome": copy.outcome,
+                "error": _redacted(copy.error),
+            }
+            for copy in found.due
+        ],
     }
 
 

@@ -66,6 +66,8 @@ def _account(plan: Plan, *, declined: bool) -> Iterator[Finding]:
         yield _backlog(plan, left)
     if plan.untold:
         yield Finding(name, Kind.NOTICE, plan.untold, plan.untold, plan.untold, error=False)
+    for text in plan.copies.errors:
+        yield Finding(name, Kind.STOPPED, text, text, text)
     for part in plan.unlisted:
         text = f"could not be listed, so nothing in it was deleted: {short(part)}"
         yield Finding(name, Kind.PART, text, text, text)

@@ -142,6 +142,7 @@ class RuleSettings(Table, frozen=True, kw_only=True):
     keep_last: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     per: Literal["owner", "title", "account"] | None = None
     notice: Annotated[timedelta, Notice] = timedelta(0)
+    keep_archive: Period | None = None
 
     @classmethod
     def spellings(cls, written: str) -> Collection[str]:
@@ -153,7 +154,13 @@ class RuleSettings(Table, frozen=True, kw_only=True):
         return {str(written): self.spellings(str(written)) for written in self.keep_ids}
 
     def keep_problems(self, *, by_age: bool) -> Iterator[tuple[str, str]]:
-        """Mistakes in what keeps the newest. ``by_age``: the rule deletes by how long ago something ended."""
+        """Mistakes in what keeps the newest and copies. ``by_age``: it deletes by how long ago something ended."""
+        if self.keep_archive and not self.archive:
+            yield "keep_archive", "is about the copies in an archive, and the rule has no archive"
+        elif self.keep_archive and not self.name:
+            yield "name", "is missing beside keep_archive: the history knows by it which rule made a copy"
+        if self.keep_archive and self.keep_archive.least < 86400:
+            yield "keep_archive", "must be at least one day"
         if self.keep_last and not by_age:
             yield "keep_last", f"does not apply, because a rule for {self.what} does not delete by their age"
             return

@@ -56,7 +56,7 @@ def test_a_mount_that_cannot_flush_a_folder_draws_a_warning_and_is_well(
     def fail(folder: Path) -> None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
 
-    monkeypatch.setattr("confcleanup.records.archive.sync_folder", fail)
+    monkeypatch.setattr("confcleanup.records.stores.sync_folder", fail)
     archiving(hq, tmp_path / "archive")
     done = hq("check")
     assert done.exit_code == 0

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from confcleanup.cli import cleaning, cli, notices
 from confcleanup.config.load import load
 from confcleanup.lock import Claim, Held, lock
-from confcleanup.records import archive, ledger, reported
+from confcleanup.records import ledger, reported, stores
 from confcleanup.sandbox.server import Request, Response, Server
 from confcleanup.sandbox.trueconf import TrueConf
 from tests.fake import one_rule
@@ -168,7 +168,7 @@ def folder_of_somebody_else(world: World) -> None:
     def denied(*_: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
-    world.patch.setattr(archive, "try_folder", denied)  # root writes everywhere
+    world.patch.setattr(stores, "try_folder", denied)  # root writes everywhere
     world.patch.setattr(reported.Reported, "_write", denied)
 
 

@@ -45,6 +45,8 @@ what = "conferences"
 older_than = "30 days"
 """
 WHOLE = ACCOUNT + RULE
+COPIES = "name = 'n'\narchive = '/a'\n"
+HISTORY = "[state]\nkeep_history = '12 months'\n"
 
 Load = Callable[..., Config]
 Mistakes = Callable[..., dict[str, str]]
@@ -277,6 +279,21 @@ def test_an_unknown_key_that_resembles_nothing_is_told_with_all_known_ones(mista
         (WHOLE + "keep_last = 2.5\nper = 'owner'", "accounts.hq.rules[1].keep_last", "expected a whole number, got a"),
         (WHOLE + "keep_last = 3", "accounts.hq.rules[1].per", 'is missing beside keep_last; write "owner"'),
         (WHOLE + "per = 'owner'", "accounts.hq.rules[1].keep_last", "is missing beside per"),
+        (WHOLE + "keep_archive = '2 years'", "accounts.hq.rules[1].keep_archive", "the rule has no archive"),
+        (
+            WHOLE + "archive = '/a'\nkeep_archive = '2 years'",
+            "accounts.hq.rules[1].name",
+            "is missing beside keep_archive",
+        ),
+        (WHOLE + COPIES + "keep_archive = '0 days'", "accounts.hq.rules[1].keep_archive", "must be more than zero"),
+        (WHOLE + COPIES + "keep_archive = '-1 day'", "accounts.hq.rules[1].keep_archive", "is not a length of time"),
+        (WHOLE + COPIES + "keep_archive = '5 hours'", "accounts.hq.rules[1].keep_archive", "at least one day"),
+        (WHOLE + COPIES + "keep_archive = '3000 years'", "accounts.hq.rules[1].keep_archive", "is too long a time"),
+        (
+            HISTORY + WHOLE + COPIES + "keep_archive = '1 year'",
+            "accounts.hq.rules[1].keep_archive",
+            "state.keep_history (12",
+        ),
         (WHOLE + "rooms = true", "accounts.hq.rules[1].rooms", "needs tags"),
         (WHOLE + "keep_ids = [48411003]", "accounts.hq.rules[1].keep_ids", "write 48411003 in quotes"),
         (WHOLE.replace('url = "', 'uri = "'), "accounts.hq.url", "is missing"),

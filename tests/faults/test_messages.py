@@ -901,7 +901,7 @@ def test_no_command_opens_a_folder_above_the_file(modest: World) -> None:
     ],
 )
 def test_a_disk_that_takes_nothing_is_told_before_anything_is_contacted(number: int, words: str, world: World) -> None:
-    world.patch.setattr("confcleanup.records.archive.try_folder", raising(OSError(number, os.strerror(number))))
+    world.patch.setattr("confcleanup.records.stores.try_folder", raising(OSError(number, os.strerror(number))))
     done = world("run", "--yes")
     assert words.format(state=world.state) in done.stderr
     assert (done.exit_code, world.emulator.seen) == (2, [])

@@ -278,7 +278,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def fail(folder: Path) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("confcleanup.records.archive.sync_folder", fail)
+    monkeypatch.setattr("confcleanup.records.stores.sync_folder", fail)
 
 
 @pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOTSUP, errno.EPERM, errno.EACCES])
@@ -305,7 +305,7 @@ def test_a_disk_that_fails_is_not_taken_for_a_mount_that_cannot(
 
 def test_what_does_not_read_back_as_it_was_written_is_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(monkeypatch, errno.EINVAL)
-    monkeypatch.setattr("confcleanup.records.archive.Folder.digest", lambda self, name: "0" * 64)
+    monkeypatch.setattr("confcleanup.records.stores.Folder.digest", lambda self, name: "0" * 64)
     with pytest.raises(ArchiveError, match="read back"):
         Archive(str(tmp_path)).keep("hq", thing("7"), [media()])
 
@@ -314,7 +314,7 @@ def test_what_does_not_read_back_as_it_was_written_is_no_copy(tmp_path: Path, mo
 def test_a_mount_on_which_others_can_read_every_file_is_told_and_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("confcleanup.records.archive.mode_of", lambda file: 0o755)
+    monkeypatch.setattr("confcleanup.records.stores.mode_of", lambda file: 0o755)
     (weakness,) = Archive(str(tmp_path)).check()
     assert "cannot keep others on this machine from reading" in weakness
 

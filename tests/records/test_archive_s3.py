@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from confcleanup.errors import ArchiveError
 from confcleanup.records.archive import Archive
 from tests.fake import thing
 from tests.records.test_archive import MP3, media
+from tests.records.test_copies import World
 
 pytestmark = pytest.mark.s3
 
@@ -82,3 +84,17 @@ def test_a_check_tells_a_bucket_that_is_not_there_and_leaves_nothing_in_one_that
     assert objects() == {}
     with pytest.raises(ArchiveError, match="cannot be used"):
         Archive("s3://no-such-bucket/x").check()
+
+
+def test_copies_that_have_expired_go_and_what_was_changed_stays(bucket: str, tmp_path: Path) -> None:
+    import boto3
+
+    world = World(tmp_path, bucket)
+    with world.ledger:
+        world.run()
+        (changed,) = [key for key in objects() if "/a-" in key and key.endswith("01-a0.mp3")]
+        boto3.client("s3").put_object(Bucket="archive", Key=changed, Body=MP3)
+        plan = world.expire()
+        assert (plan.copies.removed, plan.copies.changed, plan.copies.errors) == (2, 1, [])
+        assert {key.rsplit("/", 2)[1][0] for key in objects()} == {"a"}
+        assert len(objects()) == 4
