@@ -22,7 +22,7 @@ def main() -> None:
     # Nothing is above this frame. Whatever arrives here, MemoryError included, would otherwise be a traceback, whose
     # lines may show secrets, and status 1 without a word of what happened.
     except BaseException as error:  # noqa: BLE001  # the outermost frame: reported, and the status is an error
-        sys.stderr.write(f"error: an unexpected fault in the program: {type(error).__name__}\n")
+        sys.stderr.write(f"error: an internal error in confcleanup: {type(error).__name__}\n")
         status = ExitCode.NOT_DONE
     if why := unwritten(sys.stdout):
         sys.stderr.write(f"error: the output could not be written: {why}\n")

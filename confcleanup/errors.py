@@ -24,7 +24,7 @@ VERDICTS: Mapping[int, str] = {
     ExitCode.DONE: "done",
     ExitCode.NOT_DONE: "finished with errors",
     ExitCode.USAGE: "could not start",
-    ExitCode.REFUSED: "refused by a safety limit",
+    ExitCode.REFUSED: "refused by a safety limit, or not confirmed",
     ExitCode.LOCKED: "another run is in progress",
     ExitCode.HUNG_UP: "hung up",
     ExitCode.INTERRUPTED: "interrupted",

@@ -46,7 +46,7 @@ AWAKE = 0.2
 """Seconds between two looks of the main thread, which alone handles signals."""
 S = TypeVar("S")
 T = TypeVar("T")
-NO_ANSWER = "not confirmed: there is no terminal to prompt on; use --yes"
+NO_ANSWER = "not confirmed: answer y at the prompt, or use --yes where there is no terminal"
 
 
 def status_of(number: int) -> ExitCode:

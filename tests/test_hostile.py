@@ -53,7 +53,7 @@ class Desk:
         done = CliRunner().invoke(cli, [*self.words, *words])
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         assert "Traceback" not in done.output
-        assert "unexpected fault" not in done.output, done.output
+        assert "internal error in confcleanup" not in done.output, done.output
         return done
 
     @property

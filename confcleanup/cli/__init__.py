@@ -22,7 +22,7 @@ COMMANDS = {
     "check": "Check config, sign-in, rights, clock and archives of every account.",
     "plan": "Dry run: show what would be deleted, and why.",
     "run": "Delete what the rules select.",
-    "explain": "Say why an item is deleted or kept, step by step.",
+    "explain": "Explain why an item is deleted or kept, step by step.",
     "history": "Show what was deleted, when, by which rule, with what outcome.",
     "report": "Write the history as a web page.",
     "restore": "Create a deleted conference anew from its archived copy.",
@@ -91,7 +91,7 @@ class Commands(click.Group):
             raise
         except Exception as error:  # the last place: no traceback may reach a user
             log.debug("the fault in full", exc_info=True)
-            log.error("an unexpected fault in the program: %s: %s (-vv shows more)", type(error).__name__, error)
+            log.error("an internal error in confcleanup: %s: %s (-vv shows more)", type(error).__name__, error)
             ctx.exit(ExitCode.NOT_DONE)
 
 

@@ -297,7 +297,7 @@ def _age(config: Config, given: Given, now: datetime) -> tuple[Period | None, da
 
     older_than, before = given.older_than, given.before
     if older_than is not None and before is not None:
-        raise click.UsageError("--older-than and --before are two ways to say the same: give one of them")
+        raise click.UsageError("--older-than and --before cannot be used together")
     try:
         age = Period.parse(older_than) if older_than is not None else None
     except ValueError as error:
@@ -307,7 +307,7 @@ def _age(config: Config, given: Given, now: datetime) -> tuple[Period | None, da
     except ValueError as error:
         raise click.UsageError(f"--before: {error}") from None
     if instant and instant > now:
-        raise click.UsageError(f"--before: {before} lies in the future; what has not ended yet is never deleted")
+        raise click.UsageError(f"--before: {before} is in the future; items that have not ended are never deleted")
     return age, instant
 
 

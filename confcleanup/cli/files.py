@@ -23,7 +23,7 @@ def write_private(path: Path, text: str, *, called: Path | None = None) -> None:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
     except FileExistsError:
-        raise ConfcleanupError(f"{name} exists; it is left as it is") from None
+        raise ConfcleanupError(f"{name} exists; it was not changed") from None
     except OSError as error:
         raise ConfcleanupError(f"{name} cannot be written: {why_denied(path.parent, error)}") from None
 
@@ -38,7 +38,7 @@ def require_writable(path: Path, config: Path | None) -> None:
     if path.is_dir():
         raise ConfcleanupError(f"{path} is a folder; give the name of a file in it")
     if same_file(path, config):
-        raise ConfcleanupError(f"{path} is the config; it is left as it is")
+        raise ConfcleanupError(f"{path} is the config file; it was not changed")
     beside = path.with_name(f".{path.name}.{os.getpid()}.try")
     write_private(beside, "", called=path)
     beside.unlink()

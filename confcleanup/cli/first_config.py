@@ -37,7 +37,7 @@ def written(answers: Answers, file: Path, zone: str) -> str:
     """The config of one account, with the keys that most people need next to it as comments."""
     lines = [
         "#:schema ./confcleanup.schema.json",
-        '# Written by "confcleanup init". Everything after a # is a comment; take the # away to use a key.',
+        '# Written by "confcleanup init". Everything after a # is a comment; remove the # to use a key.',
         f"# After a change:  confcleanup -c {file} check      and then, before it deletes:  … plan",
         "",
         *_key("timezone", zone, "IANA name: for calendar arithmetic, and for times without an offset"),

@@ -108,7 +108,7 @@ def _verify(ledger: Ledger) -> None:
     else:
         print("0 entries, none altered and none missing: nothing was recorded yet.")
     if cut := proof.pruned:
-        gone = f"Entries up to {cut['last']} were taken out"
+        gone = f"Entries up to {cut['last']} were pruned"
         if cut["before"]:
             print(f"{gone}, as older than {cut['before']}; that was recorded at {cut['at']}.")
         elif cut["at"]:

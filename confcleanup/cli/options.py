@@ -240,7 +240,7 @@ def _log(settings: Globals) -> None:
         from .logfile import LogFile
 
         if same_file(typed(settings.log_file), settings.place()):
-            raise click.UsageError(f"--log-file: {settings.log_file} is the config; it is left as it is")
+            raise click.UsageError(f"--log-file: {settings.log_file} is the config file; it was not changed")
         file = LogFile(settings.log_file)
         file.setFormatter(formatter)
         file.addFilter(lambda record: record.name == RESULTS or record.levelno >= level)

@@ -72,5 +72,5 @@ def _one(answer: str, options: Mapping[str, str]) -> str:
     fitting = [name for name in names if name.casefold().startswith(answer.casefold())]
     exact = [name for name in fitting if name.casefold() == answer.casefold()]
     if len(exact or fitting) != 1:
-        raise ValueError(f"{answer!r} is not in the list; type a number from 1 to {len(names)}, or a name")
+        raise ValueError(f"this answer is not in the list; type a number from 1 to {len(names)}, or a name")
     return (exact or fitting)[0]

@@ -42,6 +42,6 @@ def command(settings: Globals) -> None:
         try:
             threading.Event().wait()
         except KeyboardInterrupt:
-            print("Stopped; everything in the sandbox is gone.")
+            print("Stopped; the sandbox and its data are gone.")
         finally:
             target.unlink(missing_ok=True)

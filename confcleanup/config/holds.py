@@ -36,7 +36,7 @@ class HoldEntry(Table, frozen=True, kw_only=True):
         if not any(getattr(self, mark) for mark in MARKS):
             yield "", "a hold needs at least one of id, owner, title, tag"
         if not self.reason.strip():
-            yield "reason", "is empty; say why this is held"
+            yield "reason", "is empty; give the reason for this hold"
 
 
 class HoldSettings(Table, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ def _from_file(path: Path) -> list[dict[str, str | None]]:
         why = why_denied(path, error) if isinstance(error, OSError) else f"{path} is not UTF-8 text"
         raise ConfigError([Problem("holds.file", f"cannot be read, so nothing is deleted: {why}")]) from None
     if open_to_all:
-        raise ConfigError([Problem("holds.file", f"{path} can be written by everybody: chmod o-w {path}")])
+        raise ConfigError([Problem("holds.file", f"{path} is writable by everyone: chmod o-w {path}")])
     numbered = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
     if not numbered:
         why = "is empty; if nothing is held, take holds.file out of the config, or leave a header alone in the file"

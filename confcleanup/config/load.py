@@ -45,7 +45,7 @@ DAY = 86400
 MARGIN = 0.5
 """Seconds that a look and its deletion may take on their way, beside what the rate makes them wait."""
 LEAST_HISTORY = 30 * DAY
-TOO_SHORT = "is less than one day; if that is meant, say allow_short_retention = true"
+TOO_SHORT = "is less than one day; if this is intended, set allow_short_retention = true"
 
 
 class StateSettings(Table, frozen=True, kw_only=True):
@@ -321,12 +321,12 @@ def _permissions(path: Path, accounts: Any, notify: NotifySettings) -> tuple[str
     literal = [f"accounts.{a.name}.{key}" for a in accounts for key, secret in a.settings.secrets() if secret.literal]
     literal += [f"notify.{key}" for key, secret in notify.secrets() if secret.literal]
     if mode & stat.S_IWOTH:
-        raise ConfigError([Problem("", f"{path} can be written by everybody: chmod o-w {path}")], str(path))
+        raise ConfigError([Problem("", f"{path} is writable by everyone: chmod o-w {path}")], str(path))
     if mode & stat.S_IROTH and literal:
-        why = f"{path} holds secrets ({', '.join(literal)}) and can be read by everybody: chmod o-r {path}"
+        why = f"{path} holds secrets ({', '.join(literal)}) and is readable by everyone: chmod o-r {path}"
         raise ConfigError([Problem("", why)], str(path))
     return (
-        (f"{path} can be written by its group; is that meant? Else: chmod g-w {path}",) if mode & stat.S_IWGRP else ()
+        (f"{path} is writable by its group; if this is not intended: chmod g-w {path}",) if mode & stat.S_IWGRP else ()
     )
 
 

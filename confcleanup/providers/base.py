@@ -235,6 +235,11 @@ def require_same(found: object, thing: str, ident: str) -> None:
         raise ProviderError(f"the server answered with something else than {thing} {ident}")
 
 
+def cannot_read(name: str, value: object) -> str:
+    """Why an item stays: a field of the vendor's is missing, or holds what it should not."""
+    return f"its {name} is missing" if value is None else f"its {name} cannot be read ({value!r})"
+
+
 def why_undeletable(
     ident: object, mistake: Callable[[str], str | None] = unsendable, *, name: str = "id"
 ) -> str | None:

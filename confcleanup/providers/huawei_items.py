@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from ..errors import AccessDenied, ProviderError
 from ..http.paging import Row, twice
 from ..items import Item, Kind, State
-from .base import LONGEST_LENGTH, OUTAGES, aliases, given, instant, is_outage, text, whole, why_undeletable
+from .base import LONGEST_LENGTH, OUTAGES, aliases, cannot_read, given, instant, is_outage, text, whole, why_undeletable
 from .huawei_lists import SPAN, Window, windows
 
 MINUTE = timedelta(minutes=1)
@@ -153,9 +153,9 @@ def _ended(
 ) -> tuple[datetime | None, str | None]:
     """When a recording ended, or why that is not known."""
     if start is None:
-        return None, f"its startTime cannot be read ({row.get('startTime')!r})"
+        return None, cannot_read("startTime", row.get("startTime"))
     if length is None or not 0 < length <= LONGEST_LENGTH:
-        return None, f"its rcdTime cannot be read ({row.get('rcdTime')!r})"
+        return None, cannot_read("rcdTime", row.get("rcdTime"))
     end = start + timedelta(seconds=length) + MINUTE
     met = ends.get(str(row.get("confUUID")), end)
     return (max(end, met), None) if met else (None, "the history does not tell when its meeting ended")
@@ -176,7 +176,7 @@ def meeting(row: Mapping[str, Any], window: Window) -> Item:
         tags=(),
         started_at=moment(row.get("startTime")),
         ended_at=end,
-        unreadable=None if end else f"its endTime cannot be read ({row.get('endTime')!r})",
+        unreadable=None if end else cannot_read("endTime", row.get("endTime")),
         undeletable=AGES_OUT,
         locator=(str(window.first),),
         aliases=aliases(row, *NUMBERS),

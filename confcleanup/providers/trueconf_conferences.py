@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..items import Item, Kind, State
-from .base import given, instant, whole, why_undeletable
+from .base import cannot_read, given, instant, whole, why_undeletable
 
 LONGEST = 10 * 366 * 86400
 """Seconds. No conference is believed to be planned for longer."""
@@ -80,7 +80,7 @@ def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime |
         return Kind.UNKNOWN, start, None, f"it happens once, and yet on days of the week ({fields['days']!r})"
     if start is None or duration is None or not 0 < duration <= LONGEST:
         missing = "start_time" if start is None else "duration"
-        return kind, start, None, f"its {missing} cannot be read ({fields.get(missing)!r})"
+        return kind, start, None, cannot_read(missing, fields.get(missing))
     if kind is Kind.RECURRING:
         return kind, start, None, None
     try:
@@ -92,7 +92,7 @@ def _schedule(row: Mapping[str, Any]) -> tuple[Kind, datetime | None, datetime |
         return kind, start, end, None
     given_end = instant(stated)
     if given_end is None:
-        return kind, start, None, f"its end_time cannot be read ({stated!r})"
+        return kind, start, None, cannot_read("end_time", stated)
     return kind, start, max(end, given_end), None
 
 

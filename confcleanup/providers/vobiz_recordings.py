@@ -14,7 +14,7 @@ from ..http.paging import Row
 from ..http.urls import unsendable
 from ..items import Item, Kind, State
 from ..redact import harmless
-from .base import aliases, instant, milliseconds, text, whole, why_undeletable
+from .base import aliases, cannot_read, instant, milliseconds, text, whole, why_undeletable
 
 _RECORDING_ID = re.compile(r"[A-Za-z0-9_-]+")
 UNFINISHED = timedelta(days=1)
@@ -76,11 +76,11 @@ def _ended(row: Mapping[str, Any], added: datetime | None, now: datetime) -> tup
     is later by more than a day, that one counts: some of the vendor's texts mix UTC and local time.
     """
     if added is None:
-        return None, f"its add_time cannot be read ({row.get('add_time')!r})"
+        return None, cannot_read("add_time", row.get("add_time"))
     stated, start = row.get("recording_end_ms"), milliseconds(row.get("recording_start_ms"))
     name, end = ("add_time", added) if stated is None else ("recording_end_ms", milliseconds(stated))
     if end is None:
-        return None, f"its recording_end_ms cannot be read ({stated!r})"
+        return None, cannot_read("recording_end_ms", stated)
     if stated is not None and start and end < start:
         return None, "it ends before it begins"
     stored = _stored_since(row, now, end)

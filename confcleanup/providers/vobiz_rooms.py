@@ -21,7 +21,7 @@ from ..items import Item, Kind, Live, State
 from ..redact import harmless
 from ..settings.tables import RuleSettings, Table
 from ..settings.values import FilePath, When
-from .base import aliases, whole
+from .base import aliases, cannot_read, whole
 
 SHOWN = 5
 """So many rooms without details are named in a warning; the formats for machines have them all."""
@@ -178,7 +178,7 @@ def details(row: Mapping[str, Any], name: str) -> tuple[Live, str | None]:
     if row.get("conference_name") != name:
         return Live(), f"Vobiz answers with the details of another room ({row.get('conference_name')!r})"
     if run_time is None:
-        return Live(), f"its conference_run_time cannot be read ({row.get('conference_run_time')!r})"
+        return Live(), cannot_read("conference_run_time", row.get("conference_run_time"))
     if not isinstance(members, list) or whole(row.get("conference_member_count")) != len(members):
         return Live(), f"its members are not the {row.get('conference_member_count')!r} of conference_member_count"
     joined = [_seconds(member.get("join_time")) if isinstance(member, dict) else None for member in members]

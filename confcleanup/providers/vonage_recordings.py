@@ -14,7 +14,19 @@ from ..errors import ProviderError
 from ..http.paging import Page, Row
 from ..http.urls import unsendable
 from ..items import Item, Kind, State
-from .base import EARLIEST, LONGEST_LENGTH, aliases, count_of, given, instant, rows_of, text, whole, why_undeletable
+from .base import (
+    EARLIEST,
+    LONGEST_LENGTH,
+    aliases,
+    cannot_read,
+    count_of,
+    given,
+    instant,
+    rows_of,
+    text,
+    whole,
+    why_undeletable,
+)
 
 APART = timedelta(days=1)
 """By more than this, two statements of a recording's end contradict each other."""
@@ -94,13 +106,13 @@ def _times(row: Mapping[str, Any]) -> tuple[datetime | None, datetime | None, st
     """Start, end, and what is not certain: the call ended at ``end``, or ``duration`` milliseconds after ``start``."""
     start, stated = _moment(row.get("start")), row.get("end")
     if start is None:
-        return None, None, f"its start cannot be read ({row.get('start')!r})"
+        return None, None, cannot_read("start", row.get("start"))
     by_length = _start_plus_duration(start, row.get("duration"))
     end = _moment(stated)
     if stated is None or stated == "":
         end, stated = by_length, row.get("duration")
     if end is None:
-        return start, None, f"its end cannot be read ({stated!r})"
+        return start, None, cannot_read("end", stated)
     if end < start:
         return start, None, "it ends before it begins"
     if by_length and by_length - end > APART:

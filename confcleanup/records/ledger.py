@@ -270,7 +270,7 @@ class Ledger(Queries):
         """Takes out the oldest events, as far as all are older than ``before``; returns how many. ``at`` is now.
 
         What stays is still provably whole: a new event, in the same commit, records where the chain begins now.
-        Raises LedgerError, and takes nothing out, if what would go is not as it was written.
+        Raises LedgerError, and removes nothing, if an entry that would be removed was altered.
         """
         with self._lock, self._usable():
             with self._snapshot() as db:  # other processes can write as long as the entries are only read

@@ -67,7 +67,7 @@ class HeadFile:
             return None
         found = re.fullmatch(rb"([0-9]{1,18}) ([0-9a-f]{64})\n", text)
         if not found:
-            raise LedgerError(f"{self.path} is not as it was written; remove it if the ledger beside it is whole")
+            raise LedgerError(f"{self.path} was altered; remove it if the ledger beside it is whole")
         return int(found[1]), found[2].decode()
 
     def save(self, now: Link) -> None:
@@ -116,7 +116,7 @@ class Chain:
                 raise LedgerError(f"{self.path}: entries are missing between {seq} and {number}")
             last = chained(last, number, kind, body, intent)
             if last != stored:
-                raise LedgerError(f"{self.path}: entry {number} is not as it was written")
+                raise LedgerError(f"{self.path}: entry {number} was altered")
             seq = number
             yield row
 
@@ -146,7 +146,7 @@ class Chain:
             return f"{self.path}: it ends with entry {last or seq}, but {number} were written; {go_on}"
         found = stored if number == seq else _hash_of(db, number)
         if number >= seq and found != head:
-            return f"{self.path}: entry {number} is another one than was written here; {go_on}"
+            return f"{self.path}: entry {number} differs from the one that was written here; {go_on}"
         return None
 
     def verify(self, db: sqlite3.Connection, written: Link | None) -> Proof:

@@ -170,7 +170,7 @@ class Secret(Value):
             return None
         fixed = on_read_only_mount(path) and _is_mounted(path)
         if fixed and mode & stat.S_IROTH:
-            return "can be read by everybody in this container; accepted, as a read-only mount takes no chmod"
+            return "is readable by everyone in this container; accepted, as a read-only mount takes no chmod"
         if fixed:
             return None
         return f"is in a file that its group can read or write; if that is not intended: chmod g-rw {path}"

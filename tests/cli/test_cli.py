@@ -302,7 +302,7 @@ def test_a_fault_in_the_program_is_one_line_and_no_traceback(hq: Setting, monkey
     monkeypatch.setattr("confcleanup.run.run", broken)
     done = hq("plan")
     assert done.exit_code == 1
-    assert "unexpected fault" in done.stderr
+    assert "internal error in confcleanup" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -441,7 +441,7 @@ def test_nothing_that_is_written_ever_takes_the_place_of_the_config(hq: Setting,
     before = hq.config.read_bytes()
     done = hq(*(str(hq.config) if word == "CONFIG" else word for word in words))
     assert done.exit_code == 2
-    assert "is the config; it is left as it is" in done.stderr
+    assert "is the config file; it was not changed" in done.stderr
     assert hq.config.read_bytes() == before
     assert hq.emulator.seen == []
 

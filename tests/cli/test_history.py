@@ -141,7 +141,7 @@ def test_the_proof_names_what_was_pruned(hq: Setting) -> None:
         assert ledger.prune(now, now) == 5
     done = hq("history", "--verify")
     assert "1 entry, 6 to 6, " in done.stdout
-    assert "Entries up to 5 were taken out, as older than 2100-01-01T00:00:00Z; that was recorded at 2" in done.stdout
+    assert "Entries up to 5 were pruned, as older than 2100-01-01T00:00:00Z; that was recorded at 2" in done.stdout
 
 
 @pytest.mark.parametrize("moved", [False, True])

@@ -176,7 +176,7 @@ confcleanup.__main__.main()
     words = [sys.executable, "-c", code, "plan", "--log-format", "json"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "an unexpected fault in the program: MemoryError" in messages(done.stderr)
+    assert "an internal error in confcleanup: MemoryError" in messages(done.stderr)
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_a_file_that_everybody_can_write_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "holds.csv"
     file.write_text("id\n0048\n")
     file.chmod(0o666)
-    with pytest.raises(ConfigError, match=r"can be written by everybody: chmod o-w .*holds\.csv"):
+    with pytest.raises(ConfigError, match=r"is writable by everyone: chmod o-w .*holds\.csv"):
         active(HoldSettings(file=str(file)), UTC, NOW)
     file.chmod(0o664)
     assert active(HoldSettings(file=str(file)), UTC, NOW)

@@ -560,7 +560,7 @@ def test_a_file_that_only_its_owner_or_group_reads_may_hold_secrets(load: Load, 
 @posix
 def test_a_file_with_secrets_that_everybody_can_read_is_refused_naming_them(mistakes: Mistakes) -> None:
     told = mistakes(WHOLE.replace('{ env = "TRUECONF_SECRET" }', '"s3cr3t"'), 0o644)[""]
-    assert "holds secrets (accounts.hq.client_secret) and can be read by everybody: chmod o-r" in told
+    assert "holds secrets (accounts.hq.client_secret) and is readable by everyone: chmod o-r" in told
     assert "s3cr3t" not in told
 
 
@@ -572,14 +572,14 @@ def test_a_file_without_secrets_may_be_read_by_everybody(load: Load) -> None:
 @posix
 @pytest.mark.parametrize("mode", [0o602, 0o606, 0o666, 0o622])
 def test_a_file_that_everybody_can_write_is_refused(mistakes: Mistakes, mode: int) -> None:
-    assert "can be written by everybody: chmod o-w" in mistakes(WHOLE, mode)[""]
+    assert "is writable by everyone: chmod o-w" in mistakes(WHOLE, mode)[""]
 
 
 @posix
 @pytest.mark.parametrize("mode", [0o620, 0o660, 0o664])
 def test_a_file_that_its_group_can_write_draws_a_warning(load: Load, mode: int) -> None:
     (warning,) = load(WHOLE, mode).warnings
-    assert "can be written by its group" in warning
+    assert "is writable by its group" in warning
 
 
 @posix
@@ -587,7 +587,7 @@ def test_a_link_is_judged_by_the_file_it_leads_to(tmp_path: Path, mistakes: Mist
     assert mistakes(WHOLE, 0o602)
     link = tmp_path / "link.toml"
     link.symlink_to(tmp_path / "config.toml")
-    with pytest.raises(ConfigError, match="everybody"):
+    with pytest.raises(ConfigError, match="everyone"):
         config.load(link)
 
 

@@ -436,7 +436,7 @@ def test_hazard_10_a_start_that_cannot_be_read_keeps_and_is_reported(start: Any)
     emulator.add_recording(204500, ended=40 * DAY, start=start)
     with client(emulator) as provider:
         assert chosen(provider) == {"204401"}
-        assert "start cannot be read" in reasons(provider)["204500"]
+        assert re.search("start (is missing|cannot be read)", reasons(provider)["204500"])
 
 
 @pytest.mark.parametrize("end", ["soon", 0, True, [], "2025-10-06T09:00:00", "1970-01-01T00:00:00Z", 1759741200])
@@ -452,7 +452,7 @@ def test_hazard_10_a_call_that_may_still_be_recorded_has_no_end_and_is_kept(dura
     emulator = server()
     emulator.add_recording(204500, ended=40 * DAY, end=None, duration=duration)
     with client(emulator) as provider:
-        assert "end cannot be read" in reasons(provider)["204500"]
+        assert re.search("end (is missing|cannot be read)", reasons(provider)["204500"])
 
 
 def test_hazard_10_what_ends_before_it_begins_or_beyond_the_calendar_is_kept() -> None:

@@ -205,7 +205,7 @@ def test_where_a_container_mounts_secrets_read_only_everybody_may_read_them_and_
 ) -> None:
     secret = Secret.parse({"file": str(mounted.places[place])})
     assert secret.reveal() == "for-this-container"
-    assert "can be read by everybody in this container" in str(secret.shared)
+    assert "is readable by everyone in this container" in str(secret.shared)
     assert "a read-only mount takes no chmod" in str(secret.shared)
 
 
