@@ -53,7 +53,7 @@ def command(settings: Globals, names: tuple[str, ...], *, no_input: bool) -> Non
     if not (settings.config or target.is_absolute()):
         raise click.UsageError(f"{places.HOMELESS}; name the file to write with -c")
     if target.exists():
-        raise ConfcleanupError(f"{target} exists and is left as it is: edit it, or give another path with -c")
+        raise ConfcleanupError(f"{target} exists and was not changed: edit it, or give another path with -c")
     option = f" -c {command_line([str(target)])}" if settings.config else ""
     if no_input or not (sys.stdin.isatty() and sys.stderr.isatty()):
         from .first_config import template

@@ -402,7 +402,7 @@ def test_an_existing_config_is_left_alone_before_anything_is_asked(tmp_path: Pat
     file.write_text("mine")
     status, shown = init(file, talk=[])
     assert status == 1
-    assert "is left as it is" in shown
+    assert "was not changed" in shown
     assert file.read_text() == "mine"
 
 

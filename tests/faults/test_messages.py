@@ -136,7 +136,7 @@ class World:
         done = CliRunner().invoke(cli, ["-c", str(self.file), "--state", str(self.state), *words])
         assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
         assert "Traceback" not in done.output
-        assert "unexpected fault" not in done.output, done.output
+        assert "internal error" not in done.output, done.output
         return done
 
 
