@@ -146,6 +146,7 @@ def _write_schema(target: Path) -> None:
 def _next_steps(target: Path, option: str, names: tuple[str, ...]) -> None:
     print(f"Wrote {target}, readable by {READERS}.")
     if not names:
+        print("No question was asked, as there is no terminal, so it is a template with every platform.")
         print("Next: open it and remove the # from the account of your vendor (or start with: init --provider NAME).")
     print("Fill in the address and the ids, and say where the secret is kept. Then:")
     print(f"  confcleanup{option} check    signs in and shows what is missing; deletes nothing")
