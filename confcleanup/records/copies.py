@@ -23,7 +23,7 @@ from ..plan import SHOWN, Copy, Plan
 from ..protection import Protection
 from ..redact import harmless
 from .archive import Archive, item_folder
-from .entries import item_of, timestamp
+from .entries import Owner, item_of, timestamp
 from .journal import Journal
 from .ledger import Ledger
 from .stores import NotOurs
@@ -49,12 +49,13 @@ def find(plan: Plan, account: Account, rules: Sequence[Rule], ledger: Ledger) ->
     Files are read only as far as that is quick.
     """
     found, most = plan.copies, account.limits.max_deletions
+    owner = Owner(account.name, account.provider.name, account.settings.url, account.identity)
     archives = {settings.name: settings.archive or "" for settings in account.rules}
     for rule in (rule for rule in rules if rule.copies_before):
         target = archives[rule.name]
         try:
             archive = Archive(target)
-            for copy in _candidates(ledger, account.name, rule, target):
+            for copy in _candidates(ledger, owner, rule, target):
                 if not copy.begun and not archive.holds(copy.folder):
                     continue
                 if _may_go(archive, copy, protection_of(rules), plan, thorough=False) is not None:
@@ -87,10 +88,16 @@ def remove(plan: Plan, rules: Sequence[Rule], journal: Journal, stop: Deadline) 
             plan.copies.errors.append(f"{_named(copy)} could not be removed: {error}")
 
 
-def _candidates(ledger: Ledger, account: str, rule: Rule, target: str) -> Iterator[Copy]:
-    """What the ledger has as deleted by a rule before its copies' time, unless it knows of anything later about it."""
+def _candidates(ledger: Ledger, owner: Owner, rule: Rule, target: str) -> Iterator[Copy]:
+    """What the ledger has as deleted by a rule before its copies' time, unless it knows of anything later about it.
+
+    Another config may have an account and a rule of the same names; its copies are left alone.
+    """
+    account = owner.account
     back = [one for one in ledger.restores() if one["account"] == account and one["new_id"]]
     for deletion, body, at, begun in ledger.deleted_before(account, rule.name, timestamp(rule.copies_before) or ""):
+        if not owner.owns(body):
+            continue
         item = item_of(body)
         folder = item_folder(account, item)
         later = (item_of(other) for seq, other in ledger.intents(account, item.id) if seq > deletion)

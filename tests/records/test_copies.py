@@ -61,6 +61,7 @@ class World:
     """An account whose rule archives, a ledger, and runs at any time."""
 
     def __init__(self, folder: Path, target: str = "") -> None:
+        self.url = "https://x"
         self.archive = folder / "archive"
         self.state = folder / "state"
         self.provider = Filmed(*(thing(ident, what="files", owner="anna", title=f"Call {ident}") for ident in "abc"))
@@ -83,7 +84,7 @@ class World:
                 provider.stop = stop
                 return provider
 
-        settings = AccountSettings(provider="fake", url="https://x", concurrency=1)
+        settings = AccountSettings(provider="fake", url=self.url, concurrency=1)
         account = Account("hq", Mine, settings, (self.rule,), self.limits, "fingerprint")
         config = Config(Path("c"), UTC, None, {"hq": account}, StateSettings(), self.holds)
         resolved = resolve(config, [account], now, delete=delete, **options)
@@ -413,3 +414,12 @@ def test_history_is_not_shortened_behind_a_removal_that_has_no_end(world: World)
     Journal(world.ledger, "r", "hq", "fake", lambda: NOW + DAY).begin_copy(begun)
     world.ledger.prune(NOW + 400 * DAY, NOW + 401 * DAY)
     assert [one["removed_at"] for one in world.ledger.copies()] == [None]
+
+
+def test_a_copy_of_another_configs_account_with_the_same_name_stays(world: World) -> None:
+    world.url = "https://y"
+    assert world.expire().copies.count == 0
+    assert world.there == {"a", "b", "c"}
+    world.url = "https://x"
+    assert world.expire().copies.count == 3
+    assert world.there == set()
