@@ -198,7 +198,7 @@ NIGHTS: list[Case] = [
     (name_unknown, 1, ["hq:", "conf.example.com"], True),
     (right_to_delete_revoked, 1, ["hq:", "403", "0 deleted", "of 20"], True),
     (right_to_list_revoked, 1, ["hq:", "403"], True),
-    (disk_full, 1, ["hq:", "full", "not tried of"], False),
+    (disk_full, 1, ["hq:", "full"], False),
     (clock_off, 3, ["hq:", "clock", "minutes behind"], True),
     (folder_of_somebody_else, 2, ["state", "--state"], False),
     (lock_held, 4, ["hq:", "another run", "is cleaning conferences", str(os.getpid())], True),
