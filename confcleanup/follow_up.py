@@ -36,7 +36,9 @@ def no_longer(entry: Entry, fresh: Item, rules: Sequence[Rule], now: datetime) -
     Where rules have notices, the one whose notice is over must still select it.
     """
     decision = choose(
-        fresh, [rule for rule in rules if not entry.decision.notice or rule.name == entry.decision.rule], now
+        fresh,
+        [one for one in rules if one.name == entry.decision.rule or not (one.notice or entry.decision.notice)],
+        now,
     )
     changed = difference(entry.item, fresh) or altered(entry, fresh) or moved(entry.item, fresh, rules)
     return changed or (None if decision.delete else decision.reason)

@@ -69,6 +69,8 @@ def _reason(item: Item, keeper: Rule) -> str:
 def moved(item: Item, fresh: Item, rules: Sequence[Rule]) -> str | None:
     """That an item is in another group than when it was listed, in words: what is newest there is not known."""
     for keeper in keepers_of(rules):
-        if keeper.what == item.what and _group(item, keeper) != _group(fresh, keeper):
-            return f"its {keeper.per} changed since it was listed, and keep_last asks for it"
+        for name in ("title", "owner") if keeper.what == item.what else ():
+            asked = keeper.per == name or getattr(keeper, name) is not None
+            if asked and getattr(item, name) != getattr(fresh, name):
+                return f"its {name} changed since it was listed, and keep_last asks for it"
     return None

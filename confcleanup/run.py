@@ -314,6 +314,8 @@ class AccountRun:
             self._journal.note("rules", cutoffs=cutoffs, config=self._account.fingerprint, program=__version__)
             began = time.monotonic()
             carry_out(self._deletion(self._journal))
+            if ledger:
+                MarkBook(ledger, self._account).spend(self._plan)
             deleted, took = self._plan.count(Outcome.DELETED), time.monotonic() - began
             log.info("%s: deleted %d of %d in %.1f s", self._plan.account, deleted, len(self._plan.selected), took)
             self._plan.backlog = lasting_backlog(self._plan.count(Outcome.DEFERRED), self._previous, self._options.now)

@@ -257,6 +257,45 @@ def test_a_notice_made_shorter_keeps_the_day_that_was_announced(house: House) ->
     assert said(house.run(NOW + DAY)) == {"a": "6 days, 0:00:00", "b": "2 days, 0:00:00"}
 
 
+def test_a_notice_made_shorter_keeps_the_announced_day_in_every_later_run(house: House) -> None:
+    house.put(thing("a"))
+    house.run()
+    house.rules = (old(notice=2 * DAY),)
+    house.run(NOW + DAY)
+    assert said(house.run(NOW + 2 * DAY)) == {"a": "5 days, 0:00:00"}
+    assert house.there == {"a"}
+
+
+def test_what_was_deleted_and_comes_back_unchanged_begins_its_notice_anew(house: House) -> None:
+    house.put(back := thing("a"))
+    house.run()
+    house.run(NEXT_WEEK)
+    assert house.there == set()
+    with Ledger(house.folder, writable=False) as ledger:
+        assert ledger.announced() == 0
+    house.put(back)
+    assert said(house.run(NEXT_WEEK + DAY)) == {"a": SOON}
+
+
+@pytest.mark.parametrize("field", ["title", "owner"])
+def test_what_another_rule_with_a_notice_selects_at_the_second_look_stays(house: House, field: str) -> None:
+    house.rules = (old(name="now", notice=timedelta(0), **{field: "x"}), old(name="wait", **{field: "y"}))
+    house.put(listed := thing("a", **{field: "x"}))
+    house.shelf.held["a"] = replace(listed, **{field: "y"})
+    (entry,) = house.run().plans[0].selected
+    assert entry.outcome is Outcome.CHANGED
+    assert house.there == {"a"}
+
+
+def test_what_a_rule_with_keep_last_looks_at_only_since_the_list_stays(house: House) -> None:
+    keeper = old(name="keeper", title="standup*", keep_last=3, per="owner", notice=timedelta(0))
+    house.rules = (old(notice=timedelta(0)), keeper)
+    house.put(listed := thing("a", title="draft", owner="anna"))
+    house.shelf.held["a"] = replace(listed, title="standup")
+    house.run()
+    assert house.there == {"a"}
+
+
 def test_a_notice_made_longer_moves_the_day_back(house: House) -> None:
     house.put(thing("a"))
     house.run()

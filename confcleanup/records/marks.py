@@ -15,7 +15,7 @@ from itertools import islice
 from ..changes import digest
 from ..config.load import Account
 from ..filter import Rule
-from ..items import Item
+from ..items import Item, Outcome
 from ..notice import NO_NOTICES, Mark, Notices, to_mark
 from ..plan import Plan
 from ..settings.tables import NotifySettings
@@ -33,7 +33,7 @@ AND (seal <> ?5 OR max(since, coalesce(told, since)) > ?6)
 """
 KEEP = """
 INSERT INTO mark VALUES (?, ?, ?, ?, ?, ?, NULL, ?, ?) ON CONFLICT DO UPDATE SET run = excluded.run,
-seconds = CASE WHEN told IS NULL THEN excluded.seconds ELSE seconds END
+seconds = CASE WHEN told IS NULL THEN max(seconds, excluded.seconds) ELSE seconds END
 """
 CLEAR = """
 DELETE FROM mark WHERE account = ? AND run <> ? AND rule NOT IN (SELECT value FROM json_each(?))
@@ -96,6 +96,13 @@ class MarkBook:
         lists = map(json.dumps, (spared, list(sources), [rule.what for rule in self._account.rules]))
         with self._ledger.writing() as db:
             return db.execute(CLEAR, (self._name, run, *lists)).rowcount
+
+    def spend(self, plan: Plan) -> None:
+        """Takes the marks off what was deleted: what comes back begins its notice anew. Raises LedgerError."""
+        gone = ((self._name, repr(entry.item.key)) for entry in plan.selected.ended(Outcome.DELETED, Outcome.GONE))
+        while self._ledger.has_marks and (some := list(islice(gone, AT_ONCE))):
+            with self._ledger.writing() as db:
+                db.executemany("DELETE FROM mark WHERE account = ? AND key = ?", some)
 
     def _seal(self, item: Item) -> str:
         return hashlib.sha256(f"{self._account.settings.url}\n{digest(item)}".encode()).hexdigest()
