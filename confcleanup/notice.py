@@ -136,8 +136,8 @@ def to_mark(plan: Plan) -> Iterator[Entry]:
 def altered(entry: Entry, fresh: Item) -> str | None:
     """What has changed in an item that was announced, in words, beside what changes of any item are looked for."""
     if entry.decision.notice:
-        for name in ("title", "owner"):
+        for name, words in {"title": "title", "owner": "owner", "created_at": "creation", "size_bytes": "size"}.items():
             before, after = getattr(entry.item, name), getattr(fresh, name)
             if None not in (before, after) and before != after:
-                return f"its {name} changed since it was announced"
+                return f"its {words} changed since it was announced"
     return None

@@ -287,6 +287,17 @@ def test_what_another_rule_with_a_notice_selects_at_the_second_look_stays(house:
     assert house.there == {"a"}
 
 
+@pytest.mark.parametrize("change", [{"size_bytes": 9}, {"created_at": NOW - 90 * DAY}], ids=["size", "creation"])
+def test_what_changed_its_size_or_creation_between_list_and_second_look_stays(
+    house: House, change: dict[str, Any]
+) -> None:
+    house.put(listed := thing("a", size_bytes=1, created_at=NOW - 50 * DAY))
+    house.run()
+    house.shelf.held["a"] = replace(listed, **change)
+    house.run(NEXT_WEEK)
+    assert house.there == {"a"}
+
+
 def test_what_a_rule_with_keep_last_looks_at_only_since_the_list_stays(house: House) -> None:
     keeper = old(name="keeper", title="standup*", keep_last=3, per="owner", notice=timedelta(0))
     house.rules = (old(notice=timedelta(0)), keeper)
