@@ -19,9 +19,8 @@ def main() -> None:
         status = _run()
     except KeyboardInterrupt:
         status = ExitCode.INTERRUPTED
-    # Nothing is above this frame. Whatever arrives here, MemoryError included, would otherwise be a traceback, whose
-    # lines may show secrets, and status 1 without a word of what happened.
-    except BaseException as error:  # noqa: BLE001  # the outermost frame: reported, and the status is an error
+    # Nothing above this frame could report it. It is not swallowed: its kind is printed and the status is 1.
+    except BaseException as error:  # noqa: BLE001  # else Python prints a traceback, whose lines may show secrets
         sys.stderr.write(f"error: an internal error in confcleanup: {type(error).__name__}\n")
         status = ExitCode.NOT_DONE
     if why := unwritten(sys.stdout):

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from .deadline import Deadline, Look
-from .errors import AccessDenied, LedgerError, ProviderError, Stale, Stopped, fault
+from .errors import DATA_ERRORS, AccessDenied, LedgerError, ProviderError, Stale, Stopped, fault
 from .filter import Announcement, Rule
 from .follow_up import FollowUp, no_longer
 from .http.client import Permit
 from .items import Item, Outcome, Result
 from .outcomes import Answer, Claim, Record, claim_of, still, words
-from .plan import DATA_ERRORS, Plan, Watcher
+from .plan import Plan, Watcher
 from .plan_review import NO_RULE, NOT_LISTED
 from .providers.base import Provider, Restored, Source
 from .redact import harmless

@@ -31,6 +31,8 @@ VERDICTS: Mapping[int, str] = {
     ExitCode.TERMINATED: "terminated",
 }
 """Each exit status in words, for summaries and pages."""
+DATA_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What goes wrong inside a provider when a vendor's data is odder than it expected."""
 
 
 class ConfcleanupError(Exception):

@@ -8,13 +8,13 @@ from datetime import datetime
 
 from .changes import difference
 from .deadline import Deadline
-from .errors import ProviderError, Stopped
+from .errors import DATA_ERRORS, ProviderError, Stopped
 from .filter import Rule, choose
 from .items import Item, Outcome, Result
 from .newest import moved
 from .notice import altered
 from .outcomes import Answer, Claim, found_over, still, words
-from .plan import DATA_ERRORS, Plan
+from .plan import Plan
 from .providers.base import Provider
 from .worklist import Entry
 

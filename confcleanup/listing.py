@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from math import ceil
@@ -14,16 +13,16 @@ import msgspec
 from msgspec.structs import replace
 
 from . import estimate
-from .errors import AccessDenied, ConfcleanupError, LedgerError, ProviderError, Stopped, fault
+from .errors import DATA_ERRORS, AccessDenied, ConfcleanupError, LedgerError, ProviderError, Stopped
 from .filter import UNDECIDED, Decision, Reason, Rule, choose, protection_of
 from .guards import BLIND, NO_RUNS, Limits, Listed, PreviousRuns, check_guards, shrunken
 from .http.paging import Repeated, Unsteady
 from .items import Item, Kind, Outcome, Result
 from .newest import keepers_of, listed_for, newest, places
 from .notice import NO_NOTICES, Notices, hold_back
-from .plan import DATA_ERRORS, Plan, Stuck, Watcher
+from .plan import Plan, Stuck, Watcher
 from .plan_review import NO_RULE, PlanReview
-from .providers.base import OUTAGES, Part, Provider, is_outage
+from .providers.base import OUTAGES, Part, Provider, is_outage, its_own_fault
 from .unmet import Unmet
 from .worklist import Entry, Place
 
@@ -104,22 +103,6 @@ def make_plan(listing: Listing) -> Plan:
     return plan
 
 
-@contextmanager
-def _its_own_fault() -> Iterator[None]:
-    """Whatever a provider raises becomes a ProviderError: it fails its own part, not the report of all the others."""
-    try:
-        yield
-    except ConfcleanupError:
-        raise
-    except DATA_ERRORS as error:
-        log.debug("an answer could not be read", exc_info=True)
-        why = f"an answer of the provider could not be read ({type(error).__name__}); please report this"
-        raise ProviderError(why) from error
-    except Exception as error:
-        log.debug("a fault while listing", exc_info=True)
-        raise ProviderError(fault(error)) from error
-
-
 def judged(
     provider: Provider, item: Item, rules: Sequence[Rule], now: datetime
 ) -> tuple[Item, Decision, Sequence[int]]:
@@ -134,7 +117,7 @@ def judged(
     if decision.why is not Reason.NOT_KNOWN or not provider.sources[item.what].details:
         return item, decision, fits
     try:
-        with _its_own_fault():
+        with its_own_fault():
             fresh = provider.get(item)
         if fresh and fresh.key != item.key:
             raise ProviderError("the answer is about something else")
@@ -211,10 +194,9 @@ class _Lister:
     def _parts(self, what: str) -> Iterator[Part]:
         """The parts of a source. If the provider cannot tell them, one that fails for that reason."""
         try:
-            yield from self._provider.parts(what, listed_for(self._rules, what))
-        # A plug-in's generator may raise any class. The error is not dropped: listing this part raises it again, in
-        # _part, where errors of listings are handled, so the source counts as not listed.
-        except Exception as error:  # noqa: BLE001  # raised again when the part is listed
+            with its_own_fault():
+                yield from self._provider.parts(what, listed_for(self._rules, what))
+        except ConfcleanupError as error:
             yield Part("", partial(_fails, error))
 
     def _part(self, part: Part) -> None:
@@ -335,7 +317,7 @@ class _Lister:
 
 def _listed(part: Part) -> Iterator[Item]:
     """What a part lists."""
-    with _its_own_fault():
+    with its_own_fault():
         yield from part.items()
 
 

@@ -18,8 +18,6 @@ from .unmet import Unmet
 from .worklist import Entry, Worklist
 
 log = logging.getLogger(__name__)
-DATA_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-"""What goes wrong inside a provider when a vendor's data is odder than it expected."""
 SHOWN = 5
 """So many items that are recorded as deleted and listed again are named in warnings."""
 STUCK_FOR = timedelta(days=1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import ArchiveError, ExitCode, fault
+from ..errors import ArchiveError, ConfcleanupError, ExitCode
 from .cleaning import of_shard
 from .options import (
     ACCOUNTS,
@@ -55,6 +55,7 @@ def command(
     from ..account_check import Checked, check_account
     from ..config import holds
     from ..deadline import Deadline
+    from ..providers.base import its_own_fault
     from ..records.refused import RefusedSignIns
     from ..redact import harmless, redact
     from ..run import side_by_side
@@ -64,16 +65,14 @@ def command(
         gate = refused.gate(account.name, account.settings, clock, by_hand=True)
         what = list(dict.fromkeys(rule.what for rule in account.rules))
         try:
-            found = check_account(account.provider, account.settings, what, account.limits, stop, clock, gate)
-            broken, weak = _archives(account)
-            found.errors += broken
-            found.warnings += weak + _shared(account)
-        # A provider may be somebody's plug-in and raise any class. The account is reported with an error and status 1,
-        # and the other accounts are still checked.
-        except Exception as error:  # noqa: BLE001  # plug-ins raise any class; reported as this account's error
-            log.debug("a fault in %s", account.name, exc_info=True)
-            return Checked(errors=[fault(error)], warnings=[])
-        return found
+            with its_own_fault():
+                found = check_account(account.provider, account.settings, what, account.limits, stop, clock, gate)
+                broken, weak = _archives(account)
+                found.errors += broken
+                found.warnings += weak + _shared(account)
+                return found
+        except ConfcleanupError as error:  # the other accounts are still checked
+            return Checked(error=error, errors=[str(error)], warnings=[])
 
     config = settings.load()
     accounts = of_shard(with_rules(chosen(config, account_names), rule_names), shard)

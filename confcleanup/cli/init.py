@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ConfcleanupError, ExitCode
-from ..system import POSIX, command_line, install, zone_name
+from ..system import POSIX, command_line, zone_name
 from .files import replace_private, write_private
 from .options import Globals, global_options, log, offered
 from .prompts import say
@@ -90,7 +91,8 @@ def _store(answers: Answers, target: Path) -> None:
     from .first_config import written
 
     made: list[Path] = []
-    try:
+    with ExitStack() as undo:
+        undo.callback(_remove, made)
         for key, secret in answers.typed.items():
             ((place, where),) = answers.table[key].items()
             if place == "keyring":
@@ -101,13 +103,15 @@ def _store(answers: Answers, target: Path) -> None:
         write_private(target, written(answers, target, zone_name() or "UTC"))
         made.insert(0, target)
         _write_schema(target)
-    except BaseException:
-        for file in made:
-            with suppress(OSError):
-                file.unlink()
-        raise
+        undo.pop_all()
     for file in made:
         print(f"Wrote {file}, readable by {READERS}.")
+
+
+def _remove(files: Sequence[Path]) -> None:
+    for file in files:
+        with suppress(OSError):
+            file.unlink()
 
 
 def _require_writable(target: Path) -> None:
@@ -122,19 +126,13 @@ def _require_writable(target: Path) -> None:
 
 
 def _into_keyring(entry: str, secret: str) -> None:
-    service, _, user = entry.rpartition("/")
-    try:
-        import keyring
+    from ..settings.secrets import store_in_keyring
 
-        keyring.set_password(service, user, secret)
-        return
-    except ImportError:
-        why = f"it needs an extra: {install('keyring')}"
-    # Backends raise what their system raises (D-Bus, Keychain, ctypes), not only keyring's own errors, and a secret
-    # might be in the text. Nothing is swallowed: the person at the terminal is told, and how to store it by hand.
-    except Exception as error:  # noqa: BLE001  # backends share no base class; reported below with the remedy
-        why = f"it cannot be opened ({type(error).__name__})"
-    log.warning("the secret was not stored in the keyring: %s. Then: keyring set %s %s", why, service, user)
+    try:
+        store_in_keyring(entry, secret)
+    except ValueError as error:
+        service, _, user = entry.rpartition("/")
+        log.warning("the secret was not stored in the keyring: %s. Then: keyring set %s %s", error, service, user)
 
 
 def _write_schema(target: Path) -> None:

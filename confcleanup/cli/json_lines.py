@@ -51,14 +51,6 @@ class JsonLines(io.TextIOBase):
         self._rest = ""
         self._lock = threading.RLock()
 
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # an attribute there, which nobody sets
-        return self.stream.encoding
-
-    @property
-    def errors(self) -> str | None:  # type: ignore[override]  # the same
-        return self.stream.errors
-
     def writable(self) -> bool:
         return True
 

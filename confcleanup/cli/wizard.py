@@ -18,9 +18,9 @@ from ..account_check import Checked, check_account
 from ..config.load import DAY, TOO_SHORT
 from ..cutoff import Period
 from ..deadline import Deadline
-from ..errors import ConfcleanupError, ConfigError, HttpError, Problem, fault
+from ..errors import ConfcleanupError, ConfigError, HttpError, Problem
 from ..guards import Limits
-from ..providers.base import Provider
+from ..providers.base import Provider, its_own_fault
 from ..redact import harmless, redact
 from ..settings.secrets import Secret
 from ..settings.tables import build
@@ -224,10 +224,10 @@ def _checked(answers: Answers) -> Checked:
     limits = Limits()
     stop = Deadline(time.monotonic() + limits.max_runtime.total_seconds())
     try:
-        return check_account(answers.provider, settings, list(answers.rules), limits, stop, clock)
-    # A provider may be somebody's plug-in and raise any class. The person at the terminal is told, and can go on.
-    except Exception as error:  # noqa: BLE001  # plug-ins raise any class; reported as the result of the test
-        return Checked(errors=[fault(error)], warnings=[])
+        with its_own_fault():
+            return check_account(answers.provider, settings, list(answers.rules), limits, stop, clock)
+    except ConfcleanupError as error:  # the person at the terminal is told, and can go on
+        return Checked(error=error, errors=[str(error)], warnings=[])
 
 
 def suspects(error: ConfcleanupError | None, answers: Answers) -> list[str]:

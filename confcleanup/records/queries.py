@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import islice
@@ -13,8 +13,8 @@ from typing import Any
 from ..items import Item, Outcome
 from .entries import Owner, deletion_of, item_of
 
+NEWEST = "SELECT seq, body FROM event WHERE kind = ? AND account = ? AND seq < ? ORDER BY seq DESC LIMIT 100"
 NOT_DONE = ("run", "account", "provider", "at", "status", "error")
-PAGE = 100
 LAST = 2**63 - 1
 COPY = ("run", "account", "provider", "rule", "what", "id", "title", "deleted_at", "archive", "folder", "at")
 RESTORE = ("run", "account", "provider", "what", "id", "new_id", "at", "error")
@@ -101,25 +101,29 @@ class Queries:
 
     def selections(self, owner: Owner, rules: str, count: int) -> list[int]:
         """How many items each of the last runs of these rules selected in an account, newest first; no refused runs."""
-        same = "json_extract(body, '$.rules') = ? AND NOT json_extract(body, '$.refused')"
-        return [body["selected"] for _, body in islice(self._newest("listing", owner, same, rules), count)]
+        return [body["selected"] for body in islice(self._listings(owner, rules), count)]
 
     def backlogs(self, owner: Owner, rules: str) -> list[tuple[datetime, int]]:
         """When the last runs of these rules listed an account, and how many selected items they did not try.
 
         Newest first; no refused runs.
         """
-        same = "json_extract(body, '$.rules') = ? AND NOT json_extract(body, '$.refused')"
-        found = islice(self._newest("listing", owner, same, rules), RUNS_OF_A_WEEK)
-        return [(datetime.fromisoformat(body["at"]), body.get("untried") or 0) for _, body in found]
+        found = islice(self._listings(owner, rules), RUNS_OF_A_WEEK)
+        return [(datetime.fromisoformat(body["at"]), body.get("untried") or 0) for body in found]
+
+    def _listings(self, owner: Owner, rules: str) -> Iterator[dict[str, Any]]:
+        """What the runs of these rules that no safety limit refused listed in an account, newest first."""
+        for _, body in self._newest("listing", owner):
+            if body.get("rules") == rules and body.get("refused") is False:
+                yield body
 
     def left(self, owner: Owner, what: str, scope: str) -> int | None:
         """The number of items that the last run that listed this scope of a source left there; None if no run did.
 
         Without those whose deletion was begun since, by runs of other rules or by one that was cut off.
         """
-        knows = "EXISTS (SELECT 1 FROM json_each(body, '$.left') AS one WHERE one.key = ?)"
-        seq, body = next(self._newest("listing", owner, knows, scope), (0, {}))
+        listings = self._newest("listing", owner)
+        seq, body = next(((seq, body) for seq, body in listings if scope in _left(body)), (0, {}))
         if not body:
             return None
         ((begun,),) = self._rows(
@@ -150,28 +154,20 @@ class Queries:
 
         Earlier releases recorded neither rules nor address there; what the same run listed shows what it was about.
         """
-        covers = (
-            "CASE WHEN json_type(body, '$.rules') IS NULL THEN json_extract(body, '$.good') "
-            "ELSE EXISTS (SELECT 1 FROM json_each(body, '$.rules') WHERE value = ?) END"
-        )
-        for seq, body in self._newest("end", owner, covers, rule):
-            if "rules" in body or self._listed(owner, what, body["run"], seq):
+        for seq, body in self._newest("end", owner):
+            earlier = "rules" not in body and body.get("good") and self._listed(owner, what, body["run"], seq)
+            if earlier or rule in (body.get("rules") or ()):
                 return body
         return None
 
     def _listed(self, owner: Owner, what: str, run: str, before: int) -> bool:
         """Whether a run listed a source of an account just before an entry."""
         _, body = next(self._newest("listing", owner, before=before), (0, {}))
-        left = body.get("left")
-        known = left if isinstance(left, dict) else {}
-        return body.get("run") == run and any(key.partition(":")[0] == what for key in known)
+        return body.get("run") == run and any(key.partition(":")[0] == what for key in _left(body))
 
-    def _newest(
-        self, kind: str, owner: Owner, where: str = "TRUE", *values: object, before: int = LAST
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The entries of a kind about an account that a condition holds for, newest first: number and body."""
-        query = f"SELECT seq, body FROM event WHERE kind = ? AND account = ? AND seq < ? AND {where} "  # noqa: S608  # ours
-        while found := self._rows(f"{query} ORDER BY seq DESC LIMIT {PAGE}", kind, owner.account, before, *values):
+    def _newest(self, kind: str, owner: Owner, before: int = LAST) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The entries of a kind about an account, newest first: number and body."""
+        while found := self._rows(NEWEST, kind, owner.account, before):
             for before, text in found:
                 body = json.loads(text)
                 if owner.owns(body):
@@ -247,3 +243,9 @@ class Queries:
         for event in self.events("end"):
             if event["status"] != "ok":
                 yield {name: event.get(name) for name in NOT_DONE}
+
+
+def _left(listing: Mapping[str, Any]) -> Mapping[str, int]:
+    """How much a run left in each scope that it listed; nothing is known of what earlier releases recorded."""
+    left = listing.get("left")
+    return left if isinstance(left, dict) else {}

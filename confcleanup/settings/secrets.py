@@ -145,19 +145,7 @@ class Secret(Value):
 
     def _from_keyring(self, entry: str) -> str:
         service, _, user = entry.rpartition("/")
-        try:
-            import keyring
-        except ImportError:
-            raise ValueError(f"the system's keyring needs an extra: {install('keyring')}") from None
-        try:
-            value = _in_time(lambda: keyring.get_password(service, user))
-        # Backends raise what their system raises (D-Bus, Keychain, ctypes), not only keyring's own errors. Nothing is
-        # swallowed: it is raised as what the config's reader turns into a message, and nothing is contacted.
-        except Exception as error:  # noqa: BLE001  # backends raise what they like; raised again as ValueError
-            raise ValueError(
-                f"the system's keyring cannot be opened ({type(error).__name__}). cron and services have no session "
-                'that unlocks one: keep the secret in { file = "path" } there, or print it with { command = ["…"] }'
-            ) from None
+        value = _ask_keyring(lambda keyring: keyring.get_password(service, user))
         if value is None:
             raise ValueError(f"the system's keyring holds no {entry}; store it with: keyring set {service} {user}")
         return value
@@ -226,6 +214,29 @@ def _copied_badly(value: str, wrong: Callable[[str], bool], what: str) -> str | 
     """Where a copied secret went wrong: the position alone, as the character is part of the secret."""
     at = next((number for number, character in enumerate(value, 1) if wrong(character)), None)
     return f"has {what} at position {at}; copy it again from where the vendor shows it" if at else None
+
+
+def store_in_keyring(entry: str, secret: str) -> None:
+    """Store a secret under ``service/user`` in the system's keyring. Raises ValueError, which says why not."""
+    service, _, user = entry.rpartition("/")
+    _ask_keyring(lambda keyring: keyring.set_password(service, user, secret))
+
+
+def _ask_keyring(ask: Callable[[Any], str | None]) -> str | None:
+    """What the system's keyring answers. Raises ValueError."""
+    try:
+        import keyring
+    except ImportError:
+        raise ValueError(f"the system's keyring needs an extra: {install('keyring')}") from None
+    try:
+        return _in_time(lambda: ask(keyring))
+    # Backends raise what their system raises (D-Bus, Keychain, ctypes), not only keyring's own errors. Nothing is
+    # swallowed: it is raised as what becomes a message, without its text, which may show the secret.
+    except Exception as error:  # noqa: BLE001  # backends raise what they like; raised again as ValueError
+        raise ValueError(
+            f"the system's keyring cannot be opened ({type(error).__name__}). cron and services have no session "
+            'that unlocks one: keep the secret in { file = "path" } there, or print it with { command = ["…"] }'
+        ) from None
 
 
 def _in_time(ask: Callable[[], str | None]) -> str | None:
